@@ -1,0 +1,261 @@
+//! What comes into the core and what goes out of it: all of it values.
+
+use std::collections::BTreeMap;
+
+use proto::GroupId;
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+use crate::settings::{ResourceKey, Settings};
+
+/// One operation on resources, as numbered by the core; never used twice in a life of the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OpId(pub u64);
+
+/// One operator's command, as numbered by the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CommandId(pub u64);
+
+/// Everything that can happen to the core.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Input {
+    /// The deadline the core asked for has come (or some time has passed: it never hurts).
+    Tick,
+    /// A datagram came in on a link (index into [`Settings::links`]), unchecked.
+    Datagram {
+        /// Where it came in.
+        link: usize,
+        /// As it came.
+        bytes: Vec<u8>,
+    },
+    /// The answer to [`Action::Drain`]: all that had been waiting in the sockets was given to the core.
+    Drained,
+    /// An operation ended. The driver answers each [`Action::Run`] exactly once, in bounded time.
+    OpDone {
+        /// Which.
+        id: OpId,
+        /// One result for each resource of the operation, in its order.
+        results: Vec<OpResult>,
+    },
+    /// A [`Action::Persist`] ended.
+    Persisted {
+        /// Its number.
+        serial: u64,
+        /// The error if it failed.
+        error: Option<String>,
+    },
+    /// An operator's command.
+    Command {
+        /// To be named in the [`Action::Reply`]s.
+        id: CommandId,
+        /// Who gave it.
+        by: String,
+        /// What.
+        command: Command,
+    },
+    /// The wall clock entered or left the failback window.
+    FailbackWindow {
+        /// Inside now.
+        open: bool,
+    },
+    /// Outside points seen, of those configured.
+    Pings {
+        /// That answer.
+        seen: u8,
+        /// In all.
+        total: u8,
+    },
+    /// The configuration changed; the links' number and order may change with it.
+    Reload(Box<Settings>),
+    /// Leave in order.
+    Stop,
+}
+
+/// How an operation on one resource ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OpResult {
+    /// Start or stop succeeded.
+    Ok,
+    /// A status found it running.
+    Running,
+    /// A status found it not running.
+    NotRunning,
+    /// It did not succeed, or the status is unclear: why, in a sentence.
+    Failed(String),
+    /// It was killed at its timeout.
+    TimedOut,
+}
+
+/// What an operator may ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Take a node out (`None`: this one).
+    Standby {
+        /// Which.
+        node: Option<String>,
+        /// Even if nobody can take its groups: they are stopped.
+        force: bool,
+    },
+    /// Let a node take part again (`None`: this one).
+    Online {
+        /// Which.
+        node: Option<String>,
+    },
+    /// Hand a group over, to `to` or to the best other node.
+    Move {
+        /// Which.
+        group: String,
+        /// Whither.
+        to: Option<String>,
+    },
+    /// Pull groups here (none named: all).
+    Takeover {
+        /// Which.
+        groups: Vec<String>,
+    },
+    /// Send groups to their preferred nodes (none named: all).
+    Failback {
+        /// Which.
+        groups: Vec<String>,
+    },
+    /// Freeze or unfreeze the cluster.
+    Maintenance {
+        /// Freeze.
+        on: bool,
+    },
+    /// Forget failures and look at the real state again (none named: all groups).
+    Cleanup {
+        /// Which group.
+        group: Option<String>,
+    },
+    /// The operator's word that a node is really down.
+    FenceAck {
+        /// Which.
+        node: String,
+    },
+}
+
+/// What is to be done with resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum OpKind {
+    /// Look whether they run.
+    Status,
+    /// Start them.
+    Start,
+    /// Stop them.
+    Stop,
+}
+
+/// One operation to carry out: on one resource, or on a run of addresses at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// To be named in [`Input::OpDone`].
+    pub id: OpId,
+    /// Of which group.
+    #[serde(with = "crate::io::group_id")]
+    pub group: GroupId,
+    /// On which resources.
+    pub resources: Vec<ResourceKey>,
+    /// What.
+    pub op: OpKind,
+    /// Bound after which the driver kills it and answers [`OpResult::TimedOut`].
+    pub timeout: std::time::Duration,
+    /// For a start of addresses: lease them (true) or set them without end (false).
+    pub leased: bool,
+}
+
+/// What the core wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Send this on every link, now.
+    Send(Vec<u8>),
+    /// Give the core all that waits in the sockets, then [`Input::Drained`].
+    Drain,
+    /// Carry out an operation.
+    Run(Run),
+    /// Set the lifetime of the addresses of these groups, putting back what is missing:
+    /// a lease renewed (true) or without end (false). To be dropped if the driver comes to it
+    /// later than a lease's renewal interval.
+    Lease {
+        /// Whose addresses.
+        groups: Vec<GroupId>,
+        /// Bounded, or without end.
+        leased: bool,
+    },
+    /// Announce the addresses of a group to the neighbours, now and repeated a few times.
+    Announce {
+        /// Which.
+        group: GroupId,
+    },
+    /// Keep this on disk, then [`Input::Persisted`].
+    Persist {
+        /// Grows with each; a newer one makes the older ones needless.
+        serial: u64,
+        /// What to keep.
+        state: Durable,
+    },
+    /// Log this and keep it among the events.
+    Event(Event),
+    /// Tell an operator.
+    Reply {
+        /// Which command this is about.
+        command: CommandId,
+        /// What to say; [`Reply::Progress`] is followed by more, the others are the last word.
+        reply: Reply,
+    },
+    /// All is stopped and said: end the process with status 0.
+    Exit,
+}
+
+/// What an operator is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// On the way.
+    Progress(String),
+    /// Done, with what came of it.
+    Done(String),
+    /// Refused or failed, with the reason.
+    Refused(String),
+}
+
+/// What must survive a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Durable {
+    /// Of this node: the newest used.
+    pub incarnation: u64,
+    /// This node is taken out.
+    pub standby: bool,
+    /// The cluster-wide freeze: its version and whether it is on.
+    pub maintenance: (u32, bool),
+    /// The newest incarnation seen of each peer.
+    pub peers: BTreeMap<String, u64>,
+    /// Of each group.
+    pub groups: BTreeMap<String, DurableGroup>,
+}
+
+/// What must survive a restart, of a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DurableGroup {
+    /// The highest epoch known, or that this node may have used without a further write.
+    pub reserved: u64,
+    /// The epoch this node owns the group under, if it does.
+    pub mine: Option<u64>,
+    /// A start failed here and nobody has cleaned it up.
+    pub failed: bool,
+    /// A stop failed here and nobody has cleaned it up.
+    pub blocked: bool,
+}
+
+mod group_id {
+    use proto::GroupId;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(id: &GroupId, s: S) -> Result<S::Ok, S::Error> {
+        id.0.serialize(s)
+    }
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<GroupId, D::Error> {
+        u32::deserialize(d).map(GroupId)
+    }
+}

@@ -1,0 +1,96 @@
+//! What the core must know of the configuration, already checked.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The configuration as the core needs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// `[cluster] name`.
+    pub cluster: String,
+    /// This node.
+    pub me: String,
+    /// All nodes, this one among them.
+    pub nodes: Vec<String>,
+    /// Between two heartbeats.
+    pub keepalive: Duration,
+    /// A heartbeat later than this is reported.
+    pub warntime: Duration,
+    /// A peer silent for this long is dead.
+    pub deadtime: Duration,
+    /// How long to wait for a peer never heard, after the start.
+    pub initdead: Duration,
+    /// When a group goes back to its preferred node.
+    pub failback: Failback,
+    /// The links by name (`bcast:eth1`), in configuration order; at most 64.
+    pub links: Vec<String>,
+    /// Digest of the parts of the configuration both nodes must share.
+    pub config_digest: u64,
+    /// Between two renewals of the address leases; must be well under the lease's lifetime.
+    pub lease_renew: Duration,
+    /// The groups in configuration order.
+    pub groups: Vec<GroupSettings>,
+}
+
+/// `auto_failback`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failback {
+    /// Groups stay where they are.
+    Off,
+    /// Groups go home when their preferred node has been up for `after`; if `window` is set, only
+    /// while the driver says that the window is open ([`crate::Input::FailbackWindow`]).
+    On {
+        /// How long the preferred node must have been up.
+        after: Duration,
+        /// Whether there is a window to wait for.
+        window: bool,
+    },
+}
+
+/// What must be certain before a group is taken from a silent peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Requires {
+    /// Silence is enough.
+    Nothing,
+    /// A confirmed fence, or the operator's word.
+    Fencing,
+    /// A lease on the witness.
+    Witness,
+}
+
+/// The unit that moves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupSettings {
+    /// Its name.
+    pub name: String,
+    /// Where it should be, if anywhere.
+    pub preferred: Option<String>,
+    /// What must be certain before a takeover.
+    pub requires: Requires,
+    /// Its resources: started in this order, stopped in reverse.
+    pub resources: Vec<ResourceSettings>,
+}
+
+/// Stands for one resource definition; the same definition has the same key after a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ResourceKey(pub u64);
+
+/// One resource, as far as the core cares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceSettings {
+    /// How actions refer to it.
+    pub key: ResourceKey,
+    /// How people refer to it (`IPaddr::10.77.1.1/16/eth0`).
+    pub name: String,
+    /// A built-in address: a run of these is started and stopped in one operation, and its life in
+    /// the kernel is leased.
+    pub address: bool,
+    /// Bound on one start.
+    pub start_timeout: Duration,
+    /// Bound on one stop.
+    pub stop_timeout: Duration,
+    /// Bound on one look at it.
+    pub status_timeout: Duration,
+}

@@ -1,0 +1,96 @@
+//! The picture `hbctl status` shows, as this node sees the cluster.
+
+use serde::{Deserialize, Serialize};
+
+/// The core's part of `hbctl status --json`; times in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// This node.
+    pub node: String,
+    /// This node is taken out.
+    pub standby: bool,
+    /// The cluster is frozen.
+    pub maintenance: bool,
+    /// `joining`, `up`, `leaving`.
+    pub state: String,
+    /// The other nodes.
+    pub nodes: Vec<NodeStatus>,
+    /// All groups.
+    pub groups: Vec<GroupStatus>,
+    /// What is not as it should be, one plain sentence each.
+    pub degraded: Vec<String>,
+    /// Datagrams not believed, by reason.
+    pub rejected: std::collections::BTreeMap<String, u64>,
+}
+
+/// Another node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Its name.
+    pub name: String,
+    /// `init up dead left`.
+    pub state: String,
+    /// Since the last heartbeat; `None` if never heard.
+    pub last_heard_ms: Option<u64>,
+    /// Taken out.
+    pub standby: bool,
+    /// Late heartbeats counted.
+    pub late: u64,
+    /// Its incarnation, as last heard.
+    pub incarnation: u64,
+    /// The links to it.
+    pub links: Vec<LinkStatus>,
+}
+
+/// One link to another node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkStatus {
+    /// Its name, e.g. `bcast:eth1`.
+    pub name: String,
+    /// `up down`.
+    pub state: String,
+    /// Since the node was last heard here; `None` if never.
+    pub last_heard_ms: Option<u64>,
+    /// The node says it hears us on this link.
+    pub heard_by_peer: bool,
+    /// Messages heard here.
+    pub received: u64,
+}
+
+/// One group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupStatus {
+    /// Its name.
+    pub name: String,
+    /// `started starting stopping stopped failed blocked`.
+    pub state: String,
+    /// Who has it.
+    pub owner: Option<String>,
+    /// Who should.
+    pub preferred: Option<String>,
+    /// Of the ownership.
+    pub epoch: u64,
+    /// `nothing fencing witness`.
+    pub requires: String,
+    /// Its resources in order.
+    pub resources: Vec<ResourceStatus>,
+    /// Why it is where it is, in a sentence.
+    pub why: String,
+    /// Since when it is in this state, milliseconds ago.
+    pub since_ms: u64,
+}
+
+/// One resource.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResourceStatus {
+    /// Its name.
+    pub name: String,
+    /// `started starting stopping stopped failed unknown`.
+    pub state: String,
+    /// Failures counted here.
+    pub failures: u32,
+    /// What the last failure said.
+    pub last_error: Option<String>,
+}

@@ -1,0 +1,3 @@
+//! What travels between the nodes.
+pub mod message;
+pub use message::*;
