@@ -1,1 +1,3 @@
-//! In the making.
+//! The failover daemon `hbd` and its operator tool `hbctl`.
+pub mod config;
+pub mod control;

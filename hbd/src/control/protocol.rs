@@ -1,0 +1,97 @@
+//! What goes over `<run-dir>/hbd.sock`: one JSON object a line, each way.
+//!
+//! The client sends one [`Request`]; the daemon answers with any number of [`Answer::Progress`] and
+//! (for `events --follow`, `status --watch`) [`Answer::Item`], then one [`Answer::Done`] or
+//! [`Answer::Refused`], and closes.
+
+use serde::{Deserialize, Serialize};
+
+/// Longest line either side accepts, in bytes.
+pub const MAX_LINE: usize = 1 << 20;
+
+/// What the operator's tool asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// What.
+    #[serde(flatten)]
+    pub verb: Verb,
+    /// Answer when it is begun, not when it is done.
+    #[serde(default)]
+    pub no_wait: bool,
+}
+
+/// The commands the daemon answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case")]
+pub enum Verb {
+    /// The picture of INTERFACE.md in [`Answer::Done`]`.data`.
+    Status,
+    /// An order that goes to the core.
+    Order {
+        /// The order.
+        order: cluster::Command,
+    },
+    /// Fence a node now.
+    Fence {
+        /// Which.
+        node: String,
+    },
+    /// The newest `count` events as items, oldest first; then go on if `follow`.
+    Events {
+        /// How many.
+        count: usize,
+        /// Go on.
+        follow: bool,
+    },
+    /// Why a group is where it is: the lines in [`Answer::Done`]`.data` (an array of strings).
+    Why {
+        /// Which.
+        group: String,
+    },
+    /// Read the configuration again.
+    Reload,
+}
+
+/// What the daemon answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Answer {
+    /// On the way.
+    Progress {
+        /// A plain sentence.
+        text: String,
+    },
+    /// One of several data items (an event).
+    Item {
+        /// The item.
+        data: serde_json::Value,
+    },
+    /// Done.
+    Done {
+        /// A plain sentence; may be empty.
+        #[serde(default)]
+        text: String,
+        /// The data asked for.
+        #[serde(default)]
+        data: serde_json::Value,
+    },
+    /// Refused or failed.
+    Refused {
+        /// The reason, a plain sentence.
+        reason: String,
+    },
+}
+
+/// One event as it is kept on disk and shown: the core's, with its number and wall-clock time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredEvent {
+    /// Grows by one with each event of this node, across restarts.
+    pub number: u64,
+    /// When, RFC 3339 in UTC with milliseconds: for people, never for decisions.
+    pub time: String,
+    /// This node.
+    pub node: String,
+    /// What.
+    #[serde(flatten)]
+    pub event: cluster::Event,
+}
