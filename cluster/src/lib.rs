@@ -2,6 +2,7 @@
 pub mod event;
 pub mod io;
 pub mod settings;
+pub mod status;
 pub mod time;
 pub use event::{Event, Level};
 pub use io::*;
