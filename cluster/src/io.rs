@@ -242,10 +242,6 @@ pub struct DurableGroup {
     pub reserved: u64,
     /// The epoch this node owns the group under, if it does.
     pub mine: Option<u64>,
-    /// A start failed here and nobody has cleaned it up.
-    pub failed: bool,
-    /// A stop failed here and nobody has cleaned it up.
-    pub blocked: bool,
 }
 
 mod group_id {

@@ -1,10 +1,28 @@
-//! What is decided: the failover core.
+//! What is decided: the failover core, a function of (now, input).
+//!
+//! No clock, no socket, no randomness, no runtime: [`Core`] is driven by the daemon, by the simulator, and by tests
+//! in the very same way. Read its documentation first.
+
+mod command;
+mod core;
+mod decide;
 pub mod event;
+mod follow;
+mod group;
+mod hear;
 pub mod io;
+mod orders;
+mod peer;
+mod reload;
+mod report;
 pub mod settings;
 pub mod status;
 pub mod time;
+pub mod timer;
+
+pub use crate::core::Core;
 pub use event::{Event, Level};
 pub use io::*;
 pub use settings::*;
 pub use time::Time;
+pub use timer::Timer;

@@ -40,6 +40,8 @@ pub struct NodeStatus {
     pub late: u64,
     /// Its incarnation, as last heard.
     pub incarnation: u64,
+    /// Outside points it sees, of how many.
+    pub pings: (u8, u8),
     /// The links to it.
     pub links: Vec<LinkStatus>,
 }

@@ -1,3 +1,5 @@
 //! The failover daemon `hbd` and its operator tool `hbctl`.
+pub mod agents;
 pub mod config;
 pub mod control;
+pub mod ctl;

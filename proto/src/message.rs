@@ -6,6 +6,11 @@
 /// Longest node name that travels, in bytes.
 pub const MAX_NODE_NAME: usize = 63;
 
+/// Whether `name` can be a node's: 1 to [`MAX_NODE_NAME`] bytes, no control characters.
+pub fn name_is_valid(name: &str) -> bool {
+    (1..=MAX_NODE_NAME).contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
 /// A node as named in references (orders, releases): FNV-1a (32 bit) of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub u32);
@@ -45,9 +50,9 @@ impl ClusterId {
 
 /// FNV-1a, 32 bit (<http://www.isthe.com/chongo/tech/comp/fnv/>).
 fn fnv32(bytes: &[u8]) -> u32 {
-    bytes
-        .iter()
-        .fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    bytes.iter().fold(0x811c_9dc5, |hash, &byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// What a node says of itself as a whole.

@@ -1,1 +1,22 @@
-//! In the making.
+//! What the kernel does for hbd, and the only crate with `unsafe`.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`clock`] | the one clock of the daemon |
+//! | [`rt`] | real-time scheduling, locked memory, a small heap |
+//! | [`netlink`] | interfaces, addresses in bursts, routes, the monitor |
+//! | [`announce`] | gratuitous ARP and unsolicited neighbour advertisements |
+//! | [`udp`] | heartbeat sockets tied to their interface |
+//! | [`process`] | signals to whole process groups |
+//!
+//! Nothing here decides anything, and nothing here waits without a bound. Calls block unless they are `async`; keep
+//! them off the heartbeat loop.
+#![deny(unsafe_op_in_unsafe_fn)]
+
+pub mod announce;
+pub mod clock;
+pub mod netlink;
+mod option;
+pub mod process;
+pub mod rt;
+pub mod udp;

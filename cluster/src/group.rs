@@ -1,0 +1,415 @@
+//! One group on this node: its resources and the sequence of operations on them.
+//!
+//! ```text
+//!             probe: nothing runs                take                all started
+//!  Unknown ─▶ Probing ──────────────▶ Stopped ──────────▶ Starting ─────────────▶ Started
+//!                │ all of it runs        ▲                    │ a start failed        │ give, stop, lost
+//!                ├───────────▶ Started   │ all stopped        ▼                       ▼
+//!                │ some of it runs       └──────────────── Stopping ◀─────────────────┘
+//!                └───────────▶ Leftover                       │ a stop failed
+//!                                                             ▼
+//!                                                          Blocked
+//! ```
+
+use proto::{GroupId, GroupState, NodeId};
+
+use crate::io::{OpId, OpKind, OpResult};
+use crate::settings::{GroupSettings, ResourceSettings};
+use crate::time::Time;
+
+/// What a resource is, as far as this node knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResourceState {
+    /// Not looked at yet, or a look was unclear.
+    Unknown,
+    /// Does not run here.
+    Stopped,
+    /// Being started.
+    Starting,
+    /// Runs here.
+    Started,
+    /// Being stopped.
+    Stopping,
+    /// A start or stop failed: it may or may not run.
+    Failed,
+}
+
+impl ResourceState {
+    /// The word of the status.
+    pub fn word(self) -> &'static str {
+        match self {
+            ResourceState::Unknown => "unknown",
+            ResourceState::Stopped => "stopped",
+            ResourceState::Starting => "starting",
+            ResourceState::Started => "started",
+            ResourceState::Stopping => "stopping",
+            ResourceState::Failed => "failed",
+        }
+    }
+}
+
+/// One resource on this node.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Its part of the configuration.
+    pub settings: ResourceSettings,
+    /// What it is.
+    pub state: ResourceState,
+    /// Failures counted here.
+    pub failures: u32,
+    /// What the last failure said.
+    pub last_error: Option<String>,
+    /// No longer in the configuration: to be stopped and forgotten.
+    pub doomed: bool,
+}
+
+impl Resource {
+    /// A resource nothing is known of.
+    pub fn new(settings: ResourceSettings) -> Self {
+        Self {
+            settings,
+            state: ResourceState::Unknown,
+            failures: 0,
+            last_error: None,
+            doomed: false,
+        }
+    }
+}
+
+/// Why a group is being stopped, and so what comes after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It is handed to this node.
+    Give(NodeId),
+    /// Another node owns it under a higher epoch.
+    Lost,
+    /// A start failed here.
+    Failed,
+    /// It rests, or whoever is able takes it.
+    Rest,
+}
+
+/// The group's state on this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Local {
+    /// Not looked at yet.
+    Unknown,
+    /// Being looked at.
+    Probing,
+    /// Some of it was found running: adopted or removed when this node joins.
+    Leftover,
+    /// Nothing of it is here.
+    Stopped,
+    /// Owned; being started.
+    Starting,
+    /// Owned; all of it runs.
+    Started,
+    /// Owned still; being stopped.
+    Stopping(Then),
+    /// A stop failed.
+    Blocked,
+}
+
+impl Local {
+    /// The word of the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Local::Unknown => "unknown",
+            Local::Probing => "probing",
+            Local::Leftover => "leftover",
+            Local::Stopped => "stopped",
+            Local::Starting => "starting",
+            Local::Started => "started",
+            Local::Stopping(_) => "stopping",
+            Local::Blocked => "blocked",
+        }
+    }
+}
+
+/// An operation under way; a group has at most one.
+#[derive(Clone, Debug)]
+pub struct CurrentOp {
+    /// Its number.
+    pub id: OpId,
+    /// What it does.
+    pub kind: OpKind,
+    /// On which resources (indices, ascending).
+    pub on: Vec<usize>,
+}
+
+/// A group given away and not yet taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// The heir.
+    pub to: NodeId,
+    /// The epoch that ended here.
+    pub epoch: u64,
+}
+
+/// One group on this node.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Its part of the configuration.
+    pub settings: GroupSettings,
+    /// Its name on the wire.
+    pub id: GroupId,
+    /// Its resources in starting order.
+    pub resources: Vec<Resource>,
+    /// Its state here.
+    pub local: Local,
+    /// Since when.
+    pub since: Time,
+    /// Why, in a sentence.
+    pub why: String,
+    /// What keeps this node from starting it although nobody has it.
+    pub hold: Option<String>,
+    /// The highest epoch known of it.
+    pub known: u64,
+    /// The epoch this node owns it under.
+    pub mine: Option<u64>,
+    /// Given away and not yet taken.
+    pub release: Option<Release>,
+    /// Releases up to this epoch are used up or declined.
+    pub declined: u64,
+    /// A start failed here and nobody has cleaned it up.
+    pub failed: bool,
+    /// The operation under way.
+    pub op: Option<CurrentOp>,
+    /// Starting must look before it starts (after a doubt).
+    pub check_first: bool,
+    /// Waiting for the disk to keep the epoch before the first start, since then.
+    pub disk_wait: Option<Time>,
+    /// Adopted from a predecessor; the epoch is renewed once the peers are heard.
+    pub adopted: bool,
+    /// Another node held it too: announce again when it has stopped.
+    pub disputed: bool,
+    /// Given by its preferred node of its own will: no failback until that node was away.
+    pub stay: bool,
+    /// No longer in the configuration: to be stopped and forgotten.
+    pub doomed: bool,
+    /// Being looked at after a failed stop: blocked still, for the others.
+    pub recheck: bool,
+    /// When the present change of ownership began.
+    pub began: Time,
+    /// Since when nobody owns it as far as this node knows.
+    pub orphan_since: Option<Time>,
+}
+
+impl Group {
+    /// A group not looked at yet.
+    pub fn new(settings: GroupSettings, known: u64, now: Time) -> Self {
+        let id = GroupId::of(&settings.name);
+        let resources = settings
+            .resources
+            .iter()
+            .cloned()
+            .map(Resource::new)
+            .collect();
+        Self {
+            settings,
+            id,
+            resources,
+            local: Local::Unknown,
+            since: now,
+            why: "not looked at yet".to_owned(),
+            hold: None,
+            known,
+            mine: None,
+            release: None,
+            declined: 0,
+            failed: false,
+            op: None,
+            check_first: false,
+            disk_wait: None,
+            adopted: false,
+            disputed: false,
+            stay: false,
+            doomed: false,
+            recheck: false,
+            began: now,
+            orphan_since: None,
+        }
+    }
+
+    /// This node owns it, or may have something of it running.
+    pub fn held(&self) -> bool {
+        match self.local {
+            Local::Starting | Local::Started | Local::Stopping(_) | Local::Blocked => true,
+            Local::Unknown | Local::Probing | Local::Leftover | Local::Stopped => false,
+        }
+    }
+
+    /// What the others are told; `None` while this node does not know itself.
+    pub fn wire_state(&self) -> Option<GroupState> {
+        match self.local {
+            Local::Probing if self.recheck => Some(GroupState::Blocked),
+            Local::Unknown | Local::Probing | Local::Leftover => None,
+            Local::Stopped if self.release.is_some() => Some(GroupState::Released),
+            Local::Stopped => Some(GroupState::Stopped),
+            Local::Starting => Some(GroupState::Starting),
+            Local::Started => Some(GroupState::Started),
+            Local::Stopping(_) => Some(GroupState::Stopping),
+            Local::Blocked => Some(GroupState::Blocked),
+        }
+    }
+
+    /// Failures counted on its resources.
+    pub fn failures(&self) -> u32 {
+        self.resources
+            .iter()
+            .map(|resource| resource.failures)
+            .sum()
+    }
+
+    /// All of its addresses are known to run.
+    pub fn addresses_run(&self) -> bool {
+        let mut addresses = self
+            .resources
+            .iter()
+            .filter(|resource| resource.settings.address)
+            .peekable();
+        addresses.peek().is_some()
+            && addresses.all(|resource| resource.state == ResourceState::Started)
+    }
+
+    /// It has built-in addresses.
+    pub fn has_addresses(&self) -> bool {
+        self.resources
+            .iter()
+            .any(|resource| resource.settings.address)
+    }
+
+    /// The next operation its state asks for: what, and on which resources. `None`: nothing to do in this
+    /// state any more.
+    pub fn next_op(&self) -> Option<(OpKind, Vec<usize>)> {
+        match self.local {
+            Local::Probing => self.ascending(OpKind::Status, |r| r.state == ResourceState::Unknown),
+            Local::Starting => self.next_of_start(),
+            Local::Stopping(_) => self.descending(|r| r.state != ResourceState::Stopped),
+            _ => None,
+        }
+    }
+
+    /// What was dropped from the configuration stops before anything else starts.
+    fn next_of_start(&self) -> Option<(OpKind, Vec<usize>)> {
+        let doomed = |r: &Resource| r.doomed && r.state != ResourceState::Stopped;
+        if let Some(stop) = self.descending(doomed) {
+            return Some(stop);
+        }
+        let first = self
+            .resources
+            .iter()
+            .find(|r| !r.doomed && r.state != ResourceState::Started)?;
+        if self.check_first && first.state == ResourceState::Unknown {
+            return self.ascending(OpKind::Status, |r| r.state == ResourceState::Unknown);
+        }
+        self.ascending(OpKind::Start, |r| {
+            !r.doomed
+                && r.state != ResourceState::Started
+                && !(self.check_first && r.state == ResourceState::Unknown)
+        })
+    }
+
+    /// The first resource that fits, with the addresses directly after it if it is one.
+    fn ascending(
+        &self,
+        kind: OpKind,
+        fits: impl Fn(&Resource) -> bool,
+    ) -> Option<(OpKind, Vec<usize>)> {
+        let first = self.resources.iter().position(&fits)?;
+        let mut on = vec![first];
+        if self.resources[first].settings.address {
+            on.extend(
+                (first + 1..self.resources.len()).take_while(|&i| {
+                    self.resources[i].settings.address && fits(&self.resources[i])
+                }),
+            );
+        }
+        Some((kind, on))
+    }
+
+    /// The last resource that fits, with the addresses directly before it if it is one.
+    fn descending(&self, fits: impl Fn(&Resource) -> bool) -> Option<(OpKind, Vec<usize>)> {
+        let last = self.resources.iter().rposition(&fits)?;
+        let mut on = vec![last];
+        if self.resources[last].settings.address {
+            on.extend(
+                (0..last).rev().take_while(|&i| {
+                    self.resources[i].settings.address && fits(&self.resources[i])
+                }),
+            );
+        }
+        on.reverse();
+        Some((OpKind::Stop, on))
+    }
+
+    /// Writes down that an operation begins.
+    pub fn begin(&mut self, id: OpId, kind: OpKind, on: Vec<usize>) {
+        for &i in &on {
+            match kind {
+                OpKind::Start => self.resources[i].state = ResourceState::Starting,
+                OpKind::Stop => self.resources[i].state = ResourceState::Stopping,
+                OpKind::Status => {}
+            }
+        }
+        self.op = Some(CurrentOp { id, kind, on });
+    }
+
+    /// Writes down how the operation under way ended; gives the first failure, as
+    /// (resource name, reason).
+    pub fn end(&mut self, results: &[OpResult]) -> Option<(String, String)> {
+        let op = self.op.take()?;
+        let mut failure = None;
+        for (at, &i) in op.on.iter().enumerate() {
+            // An answer too short is an answer that says nothing good of the rest.
+            let result = results
+                .get(at)
+                .cloned()
+                .unwrap_or_else(|| OpResult::Failed("no result".to_owned()));
+            if let Some(reason) = self.resources[i].end(op.kind, result) {
+                failure.get_or_insert((self.resources[i].settings.name.clone(), reason));
+            }
+        }
+        failure
+    }
+
+    /// Bound on an operation on these resources.
+    pub fn timeout(&self, kind: OpKind, on: &[usize]) -> std::time::Duration {
+        let each = on.iter().map(|&i| {
+            let settings = &self.resources[i].settings;
+            match kind {
+                OpKind::Start => settings.start_timeout,
+                OpKind::Stop => settings.stop_timeout,
+                OpKind::Status => settings.status_timeout,
+            }
+        });
+        each.max().unwrap_or_default()
+    }
+}
+
+impl Resource {
+    /// Writes down how an operation on it ended; gives the reason if it failed.
+    fn end(&mut self, kind: OpKind, result: OpResult) -> Option<String> {
+        let (state, failure) = match (kind, result) {
+            (OpKind::Status, OpResult::Running) => (ResourceState::Started, None),
+            (OpKind::Status, OpResult::NotRunning) => (ResourceState::Stopped, None),
+            (OpKind::Start, OpResult::Ok) => (ResourceState::Started, None),
+            (OpKind::Stop, OpResult::Ok) => (ResourceState::Stopped, None),
+            (_, OpResult::TimedOut) => (
+                ResourceState::Failed,
+                Some("timed out and was killed".to_owned()),
+            ),
+            (_, OpResult::Failed(reason)) => (ResourceState::Failed, Some(reason)),
+            (kind, other) => (
+                ResourceState::Failed,
+                Some(format!("{kind:?} answered {other:?}")),
+            ),
+        };
+        self.state = state;
+        if let Some(reason) = &failure {
+            self.failures = self.failures.saturating_add(1);
+            self.last_error = Some(reason.clone());
+        }
+        failure
+    }
+}

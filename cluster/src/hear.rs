@@ -1,0 +1,302 @@
+//! From a datagram to what is known of a peer: authenticate, decode, prove fresh, apply.
+
+use proto::{Message, NodeState, Seen};
+
+use crate::core::Core;
+use crate::event::Level;
+use crate::peer::{Peer, PeerState, Session, View};
+
+/// A duplicate this many messages behind the newest still shows that a link works.
+const RECENT: u64 = 4;
+
+impl Core {
+    /// Takes a datagram in; whatever is wrong with it is counted by reason and changes nothing else.
+    pub(crate) fn hear(&mut self, link: usize, bytes: &[u8]) {
+        let message = match self.keyring.open(self.cluster, bytes) {
+            Ok(message) => message,
+            Err(reject) => return self.reject(reject.reason()),
+        };
+        if message.from == self.settings.me {
+            return self.reject(if message.boot == self.boot {
+                "own"
+            } else {
+                "own_name"
+            });
+        }
+        let Some(p) = self.peers.iter().position(|peer| peer.name == message.from) else {
+            return self.reject("unknown_node");
+        };
+        let proven = self.learn_from_echo(&message);
+        if !self.in_session(p, &message, proven) {
+            return;
+        }
+        let Some(session) = self.peers[p].session.as_mut() else {
+            return;
+        };
+        match session.window.accept(message.sequence) {
+            Seen::New => {
+                self.heard_on(p, link, message.sequence);
+                self.apply(p, message);
+            }
+            // Out of order: a later message was applied already, and that one told more.
+            Seen::NewButLate => {
+                self.heard_on(p, link, message.sequence);
+            }
+            Seen::Duplicate if message.sequence + RECENT > session.highest => {
+                if self.heard_on(p, link, message.sequence) {
+                    self.reject("duplicate");
+                }
+            }
+            Seen::Duplicate => self.reject("replayed"),
+            Seen::TooOld => self.reject("replayed"),
+        }
+    }
+
+    pub(crate) fn reject(&mut self, reason: &str) {
+        match self.rejected.get_mut(reason) {
+            Some(count) => *count += 1,
+            None => {
+                self.rejected.insert(reason.to_owned(), 1);
+            }
+        }
+    }
+
+    /// Whether the message echoes our own boot nonce, which did not exist before this life. If the peer knows a
+    /// newer incarnation of us than this one, our disk has lost it: go on above that.
+    fn learn_from_echo(&mut self, message: &Message) -> bool {
+        let mine = |echo: &&proto::Echo| echo.node == self.me && echo.boot == self.boot;
+        let Some(known) = message
+            .echoes
+            .iter()
+            .find(mine)
+            .map(|echo| echo.incarnation)
+        else {
+            return false;
+        };
+        if known > self.incarnation {
+            let me = self.settings.me.clone();
+            let why = format!(
+                "{} knows incarnation {known} of this node, this one was {}: the state on disk was lost",
+                message.from, self.incarnation
+            );
+            self.event(Level::Warn, "node", &me, None, None, why);
+            self.incarnation = known + 1;
+            self.news = true;
+        }
+        true
+    }
+
+    /// Whether the message belongs to the proven life of the peer, beginning a new one if it proves itself.
+    fn in_session(&mut self, p: usize, message: &Message, proven: bool) -> bool {
+        let peer = &mut self.peers[p];
+        let known = peer.session.as_ref();
+        if known.is_some_and(|s| s.boot == message.boot && s.incarnation == message.incarnation) {
+            return true;
+        }
+        let risen =
+            known.is_some_and(|s| s.boot == message.boot && message.incarnation > s.incarnation);
+        let newer = message.incarnation > peer.newest;
+        let first = known.is_none() && message.incarnation == peer.newest;
+        if !(newer || first) {
+            self.stranger(p, message.boot);
+            self.reject("stale_incarnation");
+            return false;
+        }
+        if !proven {
+            self.stranger(p, message.boot);
+            self.reject("unproven");
+            return false;
+        }
+        self.new_session(p, message, risen);
+        true
+    }
+
+    /// Remembers a nonce to echo, and answers a new one at once, so that its owner can prove itself.
+    fn stranger(&mut self, p: usize, boot: u64) {
+        if self.peers[p].stranger != Some(boot) {
+            self.peers[p].stranger = Some(boot);
+            self.news = true;
+        }
+    }
+
+    fn new_session(&mut self, p: usize, message: &Message, risen: bool) {
+        let now = self.now;
+        let peer = &mut self.peers[p];
+        let restarted = peer.live() && !risen;
+        peer.newest = message.incarnation;
+        peer.stranger = None;
+        if !risen {
+            peer.orders_taken = 0;
+        }
+        peer.view = None;
+        for link in &mut peer.links {
+            link.highest = 0;
+        }
+        peer.session = Some(Session {
+            incarnation: message.incarnation,
+            boot: message.boot,
+            window: proto::ReplayWindow::new(),
+            highest: 0,
+            since: now,
+        });
+        self.news = true;
+        if restarted {
+            let (name, incarnation) = (self.peers[p].name.clone(), message.incarnation);
+            let why = format!("its daemon was restarted, incarnation {incarnation}");
+            self.event(Level::Warn, "peer", &name, None, None, why);
+            self.verdicts
+                .retain(|verdict| verdict.issuer != self.peers[p].id);
+        }
+    }
+
+    /// Notes on which link a fresh message came in; true if it had come in there before.
+    fn heard_on(&mut self, p: usize, l: usize, sequence: u64) -> bool {
+        let now = self.now;
+        let Some(link) = self.peers[p].links.get_mut(l) else {
+            return false;
+        };
+        if sequence <= link.highest {
+            return true;
+        }
+        link.highest = sequence;
+        link.heard = Some(now);
+        link.received += 1;
+        if !link.up {
+            self.set_link(p, l, true);
+        }
+        false
+    }
+
+    /// Applies the newest statement of a peer.
+    fn apply(&mut self, p: usize, message: Message) {
+        self.note_heard(p);
+        let view = View::of(&message);
+        let peer = &mut self.peers[p];
+        if let Some(session) = &mut peer.session {
+            session.highest = message.sequence;
+        }
+        let mine = message
+            .echoes
+            .iter()
+            .find(|echo| echo.node == self.me && echo.boot == self.boot);
+        let heard_links = mine.map_or(0, |echo| echo.links);
+        for (l, link) in peer.links.iter_mut().enumerate() {
+            link.heard_by_peer = heard_links >> l & 1 == 1;
+        }
+        let before = peer.view.replace(view);
+        self.note_state(p, message.state);
+        self.note_view(p, before.as_ref());
+        self.note_epochs(p);
+        self.note_maintenance(p, &message);
+        self.take_orders(p, &message);
+        self.take_verdicts(p, &message);
+    }
+
+    fn note_heard(&mut self, p: usize) {
+        let (now, warntime) = (self.now, self.settings.warntime);
+        let peer = &mut self.peers[p];
+        let gap = peer
+            .heard
+            .filter(|_| peer.live())
+            .map(|heard| now.since(heard));
+        peer.heard = Some(now);
+        if let Some(gap) = gap.filter(|gap| *gap > warntime) {
+            peer.late += 1;
+            let name = peer.name.clone();
+            let why = format!(
+                "late heartbeat: {} ms (warntime {} ms)",
+                gap.as_millis(),
+                warntime.as_millis()
+            );
+            self.event(Level::Warn, "peer", &name, None, None, why);
+        }
+    }
+
+    fn note_state(&mut self, p: usize, said: NodeState) {
+        let (state, why) = match (self.peers[p].state, said) {
+            (PeerState::Left, NodeState::Left) => return,
+            (_, NodeState::Left) => (
+                PeerState::Left,
+                "it said farewell: everything there is stopped",
+            ),
+            (PeerState::Up, _) => return,
+            (PeerState::Dead, _) => (PeerState::Up, "heard again"),
+            (PeerState::Init | PeerState::Left, _) => (PeerState::Up, "heard"),
+        };
+        self.set_peer_state(p, state, why.to_owned());
+    }
+
+    /// Tells what changed between two statements of a peer.
+    fn note_view(&mut self, p: usize, before: Option<&View>) {
+        let Some(view) = &self.peers[p].view else {
+            return;
+        };
+        let (standby, digest, state) = (view.standby, view.digest, view.state);
+        let name = self.peers[p].name.clone();
+        let was_standby = before.is_some_and(|view| view.standby);
+        if standby != was_standby {
+            let (from, to) = if standby {
+                ("online", "standby")
+            } else {
+                ("standby", "online")
+            };
+            self.event(
+                Level::Info,
+                "peer",
+                &name,
+                Some(from),
+                Some(to),
+                "it says so".to_owned(),
+            );
+            self.peers[p].since = self.now;
+            self.forget_wishes_of(p);
+        }
+        if before.is_some_and(|view| view.state != state) {
+            self.changes += 1;
+        }
+        let ours = self.settings.config_digest;
+        let mismatch = digest != ours;
+        if mismatch != before.is_some_and(|view| view.digest != ours) {
+            let (level, why) = if mismatch {
+                (Level::Warn, "its configuration differs from this node's")
+            } else {
+                (Level::Info, "its configuration is the same as this node's")
+            };
+            self.event(level, "config", &name, None, None, why.to_owned());
+        }
+    }
+
+    fn note_epochs(&mut self, p: usize) {
+        let Peer {
+            view: Some(view), ..
+        } = &self.peers[p]
+        else {
+            return;
+        };
+        for group in &mut self.groups {
+            if let Some(report) = view.groups.get(&group.id) {
+                group.known = group.known.max(report.epoch);
+            }
+        }
+    }
+
+    /// The freeze with the higher version is the truth; of two with the same, the one that is on.
+    fn note_maintenance(&mut self, p: usize, message: &Message) {
+        let (theirs, ours) = (message.maintenance, self.maintenance);
+        if (theirs.version, theirs.on) <= (ours.version, ours.on) {
+            return;
+        }
+        self.maintenance = theirs;
+        self.news = true;
+        if theirs.on != ours.on {
+            let me = self.settings.me.clone();
+            let (from, to) = if theirs.on {
+                ("off", "on")
+            } else {
+                ("on", "off")
+            };
+            let why = format!("maintenance, set on {}", self.peers[p].name);
+            self.event(Level::Warn, "maintenance", &me, Some(from), Some(to), why);
+        }
+    }
+}

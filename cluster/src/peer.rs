@@ -1,0 +1,215 @@
+//! One other node, as heard.
+
+use std::collections::BTreeMap;
+
+use proto::{GroupId, GroupReport, GroupState, Message, NodeId, NodeState, ReplayWindow};
+
+use crate::time::Time;
+
+/// Whether another node is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerState {
+    /// Not heard since our own start.
+    Init,
+    /// Heard within deadtime.
+    Up,
+    /// Silent for deadtime, or never heard within initdead.
+    Dead,
+    /// Said farewell: all of its groups are stopped.
+    Left,
+}
+
+impl PeerState {
+    /// The word of the status and the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            PeerState::Init => "init",
+            PeerState::Up => "up",
+            PeerState::Dead => "dead",
+            PeerState::Left => "left",
+        }
+    }
+}
+
+/// The certainty that a dead node is really down. Only the operator's word makes one today; it is what
+/// starting a dead peer's fenced group asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfirmedDown {
+    /// Who or what confirmed it, for the events.
+    pub by: String,
+}
+
+/// One life of the peer's daemon, proven to be going on now by its echo of our own boot nonce.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Its incarnation.
+    pub incarnation: u64,
+    /// Its boot nonce.
+    pub boot: u64,
+    /// Which sequences were seen.
+    pub window: ReplayWindow,
+    /// The highest sequence applied.
+    pub highest: u64,
+    /// When it was proven.
+    pub since: Time,
+}
+
+/// What is known of one link to the peer.
+#[derive(Clone, Debug, Default)]
+pub struct PeerLink {
+    /// Last time a fresh message came in here.
+    pub heard: Option<Time>,
+    /// Heard within deadtime.
+    pub up: bool,
+    /// Highest sequence that came in here in this session.
+    pub highest: u64,
+    /// Fresh messages that came in here.
+    pub received: u64,
+    /// The peer says it hears us here.
+    pub heard_by_peer: bool,
+}
+
+/// What the peer last said of itself.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Its own state.
+    pub state: NodeState,
+    /// Taken out.
+    pub standby: bool,
+    /// Digest of its configuration.
+    pub digest: u64,
+    /// Outside points it sees, of how many.
+    pub pings: (u8, u8),
+    /// Its groups.
+    pub groups: BTreeMap<GroupId, GroupReport>,
+}
+
+impl View {
+    /// The part of a message that is about its sender.
+    pub fn of(message: &Message) -> Self {
+        Self {
+            state: message.state,
+            standby: message.standby,
+            digest: message.config_digest,
+            pings: (message.pings_seen, message.pings_total),
+            groups: message
+                .groups
+                .iter()
+                .map(|report| (report.id, *report))
+                .collect(),
+        }
+    }
+}
+
+/// One other node.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its name.
+    pub name: String,
+    /// Its name on the wire.
+    pub id: NodeId,
+    /// Whether it is there.
+    pub state: PeerState,
+    /// The newest incarnation ever seen of it; kept on disk.
+    pub newest: u64,
+    /// The life it is in, once proven.
+    pub session: Option<Session>,
+    /// A boot nonce heard that is not (yet) of the session: echoed, so that its owner can prove itself
+    /// or learn that its disk has lost its incarnation.
+    pub stranger: Option<u64>,
+    /// Last fresh message.
+    pub heard: Option<Time>,
+    /// Since when it has been in its state.
+    pub since: Time,
+    /// Late heartbeats counted.
+    pub late: u64,
+    /// What it last said.
+    pub view: Option<View>,
+    /// The links to it, in configuration order.
+    pub links: Vec<PeerLink>,
+    /// While dead: the certainty that it is.
+    pub confirmed: Option<ConfirmedDown>,
+    /// Highest order of its present life that was taken up.
+    pub orders_taken: u32,
+}
+
+impl Peer {
+    /// A peer not heard yet.
+    pub fn new(name: &str, newest: u64, links: usize, now: Time) -> Self {
+        Self {
+            name: name.to_owned(),
+            id: NodeId::of(name),
+            state: PeerState::Init,
+            newest,
+            session: None,
+            stranger: None,
+            heard: None,
+            since: now,
+            late: 0,
+            view: None,
+            links: vec![PeerLink::default(); links],
+            confirmed: None,
+            orders_taken: 0,
+        }
+    }
+
+    /// Heard within deadtime.
+    pub fn live(&self) -> bool {
+        self.state == PeerState::Up
+    }
+
+    /// Live, and past its own start.
+    pub fn joined(&self) -> bool {
+        self.live()
+            && self
+                .view
+                .as_ref()
+                .is_some_and(|view| view.state == NodeState::Up)
+    }
+
+    /// Live, and still in its start.
+    pub fn joining(&self) -> bool {
+        self.live()
+            && self
+                .view
+                .as_ref()
+                .is_none_or(|view| view.state == NodeState::Joining)
+    }
+
+    /// What it last said of a group.
+    pub fn report(&self, group: GroupId) -> Option<&GroupReport> {
+        self.view.as_ref()?.groups.get(&group)
+    }
+
+    /// It is live and says that it owns the group: the epoch it does so under.
+    pub fn holds(&self, group: GroupId) -> Option<u64> {
+        let report = self.report(group).filter(|_| self.live())?;
+        holding(report.state).then_some(report.epoch)
+    }
+
+    /// It is live, joined, and says that it would take the group.
+    pub fn able(&self, group: GroupId) -> bool {
+        self.joined() && self.report(group).is_some_and(|report| report.able)
+    }
+
+    /// Whether it was, when last heard, unable to stop the group.
+    pub fn blocked(&self, group: GroupId) -> bool {
+        self.report(group)
+            .is_some_and(|report| report.state == GroupState::Blocked)
+    }
+
+    /// Taken out, as far as it last said.
+    pub fn standby(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| view.standby)
+    }
+}
+
+/// The states in which something of the group may run on the node that reports them.
+pub fn holding(state: GroupState) -> bool {
+    match state {
+        GroupState::Starting | GroupState::Started | GroupState::Stopping | GroupState::Blocked => {
+            true
+        }
+        GroupState::Stopped | GroupState::Released => false,
+    }
+}

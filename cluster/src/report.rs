@@ -1,0 +1,409 @@
+//! What this node says: to its peers in a message, to people in the status.
+
+use proto::{Echo, GroupReport, GroupState, Message, Order, OrderAck};
+
+use crate::command::StandbyState;
+use crate::core::{Core, Phase};
+use crate::group::{Group, Local};
+use crate::peer::{Peer, PeerState, holding};
+use crate::settings::Requires;
+use crate::status::{GroupStatus, LinkStatus, NodeStatus, ResourceStatus, Status};
+use crate::time::Time;
+
+/// Orders and answers that travel in one message; more wait their turn.
+const MAX_ORDERS: usize = 8;
+
+impl Core {
+    /// The statement of this node's state, as of now.
+    pub(crate) fn message(&self) -> Message {
+        Message {
+            from: self.settings.me.clone(),
+            incarnation: self.incarnation,
+            boot: self.boot,
+            sequence: self.sequence,
+            state: self.node_state(),
+            standby: self.standby == StandbyState::On,
+            maintenance: self.maintenance,
+            config_digest: self.settings.config_digest,
+            echoes: self.peers.iter().flat_map(echoes).collect(),
+            pings_seen: self.pings.0,
+            pings_total: self.pings.1,
+            groups: (0..self.groups.len())
+                .filter_map(|g| self.group_report(g))
+                .collect(),
+            orders: self.orders.iter().take(MAX_ORDERS).map(order).collect(),
+            acks: self.verdicts.iter().take(MAX_ORDERS).map(ack).collect(),
+        }
+    }
+
+    fn group_report(&self, g: usize) -> Option<GroupReport> {
+        let group = &self.groups[g];
+        let state = group.wire_state()?;
+        let epoch = match group.release {
+            Some(release) if state == GroupState::Released => release.epoch,
+            _ if holding(state) => group.mine.unwrap_or(0),
+            _ => group.known,
+        };
+        Some(GroupReport {
+            id: group.id,
+            state,
+            epoch,
+            failures: u16::try_from(group.failures()).unwrap_or(u16::MAX),
+            able: self.able(g) && !self.maintenance.on && self.doubt.is_none(),
+            failed: group.failed,
+            declined: group.declined >= epoch,
+            to: group
+                .release
+                .map(|release| release.to)
+                .filter(|_| state == GroupState::Released),
+        })
+    }
+
+    /// The picture of the cluster as this node sees it.
+    pub fn status(&self, now: Time) -> Status {
+        let state = match self.phase {
+            Phase::Booting | Phase::Joining => "joining",
+            Phase::Up => "up",
+            Phase::Leaving { .. } | Phase::Left { .. } => "leaving",
+        };
+        Status {
+            cluster: self.settings.cluster.clone(),
+            node: self.settings.me.clone(),
+            standby: self.standby == StandbyState::On,
+            maintenance: self.maintenance.on,
+            state: state.to_owned(),
+            nodes: self
+                .peers
+                .iter()
+                .map(|peer| self.node_status(peer, now))
+                .collect(),
+            groups: self
+                .groups
+                .iter()
+                .map(|group| self.group_status(group, now))
+                .collect(),
+            degraded: self.degraded(now),
+            rejected: self.rejected.clone(),
+        }
+    }
+
+    fn node_status(&self, peer: &Peer, now: Time) -> NodeStatus {
+        let link = |(name, link): (&String, &crate::peer::PeerLink)| LinkStatus {
+            name: name.clone(),
+            state: if link.up { "up" } else { "down" }.to_owned(),
+            last_heard_ms: link.heard.map(|heard| millis(now, heard)),
+            heard_by_peer: link.heard_by_peer && peer.live(),
+            received: link.received,
+        };
+        NodeStatus {
+            name: peer.name.clone(),
+            state: peer.state.word().to_owned(),
+            last_heard_ms: peer.heard.map(|heard| millis(now, heard)),
+            standby: peer.standby(),
+            late: peer.late,
+            incarnation: peer.newest,
+            pings: peer.view.as_ref().map_or((0, 0), |view| view.pings),
+            links: self
+                .settings
+                .links
+                .iter()
+                .zip(&peer.links)
+                .map(link)
+                .collect(),
+        }
+    }
+
+    /// Who owns a group, as far as this node knows: its name, its word for the state, the epoch.
+    fn owner_of(&self, group: &Group) -> Option<(&str, GroupState, u64)> {
+        let here = group.wire_state().filter(|_| group.held());
+        let here = here.map(|state| (self.settings.me.as_str(), state, group.mine.unwrap_or(0)));
+        let there = self.peers.iter().filter_map(|peer| {
+            let epoch = peer.holds(group.id)?;
+            Some((peer.name.as_str(), peer.report(group.id)?.state, epoch))
+        });
+        here.into_iter()
+            .chain(there)
+            .max_by_key(|(_, _, epoch)| *epoch)
+    }
+
+    fn group_status(&self, group: &Group, now: Time) -> GroupStatus {
+        let owner = self.owner_of(group);
+        let state = match owner {
+            Some((_, GroupState::Starting, _)) => "starting",
+            Some((_, GroupState::Started, _)) => "started",
+            Some((_, GroupState::Stopping, _)) => "stopping",
+            Some((_, GroupState::Blocked, _)) => "blocked",
+            _ if group.hold.is_some() => "blocked",
+            _ if group.failed => "failed",
+            _ => "stopped",
+        };
+        let elsewhere = owner.is_some_and(|(name, _, _)| name != self.settings.me);
+        let resource = |resource: &crate::group::Resource| ResourceStatus {
+            name: resource.settings.name.clone(),
+            state: if elsewhere && !group.held() {
+                state
+            } else {
+                resource.state.word()
+            }
+            .to_owned(),
+            failures: resource.failures,
+            last_error: resource.last_error.clone(),
+        };
+        GroupStatus {
+            name: group.settings.name.clone(),
+            state: state.to_owned(),
+            owner: owner.map(|(name, _, _)| name.to_owned()),
+            preferred: group.settings.preferred.clone(),
+            epoch: owner.map_or(group.known, |(_, _, epoch)| epoch),
+            requires: requires_word(group.settings.requires).to_owned(),
+            resources: group.resources.iter().map(resource).collect(),
+            why: match owner {
+                Some((name, state, epoch)) if elsewhere && !group.held() => {
+                    format!(
+                        "{} on {name}, epoch {epoch}",
+                        format!("{state:?}").to_lowercase()
+                    )
+                }
+                _ => group.hold.clone().unwrap_or_else(|| group.why.clone()),
+            },
+            since_ms: millis(now, group.since),
+        }
+    }
+
+    fn degraded(&self, now: Time) -> Vec<String> {
+        let mut all = Vec::new();
+        if self.maintenance.on {
+            all.push("maintenance is on: nothing is started, stopped or moved".to_owned());
+        }
+        match self.standby {
+            StandbyState::Off => {}
+            StandbyState::Going => {
+                all.push("this node is going on standby: it hands its groups over".to_owned())
+            }
+            StandbyState::On => all.push("this node is on standby: it takes no group".to_owned()),
+        }
+        if self.doubt.is_some() {
+            all.push(
+                "this process was away for longer than the others may wait; it is looking before it acts"
+                    .to_owned(),
+            );
+        }
+        if let Some(error) = &self.disk_error {
+            all.push(format!("the state cannot be written: {error}"));
+        }
+        if self.rejected.contains_key("own_name") {
+            all.push(format!(
+                "another machine calls itself {} too",
+                self.settings.me
+            ));
+        }
+        for peer in &self.peers {
+            self.degraded_peer(peer, now, &mut all);
+        }
+        for group in &self.groups {
+            self.degraded_group(group, &mut all);
+        }
+        all
+    }
+
+    fn degraded_peer(&self, peer: &Peer, now: Time, all: &mut Vec<String>) {
+        let name = &peer.name;
+        let since = millis(now, peer.since) / 1000;
+        match peer.state {
+            PeerState::Init => all.push(format!("{name} has not been heard yet")),
+            PeerState::Dead => all.push(format!(
+                "{name} has been dead for {since} s: no takeover is possible"
+            )),
+            PeerState::Left => all.push(format!(
+                "{name} left {since} s ago: no takeover is possible"
+            )),
+            PeerState::Up if peer.standby() => {
+                all.push(format!("{name} is on standby: no takeover is possible"))
+            }
+            PeerState::Up => {}
+        }
+        if !peer.live() {
+            return;
+        }
+        for (link, at) in self.settings.links.iter().zip(&peer.links) {
+            match (at.up, at.heard_by_peer) {
+                (false, false) => all.push(format!("link {link} to {name} is down")),
+                (false, true) => {
+                    all.push(format!("link {link}: {name} hears us, we do not hear it"))
+                }
+                (true, false) => {
+                    all.push(format!("link {link}: we hear {name}, it does not hear us"))
+                }
+                (true, true) => {}
+            }
+        }
+        if peer
+            .view
+            .as_ref()
+            .is_some_and(|view| view.digest != self.settings.config_digest)
+        {
+            all.push(format!(
+                "the configuration of {name} differs from this node's"
+            ));
+        }
+    }
+
+    fn degraded_group(&self, group: &Group, all: &mut Vec<String>) {
+        let name = &group.settings.name;
+        if group.local == Local::Blocked {
+            all.push(format!(
+                "{name} is blocked here: {}; mend it, then: hbctl cleanup {name}",
+                group.why
+            ));
+        } else if let Some(hold) = &group.hold {
+            all.push(format!("{name} is not started: {hold}"));
+        }
+        if group.failed {
+            let error = group
+                .resources
+                .iter()
+                .find_map(|r| r.last_error.as_ref().map(|e| (&r.settings.name, e)));
+            let what = error
+                .map(|(resource, error)| format!(" ({resource}: {error})"))
+                .unwrap_or_default();
+            all.push(format!(
+                "{name} failed to start here{what}; mend it, then: hbctl cleanup {name}"
+            ));
+        }
+        if group.disputed {
+            all.push(format!("{name} has two owners; the other one must stop"));
+        }
+        for peer in self.peers.iter().filter(|peer| peer.live()) {
+            match peer.report(group.id) {
+                Some(report) if report.failed => {
+                    all.push(format!("{name} failed to start on {}", peer.name))
+                }
+                Some(report) if report.state == GroupState::Blocked => {
+                    all.push(format!(
+                        "{name} is blocked on {}: a stop failed there",
+                        peer.name
+                    ));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Why a group is where it is, rule by rule; `None` if there is no such group.
+    pub fn why(&self, now: Time, name: &str) -> Option<Vec<String>> {
+        let g = self
+            .groups
+            .iter()
+            .position(|group| group.settings.name == name)?;
+        let group = &self.groups[g];
+        let status = self.group_status(group, now);
+        let mut lines = vec![match &status.owner {
+            Some(owner) => format!(
+                "{name} is {} on {owner}, epoch {}",
+                status.state, status.epoch
+            ),
+            None => format!(
+                "{name} is {}; nobody owns it, last epoch {}",
+                status.state, group.known
+            ),
+        }];
+        lines.push(format!(
+            "here it is {}, for {} s: {}",
+            group.local.word(),
+            status.since_ms / 1000,
+            group.why
+        ));
+        if let Some(hold) = &group.hold {
+            lines.push(format!("it is not taken here: {hold}"));
+        }
+        lines.push(match self.unable_here(g) {
+            None => "this node would take it".to_owned(),
+            Some(why) => format!("this node would not take it: {why}"),
+        });
+        for peer in &self.peers {
+            lines.push(match self.why_not(peer.id, g) {
+                None => format!("{} would take it", peer.name),
+                Some(why) => format!("{} would not take it: {why}", peer.name),
+            });
+        }
+        if let Some(home) = &group.settings.preferred {
+            let policy = match self.settings.failback {
+                crate::settings::Failback::Off => "auto_failback is off: it stays where it is",
+                crate::settings::Failback::On { .. } if group.stay => {
+                    "moved away by order: it stays until that node was away, or hbctl failback"
+                }
+                crate::settings::Failback::On { .. } => "auto_failback is on",
+            };
+            lines.push(format!("its preferred node is {home}; {policy}"));
+        }
+        lines.push(format!("requires = {}", status.requires));
+        if let Some((timer, at)) = self.waiting_for() {
+            lines.push(format!(
+                "the daemon waits for {timer}, in {} ms",
+                millis(at, now)
+            ));
+        }
+        Some(lines)
+    }
+
+    fn unable_here(&self, g: usize) -> Option<String> {
+        if self.maintenance.on {
+            Some("the cluster is in maintenance".to_owned())
+        } else if self.standby != StandbyState::Off {
+            Some("it is on standby".to_owned())
+        } else if self.phase != Phase::Up {
+            Some("it is joining or leaving".to_owned())
+        } else if self.groups[g].failed {
+            Some("a start failed here (hbctl cleanup)".to_owned())
+        } else {
+            None
+        }
+    }
+}
+
+fn echoes(peer: &Peer) -> impl Iterator<Item = Echo> + '_ {
+    let links = peer
+        .links
+        .iter()
+        .enumerate()
+        .filter(|(_, link)| link.up)
+        .fold(0, |set, (l, _)| set | 1 << l);
+    let echo = move |boot| Echo {
+        node: peer.id,
+        boot,
+        incarnation: peer.newest,
+        links,
+    };
+    let session = peer.session.as_ref().map(|session| session.boot);
+    session.into_iter().chain(peer.stranger).map(echo)
+}
+
+fn order(order: &crate::command::SentOrder) -> Order {
+    Order {
+        id: order.id,
+        target: order.target,
+        kind: order.kind,
+        by: order.by.clone(),
+    }
+}
+
+fn ack(verdict: &crate::command::Verdict) -> OrderAck {
+    OrderAck {
+        issuer: verdict.issuer,
+        id: verdict.id,
+        refused: verdict.refused.clone(),
+    }
+}
+
+fn requires_word(requires: Requires) -> &'static str {
+    match requires {
+        Requires::Nothing => "nothing",
+        Requires::Fencing => "fencing",
+        Requires::Witness => "witness",
+    }
+}
+
+/// Milliseconds from `earlier` to `later`.
+fn millis(later: Time, earlier: Time) -> u64 {
+    u64::try_from(later.since(earlier).as_millis()).unwrap_or(u64::MAX)
+}

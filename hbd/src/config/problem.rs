@@ -1,0 +1,266 @@
+//! What is wrong with a file, where, and what would be right; shown as a compiler shows it.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use serde::{Serialize, Serializer};
+
+/// Bytes `start..end` of a file's text.
+pub type Span = Range<usize>;
+
+/// Widest line shown whole; a longer one is cut around the mistake.
+const WIDTH: usize = 160;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The file cannot be used.
+    Error,
+    /// Odd, but it works.
+    Warning,
+}
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Whether the file can be used all the same.
+    pub severity: Severity,
+    /// The file, as it was named.
+    pub file: String,
+    /// Line, from 1; 0 if the file as a whole is meant.
+    pub line: usize,
+    /// Column in characters, from 1; 0 if the file as a whole is meant.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    pub help: Option<String>,
+    /// The line, for showing; secrets are masked in it.
+    #[serde(skip)]
+    source: String,
+    /// The bytes of `source` to underline.
+    #[serde(skip)]
+    underline: Range<usize>,
+}
+
+impl Problem {
+    /// A mistake at `span` of `text`. A span over several lines is cut to its first.
+    pub fn at(file: &str, text: &str, span: Span, message: String, help: Option<String>) -> Self {
+        let start = floor_boundary(text, span.start);
+        let end = floor_boundary(text, span.end.max(start));
+        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let line_text = text[line_start..line_end].trim_end_matches('\r');
+        let from = (start - line_start).min(line_text.len());
+        let to = (end.min(line_end) - line_start).clamp(from, line_text.len());
+        Self {
+            severity: Severity::Error,
+            file: file.to_owned(),
+            line: text[..line_start].matches('\n').count() + 1,
+            column: line_text[..from].chars().count() + 1,
+            message,
+            help,
+            source: line_text.to_owned(),
+            underline: from..to,
+        }
+    }
+
+    /// A mistake of the file as a whole: it is not there, it is everybody's.
+    pub fn whole(file: &str, message: String, help: Option<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            message,
+            help,
+            source: String::new(),
+            underline: 0..0,
+        }
+    }
+
+    /// The same with the shown line replaced, e.g. by one without its secret. The underline stays
+    /// on the same characters if they are still there.
+    pub fn with_source(mut self, source: String) -> Self {
+        let from = source.char_indices().nth(self.column.saturating_sub(1)).map_or(source.len(), |(at, _)| at);
+        let to = floor_boundary(&source, from + self.underline.len()).max(from);
+        self.source = source;
+        self.underline = from..to;
+        self
+    }
+
+    /// The mistake in one line: `hbd.toml:3:1: unknown key …`, for logs.
+    pub fn in_one_line(&self) -> String {
+        let place = match self.line {
+            0 => self.file.clone(),
+            line => format!("{}:{line}:{}", self.file, self.column),
+        };
+        match &self.help {
+            Some(help) => format!("{place}: {} ({help})", self.message),
+            None => format!("{place}: {}", self.message),
+        }
+    }
+
+    /// The mistake as a compiler shows it, without a final newline.
+    fn render(&self, renderer: &Renderer) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let title = level.primary_title(self.message.as_str());
+        let mut group = if self.line == 0 {
+            title.element(Origin::path(self.file.as_str()))
+        } else {
+            title.element(
+                Snippet::source(self.source.as_str())
+                    .line_start(self.line)
+                    .path(self.file.as_str())
+                    .annotation(AnnotationKind::Primary.span(self.underline.clone())),
+            )
+        };
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        renderer.render(&[group])
+    }
+}
+
+/// The nearest character boundary of `text` at or before byte `at`.
+fn floor_boundary(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// All that is wrong, in the order of the files' lines. `Display` shows it without colours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems {
+    /// The mistakes, and with them the warnings of the same file.
+    pub list: Vec<Problem>,
+}
+
+impl Problems {
+    /// The mistakes as a compiler shows them, each followed by an empty line, and their number.
+    /// `color`: with terminal colours; for a terminal only.
+    pub fn render(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(WIDTH);
+        let mut out = String::new();
+        for problem in &self.list {
+            out.push_str(&problem.render(&renderer));
+            out.push_str("\n\n");
+        }
+        out.push_str(&self.summary());
+        out.push('\n');
+        out
+    }
+
+    /// `2 errors and 1 warning`.
+    pub fn summary(&self) -> String {
+        let errors = self.errors();
+        match (errors, self.list.len() - errors) {
+            (errors, 0) => count(errors, "error"),
+            (0, warnings) => count(warnings, "warning"),
+            (errors, warnings) => format!("{} and {}", count(errors, "error"), count(warnings, "warning")),
+        }
+    }
+
+    /// How many of them make the configuration unusable.
+    pub fn errors(&self) -> usize {
+        self.list.iter().filter(|problem| problem.severity == Severity::Error).count()
+    }
+}
+
+/// `1 error`, `2 errors`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self { list: vec![problem] }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.render(false).trim_end())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl Serialize for Problems {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.list.serialize(serializer)
+    }
+}
+
+/// Collects the problems of one file while it is read.
+pub(super) struct Report<'t> {
+    /// The file, as it was named.
+    file: String,
+    /// Its text.
+    text: &'t str,
+    /// With a broken syntax what seems to be missing may well be there.
+    broken: bool,
+    found: RefCell<Vec<(usize, Problem)>>,
+}
+
+impl<'t> Report<'t> {
+    /// An empty report on `text`, the content of `path`.
+    pub(super) fn new(path: &Path, text: &'t str) -> Self {
+        Self { file: path.display().to_string(), text, broken: false, found: RefCell::default() }
+    }
+
+    /// From now on nothing is reported as missing.
+    pub(super) fn syntax_is_broken(&mut self) {
+        self.broken = true;
+    }
+
+    /// Something that cannot be used.
+    pub(super) fn error(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
+        self.add(span, Severity::Error, message.into(), help.into());
+    }
+
+    /// Something that is odd.
+    pub(super) fn warning(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
+        self.add(span, Severity::Warning, message.into(), help.into());
+    }
+
+    /// Something that is not there, or that refers to something that is not there; silent if the
+    /// syntax is broken, since that may be the whole reason.
+    pub(super) fn missing(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
+        if !self.broken {
+            self.error(span, message, help);
+        }
+    }
+
+    fn add(&self, span: &Span, severity: Severity, message: String, help: String) {
+        let help = (!help.is_empty()).then_some(help);
+        let problem = Problem { severity, ..Problem::at(&self.file, self.text, span.clone(), message, help) };
+        let mut found = self.found.borrow_mut();
+        if !found.iter().any(|(_, other)| *other == problem) {
+            found.push((span.start, problem));
+        }
+    }
+
+    /// Whether anything found so far makes the file unusable.
+    pub(super) fn has_errors(&self) -> bool {
+        self.found.borrow().iter().any(|(_, problem)| problem.severity == Severity::Error)
+    }
+
+    /// All that was found, in the order of the text.
+    pub(super) fn into_problems(self) -> Problems {
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|(at, problem)| (*at, problem.severity));
+        Problems { list: found.into_iter().map(|(_, problem)| problem).collect() }
+    }
+}

@@ -1,0 +1,51 @@
+//! `hbctl`: what the operator types, and what it shows.
+//!
+//! ```text
+//! args ──▶ commands ──▶ wire ══ hbd.sock ══▶ hbd
+//!              │          │
+//!              ▼          ▼
+//!     status, event    progress            only these know how things look
+//! ```
+//!
+//! `check` and `keygen` work without a daemon. Everything the daemon says is shown after [`text`] has
+//! taken the control characters out: an agent's output must not be able to steer a terminal.
+
+mod age;
+mod args;
+mod check;
+mod commands;
+mod event;
+mod fail;
+mod keygen;
+mod paint;
+mod progress;
+mod status;
+mod text;
+mod watch;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use status::render as render_status;
+
+/// The whole of `hbctl`: reads the command line, does it, says how it went by the exit code (0 done, 1
+/// refused or failed, 2 usage or bad configuration, 3 no daemon to talk to).
+pub fn main() -> ExitCode {
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout, mistakes to stderr; a closed pipe is nobody's fault.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match commands::run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fail) => {
+            fail.say();
+            ExitCode::from(fail.exit_code())
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `hbctl status` for people.
+//!
+//! ```text
+//! DEGRADED  cluster lvs: all 2 groups started          the verdict, one line
+//!   ! node b is dead: silent for 34s                   what is degraded, a sentence each
+//!
+//! Nodes
+//!   a  up    this node, running for 3d 4h
+//!   b  dead  last heard 34s ago
+//!      |- down  bcast:eth1           34s ago
+//!      `- down  ucast:192.168.45.24  34s ago
+//!
+//! Groups
+//!   vip  started on a  epoch 3, for 34s, prefers b
+//!        `- started  IPaddr::10.77.1.1/16/eth0
+//! ```
+//!
+//! The daemon may be older or newer than this tool, so nothing is taken for granted: what is missing is left
+//! out, what is unknown is shown as it came.
+
+mod groups;
+mod look;
+mod nodes;
+mod verdict;
+
+use serde_json::Value;
+
+use super::paint::{Paint, Tone};
+use super::text;
+use look::Look;
+
+/// The status `data` of the daemon (INTERFACE: `status --json`) as lines of text for a screen of `width`
+/// columns, without colours. Takes any JSON value.
+pub fn render(data: &Value, width: usize) -> String {
+    render_with(data, width, Paint::OFF)
+}
+
+/// [`render`] with the colours of `paint`.
+pub(crate) fn render_with(data: &Value, width: usize, paint: Paint) -> String {
+    let look = Look(data);
+    let mut page = Page {
+        out: String::new(),
+        width,
+        paint,
+    };
+    verdict::render(look, &mut page);
+    nodes::render(look, &mut page);
+    groups::render(look, &mut page);
+    outside(look, &mut page);
+    page.out
+}
+
+/// The text as it grows.
+struct Page {
+    out: String,
+    width: usize,
+    paint: Paint,
+}
+
+impl Page {
+    /// A finished line.
+    fn line(&mut self, line: &str) {
+        self.out.push_str(line.trim_end());
+        self.out.push('\n');
+    }
+
+    /// An empty line and a heading.
+    fn heading(&mut self, text: &str) {
+        self.out.push('\n');
+        let heading = self.paint.tint(Tone::Head, text);
+        self.line(&heading);
+    }
+
+    /// `head`, then `body` wrapped beside it. `head` may hold colours, so its width is given.
+    fn hang(&mut self, head: &str, head_width: usize, tone: Tone, body: &str) {
+        let lines = text::wrap(body, self.width.saturating_sub(head_width));
+        if lines.is_empty() {
+            self.line(head);
+        }
+        for (number, line) in lines.iter().enumerate() {
+            let line = self.paint.tint(tone, line);
+            if number == 0 {
+                self.line(&format!("{head}{line}"));
+            } else {
+                self.line(&format!("{:head_width$}{line}", ""));
+            }
+        }
+    }
+
+    /// `text` in colour, filled up to `width` columns.
+    fn cell(&self, tone: Tone, text: &str, width: usize) -> String {
+        let fill = width.saturating_sub(text.chars().count());
+        format!("{}{:fill$}", self.paint.tint(tone, text), "")
+    }
+}
+
+/// Widest of `texts`, but no more than `most`.
+fn widest<'a>(texts: impl Iterator<Item = &'a str>, most: usize) -> usize {
+    texts
+        .map(|text| text.chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(most)
+}
+
+/// What is outside of the pair: ping points, witness, and datagrams not believed.
+fn outside(look: Look, page: &mut Page) {
+    let pings: Vec<_> = look
+        .list("ping")
+        .map(|ping| (ping.text("name"), ping.flag("up")))
+        .collect();
+    let witness = look.0.get("witness").filter(|witness| !witness.is_null());
+    let rejected = rejected(look);
+    if pings.is_empty() && witness.is_none() && rejected.is_empty() {
+        return;
+    }
+    page.heading("Outside");
+    let width = widest(pings.iter().map(|(name, _)| name.as_str()), 30);
+    for (name, up) in &pings {
+        let (tone, word) = if *up {
+            (Tone::Good, "answers")
+        } else {
+            (Tone::Bad, "does not answer")
+        };
+        let line = format!(
+            "  ping {}  {}",
+            page.cell(Tone::Plain, name, width),
+            page.paint.tint(tone, word)
+        );
+        page.line(&line);
+    }
+    if let Some(witness) = witness {
+        page.hang("  witness  ", 11, Tone::Plain, &look::flat(witness));
+    }
+    if !rejected.is_empty() {
+        page.hang(
+            "  datagrams not believed  ",
+            26,
+            Tone::Dim,
+            &rejected.join(", "),
+        );
+    }
+}
+
+/// `REASON COUNT` for each reason datagrams were not believed for. Our own coming back on a broadcast medium
+/// are no news.
+fn rejected(look: Look) -> Vec<String> {
+    let Some(counts) = look.0.get("rejected").and_then(Value::as_object) else {
+        return Vec::new();
+    };
+    counts
+        .iter()
+        .filter(|(reason, count)| {
+            count.as_u64().unwrap_or(0) > 0 && !matches!(reason.as_str(), "own" | "reflected")
+        })
+        .map(|(reason, count)| format!("{} {count}", text::line(reason)))
+        .collect()
+}

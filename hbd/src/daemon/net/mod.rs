@@ -1,0 +1,100 @@
+//! The net thread: adds, renews, removes and announces the built-in addresses.
+//!
+//! Blocking, one job at a time in the order given; every burst is one netlink request however many
+//! addresses it has. It wakes without a job only while announcements are to be repeated.
+
+mod place;
+mod repeat;
+mod worker;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use cluster::{OpId, OpKind, Time};
+
+use super::report::{Report, Reports, Trouble, tell};
+use super::settings::Entry;
+
+/// Jobs that may wait for the net thread.
+const QUEUE: usize = 1024;
+
+/// What the net thread is asked.
+#[derive(Debug)]
+pub enum Job {
+    /// An operation on addresses, all in one burst; answered with [`Report::OpDone`].
+    Run {
+        /// Its number.
+        id: OpId,
+        /// What.
+        op: OpKind,
+        /// On which.
+        entries: Vec<Arc<Entry>>,
+        /// A start that comes to its turn later than this after `queued` is not begun.
+        timeout: Duration,
+        /// For a start: how long they live; `None` without end.
+        lifetime: Option<Duration>,
+        /// When it was asked.
+        queued: Time,
+    },
+    /// Renew what is held of these, putting back what is missing.
+    Lease {
+        /// Which.
+        entries: Vec<Arc<Entry>>,
+        /// How long they live from now; `None` without end.
+        lifetime: Option<Duration>,
+        /// When it was asked.
+        queued: Time,
+        /// Older than this it is dropped: the loop may have been frozen, and replaced, since.
+        max_age: Duration,
+    },
+    /// Announce what is held of these, now and a few times more.
+    Announce {
+        /// Which.
+        entries: Vec<Arc<Entry>>,
+    },
+    /// Remove the addresses a predecessor with another configuration left: those that carry our mark
+    /// and are none of these.
+    Sweep {
+        /// All that are configured.
+        keep: Vec<Arc<Entry>>,
+    },
+}
+
+/// The way to the net thread.
+#[derive(Clone, Debug)]
+pub struct Net(SyncSender<Job>);
+
+impl Net {
+    /// Starts the thread; `realtime` is the `SCHED_FIFO` priority it is to have, if any.
+    ///
+    /// # Errors
+    /// If the thread or its netlink socket cannot be had.
+    pub fn start(reports: Reports, realtime: Option<u8>) -> io::Result<Net> {
+        let (sender, jobs) = sync_channel(QUEUE);
+        let mut worker = worker::Worker::new(reports.clone()).map_err(io::Error::other)?;
+        std::thread::Builder::new().name("net".into()).stack_size(super::STACK).spawn(move || {
+            if let Some(Err(error)) = realtime.map(sys::rt::set_realtime) {
+                let sentence = format!("addresses are not set at real-time priority: {error}");
+                tell(&reports, Report::Trouble { about: Trouble::Realtime("net"), sentence: Some(sentence) });
+            }
+            worker.run(&jobs);
+        })?;
+        Ok(Net(sender))
+    }
+
+    /// Asks, without ever waiting.
+    ///
+    /// # Errors
+    /// Gives the job back if the queue is full or the thread is gone.
+    pub fn ask(&self, job: Job) -> Result<(), Box<Job>> {
+        self.0.try_send(job).map_err(|error| match error {
+            TrySendError::Full(job) | TrySendError::Disconnected(job) => Box::new(job),
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,337 @@
+//! The jobs of the net thread, one function each.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use cluster::{OpKind, OpResult, ResourceKey};
+use sys::announce::Announcer;
+use sys::netlink::{Address, AddressKey, AddressSet, Netlink};
+
+use super::place::{Interfaces, MARK, is, place};
+use super::repeat::{Repeats, Target};
+use super::Job;
+use crate::config::{AddressSpec, Agent};
+use crate::daemon::report::{Report, Reports, Trouble, tell};
+use crate::daemon::settings::Entry;
+use crate::daemon::when::now;
+
+/// The state of the net thread.
+pub(super) struct Worker {
+    reports: Reports,
+    netlink: Netlink,
+    /// What is set here now, as it was last set.
+    held: HashMap<ResourceKey, AddressSet>,
+    announcers: HashMap<u32, ([u8; 6], Announcer)>,
+    repeats: Repeats,
+    /// What was last said to be wrong with renewals and announcements.
+    said: Option<String>,
+}
+
+impl Worker {
+    pub(super) fn new(reports: Reports) -> Result<Worker, String> {
+        let netlink = Netlink::open().map_err(|error| error.to_string())?;
+        let (held, announcers) = (HashMap::new(), HashMap::new());
+        Ok(Worker { reports, netlink, held, announcers, repeats: Repeats::default(), said: None })
+    }
+
+    pub(super) fn run(&mut self, jobs: &Receiver<Job>) {
+        loop {
+            let job = match self.repeats.due() {
+                None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(due) => jobs.recv_timeout(due.since(now())),
+            };
+            match job {
+                Ok(job) => self.job(job),
+                Err(RecvTimeoutError::Timeout) => self.repeat(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    pub(super) fn job(&mut self, job: Job) {
+        match job {
+            Job::Run { id, op, entries, timeout, lifetime, queued } => {
+                let results = match op {
+                    OpKind::Start if now().since(queued) > timeout => vec![OpResult::TimedOut; entries.len()],
+                    OpKind::Start => self.start(&entries, lifetime),
+                    OpKind::Stop => self.stop(&entries),
+                    OpKind::Status => self.status(&entries),
+                };
+                tell(&self.reports, Report::OpDone { id, results });
+            }
+            Job::Lease { entries, lifetime, queued, max_age } => {
+                if now().since(queued) > max_age {
+                    tracing::warn!("a renewal of addresses came too late and was dropped");
+                } else {
+                    self.lease(&entries, lifetime);
+                }
+            }
+            Job::Announce { entries } => {
+                let held = entries.iter().filter_map(|entry| self.held.get(&entry.key));
+                let targets = held.map(|set| (set.ifindex, set.ip)).collect();
+                self.announce(targets);
+            }
+            Job::Sweep { keep } => self.sweep(&keep),
+        }
+    }
+
+    fn start(&mut self, entries: &[Arc<Entry>], lifetime: Option<Duration>) -> Vec<OpResult> {
+        let interfaces = match Interfaces::read(&mut self.netlink) {
+            Ok(interfaces) => interfaces,
+            Err(error) => return vec![OpResult::Failed(error); entries.len()],
+        };
+        let mut results = Vec::with_capacity(entries.len());
+        let (mut sets, mut whose) = (Vec::new(), Vec::new());
+        for entry in entries {
+            results.push(match place(spec(entry), &interfaces, &mut self.netlink) {
+                Ok(set) => {
+                    whose.push((results.len(), entry.key));
+                    sets.push(AddressSet { lifetime, ..set });
+                    OpResult::Ok
+                }
+                Err(why) => OpResult::Failed(why),
+            });
+        }
+        let done = match self.netlink.set_addresses(&sets) {
+            Ok(done) => done,
+            Err(error) => sets.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let mut targets = Vec::with_capacity(sets.len());
+        for (((at, key), set), done) in whose.into_iter().zip(sets).zip(done) {
+            match done {
+                Ok(()) => {
+                    targets.push((set.ifindex, set.ip));
+                    self.held.insert(key, set);
+                }
+                Err(error) => results[at] = OpResult::Failed(error.to_string()),
+            }
+        }
+        // Before anything else: from here on the neighbours know.
+        self.announce_on(&interfaces, targets);
+        results
+    }
+
+    fn stop(&mut self, entries: &[Arc<Entry>]) -> Vec<OpResult> {
+        let ips: Vec<IpAddr> = entries.iter().map(|entry| spec(entry).ip).collect();
+        self.repeats.cancel(&ips);
+        for entry in entries {
+            self.held.remove(&entry.key);
+        }
+        let (interfaces, addresses) = match self.look() {
+            Ok(found) => found,
+            Err(error) => return vec![OpResult::Failed(error); entries.len()],
+        };
+        let mut results = vec![OpResult::Ok; entries.len()];
+        let (mut keys, mut whose) = (Vec::new(), Vec::new());
+        for (at, entry) in entries.iter().enumerate() {
+            for address in addresses.of(spec(entry).ip).filter(|address| is(address, spec(entry), &interfaces)) {
+                keys.push(address.key());
+                whose.push(at);
+            }
+        }
+        match self.netlink.remove_addresses(&keys) {
+            Ok(done) => {
+                for (at, done) in whose.into_iter().zip(done) {
+                    if let Err(error) = done {
+                        results[at] = OpResult::Failed(error.to_string());
+                    }
+                }
+            }
+            Err(error) => whose.into_iter().for_each(|at| results[at] = OpResult::Failed(error.to_string())),
+        }
+        results
+    }
+
+    fn status(&mut self, entries: &[Arc<Entry>]) -> Vec<OpResult> {
+        let (interfaces, addresses) = match self.look() {
+            Ok(found) => found,
+            Err(error) => return vec![OpResult::Failed(error); entries.len()],
+        };
+        entries
+            .iter()
+            .map(|entry| {
+                let mut there = addresses.of(spec(entry).ip).filter(|address| is(address, spec(entry), &interfaces));
+                match there.find(|address| !address.dad_failed()) {
+                    Some(address) => {
+                        // Adopted: from now on it is renewed as if it had been set by this process.
+                        self.held.entry(entry.key).or_insert_with(|| adopted(address, spec(entry)));
+                        OpResult::Running
+                    }
+                    None => OpResult::NotRunning,
+                }
+            })
+            .collect()
+    }
+
+    fn lease(&mut self, entries: &[Arc<Entry>], lifetime: Option<Duration>) {
+        let mut sets = Vec::with_capacity(entries.len());
+        for entry in entries {
+            if let Some(held) = self.held.get_mut(&entry.key) {
+                held.lifetime = lifetime;
+                sets.push(held.clone());
+            }
+        }
+        if sets.is_empty() {
+            return;
+        }
+        let mut lost = false;
+        let failed = match self.netlink.set_addresses(&sets) {
+            Ok(done) => done.into_iter().filter_map(Result::err).inspect(|error| lost |= error.is_interface_gone()).last(),
+            Err(error) => Some(error),
+        };
+        if lost {
+            self.replace_lost(entries);
+        }
+        self.say(failed.map(|error| format!("addresses could not be renewed: {error}")));
+    }
+
+    /// An interface went away; one of the same name may have come since, with another number.
+    fn replace_lost(&mut self, entries: &[Arc<Entry>]) {
+        let Ok(interfaces) = Interfaces::read(&mut self.netlink) else { return };
+        for entry in entries {
+            let Some(held) = self.held.get_mut(&entry.key) else { continue };
+            if interfaces.numbered(held.ifindex).is_none()
+                && let Ok(set) = place(spec(entry), &interfaces, &mut self.netlink)
+            {
+                *held = AddressSet { lifetime: held.lifetime, ..set };
+            }
+        }
+    }
+
+    fn sweep(&mut self, keep: &[Arc<Entry>]) {
+        let (interfaces, addresses) = match self.look() {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!("leftover addresses could not be looked for: {error}");
+                return;
+            }
+        };
+        let specs: HashMap<IpAddr, &AddressSpec> = keep.iter().map(|entry| (spec(entry).ip, spec(entry))).collect();
+        let ours = addresses.0.iter().filter(|address| address.mark == MARK);
+        let left: Vec<AddressKey> = ours
+            .filter(|address| {
+                !specs.get(&address.ip).is_some_and(|spec| {
+                    is(address, spec, &interfaces) && spec.prefix.is_none_or(|prefix| prefix == address.prefix)
+                })
+            })
+            .map(Address::key)
+            .collect();
+        if left.is_empty() {
+            return;
+        }
+        match self.netlink.remove_addresses(&left) {
+            Ok(done) => {
+                for (key, done) in left.iter().zip(done) {
+                    match done {
+                        Ok(_) => tracing::warn!("{key} was left by a former hbd and is in no group: removed"),
+                        Err(error) => tracing::error!("{key} was left by a former hbd and cannot be removed: {error}"),
+                    }
+                }
+            }
+            Err(error) => tracing::error!("leftover addresses could not be removed: {error}"),
+        }
+    }
+
+    fn look(&mut self) -> Result<(Interfaces, Addresses), String> {
+        let interfaces = Interfaces::read(&mut self.netlink)?;
+        let addresses = self.netlink.addresses().map_err(|error| error.to_string())?;
+        Ok((interfaces, Addresses::sorted(addresses)))
+    }
+
+    /// For the first time, and from now on a few times more.
+    fn announce(&mut self, targets: Vec<Target>) {
+        match Interfaces::read(&mut self.netlink) {
+            Ok(interfaces) => self.announce_on(&interfaces, targets),
+            Err(error) => self.say(Some(format!("addresses could not be announced: {error}"))),
+        }
+    }
+
+    fn announce_on(&mut self, interfaces: &Interfaces, targets: Vec<Target>) {
+        self.announce_once(interfaces, &targets);
+        self.repeats.begin(targets, now());
+    }
+
+    fn repeat(&mut self) {
+        let targets = self.repeats.take(now());
+        if targets.is_empty() {
+            return;
+        }
+        if let Ok(interfaces) = Interfaces::read(&mut self.netlink) {
+            self.announce_once(&interfaces, &targets);
+        }
+    }
+
+    fn announce_once(&mut self, interfaces: &Interfaces, targets: &[Target]) {
+        let numbers: HashSet<u32> = targets.iter().map(|&(ifindex, _)| ifindex).collect();
+        for ifindex in numbers {
+            let ips: Vec<IpAddr> = targets.iter().filter(|target| target.0 == ifindex).map(|&(_, ip)| ip).collect();
+            // Nobody listens on a loopback, and there are no neighbours on a link without hardware addresses.
+            let Some(link) = interfaces.numbered(ifindex).filter(|link| !link.loopback) else { continue };
+            let Some(mac) = link.mac else { continue };
+            if let Err(error) = self.announce_from(ifindex, mac, &ips) {
+                self.announcers.remove(&ifindex);
+                tracing::warn!("addresses could not be announced on {}: {error}", link.name);
+            }
+        }
+    }
+
+    fn announce_from(&mut self, ifindex: u32, mac: [u8; 6], ips: &[IpAddr]) -> Result<(), String> {
+        // A bond or a bridge may have changed its hardware address since.
+        let stale = self.announcers.get(&ifindex).is_none_or(|(old, _)| *old != mac);
+        if stale {
+            let announcer = Announcer::open(ifindex, mac).map_err(|error| error.to_string())?;
+            self.announcers.insert(ifindex, (mac, announcer));
+        }
+        match self.announcers.get_mut(&ifindex) {
+            Some((_, announcer)) => announcer.announce(ips).map_err(|error| error.to_string()).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells the loop when it is news.
+    fn say(&mut self, sentence: Option<String>) {
+        if sentence != self.said {
+            self.said.clone_from(&sentence);
+            tell(&self.reports, Report::Trouble { about: Trouble::Addresses, sentence });
+        }
+    }
+}
+
+/// The addresses of this machine, by address.
+struct Addresses(Vec<Address>);
+
+impl Addresses {
+    fn sorted(mut all: Vec<Address>) -> Addresses {
+        all.sort_by_key(|address| address.ip);
+        Addresses(all)
+    }
+
+    fn of(&self, ip: IpAddr) -> impl Iterator<Item = &Address> {
+        let from = self.0.partition_point(|address| address.ip < ip);
+        self.0[from..].iter().take_while(move |address| address.ip == ip)
+    }
+}
+
+fn adopted(address: &Address, spec: &AddressSpec) -> AddressSet {
+    let Address { ifindex, ip, prefix, .. } = *address;
+    let lifetime = address.valid;
+    AddressSet { ifindex, ip, prefix, label: spec.label.clone(), broadcast: spec.broadcast, lifetime, mark: MARK }
+}
+
+/// The loop gives this thread addresses only; anything else would be set nowhere.
+fn spec(entry: &Entry) -> &AddressSpec {
+    static NONE: AddressSpec = AddressSpec {
+        ip: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+        prefix: None,
+        interface: None,
+        label: None,
+        broadcast: None,
+    };
+    match &entry.resource.agent {
+        Agent::Address(spec) => spec,
+        _ => &NONE,
+    }
+}

@@ -1,0 +1,68 @@
+//! What the other threads tell the loop.
+
+use cluster::{OpId, OpResult};
+use tokio::sync::mpsc;
+
+use super::reload::Loaded;
+
+/// Reports that may wait for the loop: far more than operations can be under way. A thread that
+/// finds the queue full waits; the loop never does.
+pub const QUEUE: usize = 4096;
+
+/// The way to the loop.
+pub type Reports = mpsc::Sender<Report>;
+
+/// One report.
+#[derive(Debug)]
+pub enum Report {
+    /// An operation ended.
+    OpDone {
+        /// Which.
+        id: OpId,
+        /// One result for each resource.
+        results: Vec<OpResult>,
+    },
+    /// The state is on disk, or is not.
+    Persisted {
+        /// Which.
+        serial: u64,
+        /// Why not.
+        error: Option<String>,
+    },
+    /// The configuration was read again, for a reload.
+    Loaded(Box<Loaded>),
+    /// The failback window opened or closed.
+    Window {
+        /// Inside now.
+        open: bool,
+    },
+    /// Something is not as it should be (or is again), for `status`.
+    Trouble {
+        /// What this is about; one sentence each.
+        about: Trouble,
+        /// The sentence, or `None` if all is well again.
+        sentence: Option<String>,
+    },
+}
+
+/// What can be out of order in the daemon itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// Configured, but not done by this version.
+    Unsupported(String),
+    /// Real-time scheduling or locked memory, by thread.
+    Realtime(&'static str),
+    /// The state file.
+    State,
+    /// The events file.
+    Events,
+    /// A link, by name.
+    Link(String),
+    /// Addresses: announcements, leftovers.
+    Addresses,
+}
+
+/// Tells the loop; a loop that is gone (the process ends) needs no news.
+pub fn tell(reports: &Reports, report: Report) {
+    let _ = reports.blocking_send(report);
+}

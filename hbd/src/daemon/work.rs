@@ -1,0 +1,214 @@
+//! The work thread: agents, the control socket, the failback window. Normal priority; whatever
+//! hangs here delays only itself.
+
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::{OpId, OpKind, OpResult};
+use tokio::runtime;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+
+use super::ask::Ask;
+use super::history::History;
+use super::report::{Report, Reports};
+use super::settings::Entry;
+use super::window;
+use crate::agents::{Runner, RunnerSettings};
+use crate::config::Config;
+use crate::control::access::Policy;
+use crate::control::server::{Limits, Server};
+use crate::control::StoredEvent;
+
+/// Jobs that may wait for the work thread.
+const QUEUE: usize = 1024;
+/// Threads for lookups that may block (the user database).
+const BLOCKING: usize = 4;
+
+/// What the work thread is asked.
+#[derive(Debug)]
+pub enum Job {
+    /// Run an operation of agents, one resource after the other; answered with [`Report::OpDone`].
+    Run {
+        /// Its number.
+        id: OpId,
+        /// What.
+        op: OpKind,
+        /// On which.
+        entries: Vec<Arc<Entry>>,
+        /// Bound on each.
+        timeout: Duration,
+    },
+    /// Show this event to those who ask.
+    Event(Arc<StoredEvent>),
+    /// The configuration changed.
+    Config(Box<WorkConfig>),
+}
+
+/// What the work thread must know of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkConfig {
+    /// `[daemon] group`.
+    pub group: Option<String>,
+    /// Minutes after local midnight.
+    pub window: Option<(u16, u16)>,
+}
+
+impl WorkConfig {
+    /// Out of the configuration.
+    pub fn of(config: &Config) -> WorkConfig {
+        WorkConfig { group: config.daemon.group.clone(), window: config.cluster.failback_window }
+    }
+}
+
+/// What the work thread is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// The control socket, listening.
+    pub listener: UnixListener,
+    /// The way to the loop for operators' questions.
+    pub asks: Sender<Ask>,
+    /// The way to the loop for everything else.
+    pub reports: Reports,
+    /// The events of a former life.
+    pub history: History,
+    /// The configuration's part.
+    pub config: WorkConfig,
+    /// This node's name, the cluster's, and a folder for the agents' scratch files.
+    pub agents: (String, String, PathBuf),
+}
+
+/// The way to the work thread.
+#[derive(Clone, Debug)]
+pub struct Work(Sender<Job>);
+
+impl Work {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If the thread, its runtime or the socket in it cannot be set up.
+    pub fn start(start: Start) -> io::Result<Work> {
+        let (sender, jobs) = mpsc::channel(QUEUE);
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING)
+            .thread_stack_size(super::STACK)
+            .build()?;
+        let listener = {
+            let _inside = runtime.enter();
+            start.listener.set_nonblocking(true)?;
+            tokio::net::UnixListener::from_std(start.listener.try_clone()?)?
+        };
+        std::thread::Builder::new()
+            .name("work".into())
+            .stack_size(super::STACK)
+            .spawn(move || runtime.block_on(run(start, listener, jobs)))?;
+        Ok(Work(sender))
+    }
+
+    /// Asks, without ever waiting.
+    ///
+    /// # Errors
+    /// Gives the job back if the queue is full or the thread is gone.
+    pub fn ask(&self, job: Job) -> Result<(), Box<Job>> {
+        self.0.try_send(job).map_err(|error| Box::new(error.into_inner()))
+    }
+}
+
+async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receiver<Job>) {
+    let Start { asks, reports, history, mut config, agents: (node, cluster, scratch), .. } = start;
+    let history = Arc::new(history);
+    let runner = Arc::new(Runner::new(RunnerSettings::new(node, cluster, scratch)));
+    let policy = policy(config.group.clone()).await;
+    let server = Server::new(asks, Arc::clone(&history), policy, Limits::default());
+    tokio::spawn(Arc::clone(&server).serve(listener));
+    let mut watch = config.window.map(|window| tokio::spawn(window::watch(window, reports.clone())));
+    while let Some(job) = jobs.recv().await {
+        match job {
+            Job::Run { id, op, entries, timeout } => {
+                tokio::spawn(operate(Arc::clone(&runner), reports.clone(), id, op, entries, timeout));
+            }
+            Job::Event(event) => history.add(event),
+            Job::Config(new) => {
+                if new.window != config.window {
+                    if let Some(old) = watch.take() {
+                        old.abort();
+                    }
+                    watch = new.window.map(|window| tokio::spawn(window::watch(window, reports.clone())));
+                }
+                // Also if its name is the same: the group may have been made since.
+                server.set_policy(self::policy(new.group.clone()).await);
+                config = *new;
+            }
+        }
+    }
+}
+
+/// The group database may be far away: not on this thread.
+async fn policy(group: Option<String>) -> Policy {
+    let nobody = Policy { users: vec![0], group: None };
+    tokio::task::spawn_blocking(move || Policy::new(group.as_deref())).await.unwrap_or(nobody)
+}
+
+async fn operate(runner: Arc<Runner>, reports: Reports, id: OpId, op: OpKind, entries: Vec<Arc<Entry>>, timeout: Duration) {
+    let mut results = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        let failed = results.iter().any(|result| !matches!(result, OpResult::Ok));
+        if failed && op == OpKind::Start {
+            results.push(OpResult::Failed("not tried: a resource before it failed".into()));
+            continue;
+        }
+        results.push(runner.run(&entry.group, &entry.resource, op, timeout).await.result);
+    }
+    // An error only says that the daemon is ending.
+    let _ = reports.send(Report::OpDone { id, results }).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::tests::resource;
+    use super::*;
+    use crate::config::Agent;
+    use cluster::ResourceKey;
+    use std::collections::VecDeque;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_hanging_agent_delays_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let agent = Agent::Heartbeat { name: name.into(), path, args: vec![] };
+            Arc::new(Entry { key: ResourceKey(0), group: name.into(), resource: resource(name, agent) })
+        };
+        let (asks, _asked) = mpsc::channel(1);
+        let (reports, mut heard) = mpsc::channel(8);
+        let work = Work::start(Start {
+            listener: UnixListener::bind(folder.path().join("socket")).unwrap(),
+            asks,
+            reports,
+            history: History::new(VecDeque::new()),
+            config: WorkConfig { group: None, window: None },
+            agents: ("a".into(), "test".into(), folder.path().join("scratch")),
+        })
+        .unwrap();
+        let run = |id, timeout_ms, entries| {
+            let timeout = Duration::from_millis(timeout_ms);
+            work.ask(Job::Run { id: OpId(id), op: OpKind::Start, entries, timeout }).unwrap();
+        };
+        run(1, 1500, vec![script("hangs", "sleep 60")]);
+        run(2, 20_000, vec![script("fails", "exit 1"), script("later", "exit 0")]);
+        let mut next = || match heard.blocking_recv().unwrap() {
+            Report::OpDone { id, results } => (id, results),
+            other => panic!("{other:?}"),
+        };
+        let (id, results) = next();
+        assert_eq!(id, OpId(2));
+        assert!(matches!(&results[..], [OpResult::Failed(_), OpResult::Failed(why)] if why.contains("not tried")), "{results:?}");
+        assert_eq!(next(), (OpId(1), vec![OpResult::TimedOut]));
+    }
+}

@@ -1,0 +1,9 @@
+//! `hbctl` from outside: what it asks, what it shows, how it ends.
+
+mod broken;
+mod check;
+mod daemon;
+mod local;
+mod orders;
+mod questions;
+mod terminal;

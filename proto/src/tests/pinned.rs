@@ -1,0 +1,72 @@
+//! The bytes themselves, for a second implementation to check itself; the same as in
+//! `docs/protocol.md`.
+
+use super::*;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn ids_are_fnv_1a() {
+    assert_eq!(NodeId::of(""), NodeId(0x811c_9dc5));
+    assert_eq!(NodeId::of("foobar"), NodeId(0xbf9c_f968));
+    assert_eq!(GroupId::of("foobar"), GroupId(0xbf9c_f968));
+    assert_eq!(ClusterId::of("foobar"), ClusterId(0x8594_4171_f739_67e8));
+}
+
+/// The header up to the method.
+const START: &str = "686210";
+/// The cluster and the body of [`heartbeat`].
+const HEARTBEAT: &str = "12a577191df79afc056d69646173070123456789abcdefe8070102fedcba98765432100102\
+    010f0ee026444511223344556677880503020706fc0389210a03";
+/// The cluster and the body of [`eventful`].
+const EVENTFUL: &str = "12a577191df79afc056d69646173070123456789abcdefe8070e02fedcba98765432100102\
+    010f0ee026444511223344556677880503021406fc0389210a030cec90e52ef4ac0202e0264445\
+    03480b01e02644450104726f6f740b02e02644450204726f6f741303e02644450304726f6f74ec90e52ee0264445\
+    0b04e02644450404726f6f740f05e02644450504726f6f74ec90e52e\
+    042506e026444508001de02644450901166e6f626f647920636f756c642074616b65206d61696c";
+/// Method, method and key id on the wire, tag of [`heartbeat`], tag of [`eventful`].
+const TAGS: [(Method, &str, &str, &str); 3] = [
+    (
+        Method::Sha256,
+        "0101",
+        "392c25a81cbe9e84f6c1899c555b3668",
+        "5033374d0f449ee2ba226a0f6558f1a6",
+    ),
+    (
+        Method::Md5,
+        "0203",
+        "3f91c93bb2fdfc3e3d2dd74b66867574",
+        "07680907af0d108a30d02863c677011f",
+    ),
+    (Method::Crc, "0301", "b2676cbc", "75ff7d84"),
+];
+
+#[test]
+fn packets_are_as_pinned() {
+    for ((method, text), (pinned, key, calm, busy)) in KEYS.into_iter().zip(TAGS) {
+        assert_eq!(method, pinned);
+        let sealed = |message: &Message| hex(&keys(text).seal(cluster(), message));
+        assert_eq!(
+            sealed(&heartbeat()),
+            format!("{START}{key}{HEARTBEAT}{calm}")
+        );
+        assert_eq!(sealed(&eventful()), format!("{START}{key}{EVENTFUL}{busy}"));
+    }
+}
+
+#[test]
+fn the_document_shows_the_same_bytes() {
+    let document = include_str!("../../../docs/protocol.md");
+    let document: String = document.split_whitespace().collect();
+    for (_, text) in KEYS {
+        for message in [heartbeat(), eventful()] {
+            let packet = hex(&keys(text).seal(cluster(), &message));
+            assert!(
+                document.contains(&packet),
+                "docs/protocol.md lacks {packet}"
+            );
+        }
+    }
+}

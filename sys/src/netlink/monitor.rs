@@ -1,0 +1,112 @@
+//! News of interfaces and addresses, as they happen.
+
+use std::collections::VecDeque;
+
+use nix::errno::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::socket::{DATAGRAM, Socket};
+use super::wire::{Message, Messages};
+use super::{Address, Error, Link, address, link};
+
+/// RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR (linux/rtnetlink.h).
+const GROUPS: [u32; 3] = [1, 5, 9];
+
+/// Something changed in the kernel, by whomever: hbd's own changes are told as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// An interface appeared or changed (up, carrier, name, …), or, if `gone`, ceased to exist.
+    Link {
+        /// The interface as it is now, or last was.
+        link: Link,
+        /// It no longer exists.
+        gone: bool,
+    },
+    /// An address was added, renewed, or changed its flags.
+    AddressAdded(Address),
+    /// An address is no longer there: removed, or its lifetime ended.
+    AddressRemoved(Address),
+    /// News was lost: read the tables again ([`Netlink::links`](super::Netlink::links),
+    /// [`Netlink::addresses`](super::Netlink::addresses)). What is told after it is complete again.
+    Overrun,
+}
+
+/// Listens to the kernel. Open it before reading the tables, so that nothing falls in between.
+#[derive(Debug)]
+pub struct Monitor {
+    socket: AsyncFd<Socket>,
+    buffer: Vec<u8>,
+    pending: VecDeque<Change>,
+}
+
+impl Monitor {
+    /// Starts to listen in the network namespace of the calling thread; needs no privilege.
+    ///
+    /// # Errors
+    /// Outside a tokio runtime, or when the kernel has no descriptor or memory left.
+    ///
+    /// # Panics
+    /// As all of tokio's I/O in a runtime that was built without `enable_io`.
+    pub fn open() -> Result<Monitor, Error> {
+        let what = "watch links and addresses";
+        if tokio::runtime::Handle::try_current().is_err() {
+            let reason = super::Reason::Invalid("there is no tokio runtime here".into());
+            return Err(Error { what: what.into(), reason, kernel: None });
+        }
+        let socket = Socket::open(&GROUPS)?;
+        // SAFETY: `Socket` owns its descriptor, always returns that same one, offers no way to replace or close it, and
+        // is given to the AsyncFd by value: it stays open until the AsyncFd is dropped.
+        let registered = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
+        let socket = registered.map_err(|error| {
+            let error = std::io::Error::from(error);
+            Error::errno(what, Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+        })?;
+        Ok(Monitor { socket, buffer: vec![0; DATAGRAM], pending: VecDeque::new() })
+    }
+
+    /// The next change. Nothing is lost if the future is dropped before it is ready.
+    ///
+    /// # Errors
+    /// The socket is broken; open another one.
+    pub async fn next(&mut self) -> Result<Change, Error> {
+        loop {
+            if let Some(change) = self.pending.pop_front() {
+                return Ok(change);
+            }
+            let mut ready = self
+                .socket
+                .readable()
+                .await
+                .map_err(|_| Error::errno("watch links and addresses", Errno::EIO))?;
+            match ready.get_inner().receive_now(&mut self.buffer) {
+                Ok(length) => self.pending.extend(changes(&self.buffer[..length])),
+                Err(Errno::EAGAIN) => ready.clear_ready(),
+                Err(Errno::ENOBUFS) => self.pending.push_back(Change::Overrun),
+                Err(errno) => return Err(Error::errno("watch links and addresses", errno)),
+            }
+        }
+    }
+}
+
+/// The changes in one datagram.
+fn changes(datagram: &[u8]) -> Vec<Change> {
+    let mut messages = Messages::new(datagram);
+    let mut changes: Vec<Change> = messages.by_ref().filter_map(|message| read(&message)).collect();
+    if messages.damaged() {
+        changes.push(Change::Overrun);
+    }
+    changes
+}
+
+/// What one message tells; `None` for what is of no interest here.
+pub(super) fn read(message: &Message<'_>) -> Option<Change> {
+    match message.kind {
+        libc::RTM_NEWLINK => Some(Change::Link { link: link::parse(message.body)?, gone: false }),
+        libc::RTM_DELLINK => Some(Change::Link { link: link::parse(message.body)?, gone: true }),
+        libc::RTM_NEWADDR => address::parse(message.body).map(Change::AddressAdded),
+        libc::RTM_DELADDR => address::parse(message.body).map(Change::AddressRemoved),
+        kind if i32::from(kind) == libc::NLMSG_OVERRUN => Some(Change::Overrun),
+        _ => None,
+    }
+}

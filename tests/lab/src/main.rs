@@ -1,0 +1,166 @@
+//! `lab`: the lab's own programs (the holders of namespaces, the probe and its responder) and its broom.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use lab::probe::{echo, report, run};
+use lab::{LabError, Result, net};
+
+#[derive(Parser)]
+#[command(
+    name = "lab",
+    about = "The namespace lab of hbd: real daemons on real networks"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Ask an address again and again and report every gap in the answers
+    Probe {
+        /// ADDRESS:PORT, several are asked in turn
+        #[arg(required = true)]
+        targets: Vec<SocketAddr>,
+        /// Time between probes: 1ms, 500us, 1s
+        #[arg(long, default_value = "1ms", value_parser = duration)]
+        interval: Duration,
+        /// End after this time
+        #[arg(long, default_value = "60s", value_parser = duration)]
+        duration: Duration,
+        /// End when stdin ends, too
+        #[arg(long)]
+        until_eof: bool,
+        /// An answer after this time counts as lost
+        #[arg(long, default_value = "20ms", value_parser = duration)]
+        late: Duration,
+        /// Write the summary here instead of to stdout
+        #[arg(long)]
+        json: Option<PathBuf>,
+        /// Write every probe here
+        #[arg(long)]
+        csv: Option<PathBuf>,
+    },
+    /// Answer probes, saying who answers
+    Echo {
+        /// The name to answer with
+        #[arg(long)]
+        name: String,
+        /// ADDRESS:PORT, repeatable
+        #[arg(long = "bind", required = true)]
+        bind: Vec<SocketAddr>,
+    },
+    /// Remove what dead runs of the lab left in the temporary folder
+    Clean,
+    /// Hold a machine's namespaces (used by the lab itself)
+    #[command(hide = true)]
+    Hold {
+        #[arg(long)]
+        name: String,
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Be pid 1 of a machine (used by the lab itself)
+    #[command(hide = true)]
+    Init {
+        #[arg(long)]
+        name: String,
+        #[arg(long)]
+        dir: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match act(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("lab: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(command: Command) -> Result<()> {
+    match command {
+        Command::Probe {
+            targets,
+            interval,
+            duration,
+            until_eof,
+            late,
+            json,
+            csv,
+        } => probe(
+            &run::Plan {
+                targets,
+                interval,
+                duration,
+                late,
+            },
+            until_eof,
+            json,
+            csv,
+        ),
+        Command::Echo { name, bind } => echo::serve(&name, &bind),
+        Command::Clean => {
+            for path in net::clean::clean()? {
+                println!("removed {}", path.display());
+            }
+            Ok(())
+        }
+        Command::Hold { name, dir } => net::init::hold(&name, &dir),
+        Command::Init { name, dir } => net::init::init(&name, &dir),
+    }
+}
+
+fn probe(
+    plan: &run::Plan,
+    until_eof: bool,
+    json: Option<PathBuf>,
+    csv: Option<PathBuf>,
+) -> Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopper = Arc::clone(&stop);
+    if until_eof {
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            stopper.store(true, Ordering::Relaxed);
+        });
+    }
+    let samples = run::run(plan, &stop, |at| eprintln!("started {at}"))?;
+    let summary = report::summarise(plan, &samples);
+    let text =
+        serde_json::to_string_pretty(&summary).map_err(|e| LabError(format!("no JSON: {e}")))?;
+    if let Some(path) = csv {
+        report::write_csv(&path, plan, &samples)?;
+    }
+    match json {
+        None => println!("{text}"),
+        Some(path) => std::fs::write(&path, text)
+            .map_err(|e| LabError(format!("cannot write {}: {e}", path.display())))?,
+    }
+    Ok(())
+}
+
+/// `1s`, `1.5ms`, `200us`.
+fn duration(text: &str) -> std::result::Result<Duration, String> {
+    let help = || format!("`{text}` is no time: write a number and a unit, as in 1ms, 500us, 2s");
+    let at = text
+        .find(|c: char| c.is_ascii_alphabetic())
+        .ok_or_else(help)?;
+    let number: f64 = text[..at].parse().map_err(|_| help())?;
+    let unit = match &text[at..] {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        _ => return Err(help()),
+    };
+    Duration::try_from_secs_f64(number * unit).map_err(|_| help())
+}

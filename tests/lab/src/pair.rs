@@ -1,0 +1,240 @@
+//! A pair of nodes with hbd, a client and responders: what most scenarios begin with.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::audit::{Audit, Look};
+use crate::command::Output;
+use crate::hbd::config::Settings;
+use crate::hbd::daemon::{Daemon, hbctl, wait_status};
+use crate::hbd::status::{self, Status};
+use crate::net::process::Process;
+use crate::net::{Cut, Lan, World};
+use crate::probe::ProbeHandle;
+use crate::probe::handle::start_echo;
+use crate::{LabError, Result};
+
+/// The bound for everything that should take seconds: generous, because a test never judges speed by it.
+pub const BOUND: Duration = Duration::from_secs(20);
+
+/// The address most scenarios move.
+pub const VIP: &str = "10.77.1.1";
+
+/// The group most scenarios move.
+pub const GROUP: &str = "vip";
+
+/// Two nodes `a` and `b`, their daemons, and a responder on each.
+#[derive(Debug)]
+pub struct Pair {
+    daemons: Mutex<BTreeMap<String, Daemon>>,
+    echoes: Mutex<BTreeMap<String, Process>>,
+    /// The configuration [`Pair::start`] installs.
+    pub settings: Settings,
+    /// The network.
+    pub world: World,
+}
+
+impl Pair {
+    /// A world with `a` and `b`, nothing running but the responders; one group [`GROUP`] with [`VIP`], preferring `a`.
+    ///
+    /// # Errors
+    /// See [`World::new`].
+    pub fn new() -> Result<Pair> {
+        let vip = crate::hbd::config::address(VIP, 16, "eth0");
+        Pair::with(|settings| settings.group(GROUP, Some("a"), &[&vip]))
+    }
+
+    /// As [`Pair::new`] with another configuration, made from [`Settings::pair`] (which has no group).
+    ///
+    /// # Errors
+    /// See [`World::new`].
+    pub fn with(change: impl FnOnce(Settings) -> Settings) -> Result<Pair> {
+        let world = World::new(&["a", "b"])?;
+        let settings = change(Settings::pair(&world)?);
+        let pair = Pair {
+            daemons: Mutex::default(),
+            echoes: Mutex::default(),
+            settings,
+            world,
+        };
+        for node in ["a", "b"] {
+            pair.start_echo(node)?;
+        }
+        Ok(pair)
+    }
+
+    /// [`Pair::new`] with both daemons running and the group started on `a`, audited.
+    ///
+    /// # Errors
+    /// It did not come to that.
+    pub fn running() -> Result<Pair> {
+        let pair = Pair::new()?;
+        pair.start_both()?;
+        Ok(pair)
+    }
+
+    /// Starts both daemons and waits until all groups are started and the peers see each other.
+    ///
+    /// # Errors
+    /// It did not come to that.
+    pub fn start_both(&self) -> Result<()> {
+        self.start("a")?;
+        self.start("b")?;
+        for (node, peer) in [("a", "b"), ("b", "a")] {
+            self.wait(node, "all groups started, peer up", |s| {
+                s.sees(peer, "up")
+                    && !s.groups.is_empty()
+                    && s.groups.iter().all(|g| g.state == "started")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Installs the configuration on a node and starts its daemon.
+    ///
+    /// # Errors
+    /// The node is off, or there is no daemon to start.
+    pub fn start(&self, node: &str) -> Result<()> {
+        self.settings.install(&self.world, node)?;
+        let daemon = Daemon::start(&self.world, node)?;
+        lock(&self.daemons).insert(node.to_owned(), daemon);
+        Ok(())
+    }
+
+    /// Starts (again) the responder of a node, e.g. after it was booted.
+    ///
+    /// # Errors
+    /// The node is off.
+    pub fn start_echo(&self, node: &str) -> Result<()> {
+        let echo = start_echo(&self.world, node)?;
+        lock(&self.echoes).insert(node.to_owned(), echo);
+        Ok(())
+    }
+
+    /// Boots a node that is off, with responder and daemon.
+    ///
+    /// # Errors
+    /// It is not off, or something did not start.
+    pub fn boot(&self, node: &str) -> Result<()> {
+        self.world.boot(node)?;
+        self.start_echo(node)?;
+        self.start(node)
+    }
+
+    /// Lets `work` have the daemon of a node.
+    ///
+    /// # Errors
+    /// None was started there, or `work`'s.
+    pub fn daemon<T>(&self, node: &str, work: impl FnOnce(&mut Daemon) -> Result<T>) -> Result<T> {
+        let mut daemons = lock(&self.daemons);
+        work(
+            daemons
+                .get_mut(node)
+                .ok_or_else(|| LabError(format!("no daemon was started on {node}")))?,
+        )
+    }
+
+    /// Sends a signal to the daemon of a node.
+    ///
+    /// # Errors
+    /// None was started there.
+    pub fn signal(&self, node: &str, signal: nix::sys::signal::Signal) -> Result<()> {
+        self.world.timeline.note(format!("{node}: {signal} to hbd"));
+        self.daemon(node, |d| {
+            d.process().signal(signal);
+            Ok(())
+        })
+    }
+
+    /// Runs hbctl on a node; its exit code is for the caller to judge.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub fn hbctl(&self, node: &str, words: &[&str]) -> Result<Output> {
+        let output = hbctl(&self.world, node, words)?;
+        let said = output.stderr.trim();
+        self.world.timeline.note(format!(
+            "{node}: hbctl {} -> {} {said}",
+            words.join(" "),
+            output.code
+        ));
+        Ok(output)
+    }
+
+    /// Runs hbctl on a node and wants exit code 0.
+    ///
+    /// # Errors
+    /// Any other code.
+    pub fn order(&self, node: &str, words: &[&str]) -> Result<Output> {
+        self.hbctl(node, words)?.success()
+    }
+
+    /// The status a node gives now, if it does.
+    pub fn status(&self, node: &str) -> Option<Status> {
+        status::of(&self.world, node)
+    }
+
+    /// Waits until the status of a node is as `judge` wants it.
+    ///
+    /// # Errors
+    /// It was not within [`BOUND`].
+    pub fn wait(&self, node: &str, what: &str, judge: impl Fn(&Status) -> bool) -> Result<Status> {
+        wait_status(&self.world, node, what, BOUND, judge)
+    }
+
+    /// The audit of [`VIP`] in [`GROUP`].
+    pub fn audit(&self) -> Audit<'_> {
+        Audit::new(&self.world, &[ip(VIP)]).group(GROUP)
+    }
+
+    /// Waits until `node` owns [`VIP`] and everything agrees; see [`Audit::await_owner`].
+    ///
+    /// # Errors
+    /// It was not within [`BOUND`].
+    pub fn owned_by(&self, node: &str) -> Result<Look> {
+        let look = self.audit().await_owner(node, BOUND)?;
+        self.world.timeline.note(format!("audited: {node} owns"));
+        Ok(look)
+    }
+
+    /// Starts a probe of [`VIP`], one per millisecond.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn probe(&self, label: &str) -> Result<ProbeHandle> {
+        ProbeHandle::start(&self.world, label, &[ip(VIP)], Duration::from_millis(1))
+    }
+
+    /// Cuts everything between the two nodes, on both LANs.
+    ///
+    /// # Errors
+    /// nft refuses.
+    pub fn cut_all_links(&self) -> Result<()> {
+        self.world.cut(Cut::between("a", "b", Lan::Service))?;
+        self.world.cut(Cut::between("a", "b", Lan::Heartbeat))
+    }
+}
+
+/// An address from text that is one.
+///
+/// # Panics
+/// The text is none: a mistake in the test itself.
+pub fn ip(text: &str) -> IpAddr {
+    match text.parse() {
+        Ok(address) => address,
+        Err(_) => panic!("`{text}` in a test is no address"),
+    }
+}
+
+/// The other of the two nodes.
+pub fn other(node: &str) -> &'static str {
+    if node == "a" { "b" } else { "a" }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
