@@ -37,7 +37,7 @@ pub struct Link {
 /// The target is 255.255.255.255, which never leaves the wire. Unlike the broadcast address of a subnet it does
 /// not depend on the addresses of the interface, nor on both nodes having noted the same prefix length, and it works
 /// on an interface that has no IPv4 address at all (the source is then 0.0.0.0). Receives what is broadcast or sent to
-/// `port` of any local address through that interface.
+/// `port` of any local address through that interface, its own broadcasts included: the kernel has no switch for that.
 ///
 /// # Errors
 /// `NotFound` if there is no such interface, `PermissionDenied` for a port below 1024 without CAP_NET_BIND_SERVICE,

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A systemctl for tests: the unit's state is a file in HBD_TEST_UNITS (written in at the place of @UNITS@).
+# A systemctl for tests: a unit's state is a file in a folder, whose name the test puts in the place of @UNITS@.
 units="@UNITS@"
 action=
 for word in "$@"; do

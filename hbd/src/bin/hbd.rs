@@ -1,1 +1,7 @@
-fn main() {}
+//! `hbd`: the daemon. See hbd(8).
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hbd::daemon::main()
+}

@@ -225,8 +225,8 @@ Example:
     },
     /// Give your word that a node is really down
     #[command(after_help = "\
-For when no fence agent can tell. The cluster believes you and starts that node's
-groups elsewhere: if the node still runs, data may be destroyed. Look first.
+For when no fence agent can tell. The cluster believes you and starts that
+node's groups elsewhere: if it still runs, data may be destroyed. Look first.
 
 Example:
   hbctl fence-ack b")]
@@ -262,8 +262,8 @@ Example:
     },
     /// Check a configuration file
     #[command(after_help = "\
-Needs no daemon and no root; only the authkeys file, which nobody but root should
-be able to read, is checked as root alone.
+Needs no daemon and no root; only the authkeys file, which nobody but root
+should be able to read, is checked as root alone.
 
 Examples:
   hbctl check
@@ -338,6 +338,19 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_words_below_the_options_are_broken_by_hand_to_fit() {
+        let mut root = Cli::command();
+        let all =
+            std::iter::once(root.clone()).chain(root.get_subcommands_mut().map(|one| one.clone()));
+        for command in all {
+            let text = command.get_after_help().expect("examples").to_string();
+            for line in text.lines() {
+                assert!(line.chars().count() < 80, "{}: {line}", command.get_name());
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From the command line to the daemon and back.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cluster::Command as Order;
@@ -132,7 +132,7 @@ fn conclude(common: &Common, answer: Answer) -> Result<(), Fail> {
 }
 
 /// Asks a question that has one answer, and waits for the answer's data.
-pub(super) fn ask(common: &Common, socket: &PathBuf, verb: Verb) -> Result<Value, Fail> {
+pub(super) fn ask(common: &Common, socket: &Path, verb: Verb) -> Result<Value, Fail> {
     let limit = common.question_timeout();
     let until = Instant::now() + limit;
     let mut conversation = Conversation::begin(
@@ -155,7 +155,7 @@ pub(super) fn ask(common: &Common, socket: &PathBuf, verb: Verb) -> Result<Value
     }
 }
 
-fn silent(socket: &std::path::Path, limit: Duration) -> Fail {
+fn silent(socket: &Path, limit: Duration) -> Fail {
     Fail::Refused(format!(
         "hbd on {} did not answer within {}: is it hung, frozen or very busy? see `systemctl status hbd`",
         socket.display(),

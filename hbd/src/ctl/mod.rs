@@ -7,7 +7,7 @@
 //!     status, event    progress            only these know how things look
 //! ```
 //!
-//! `check` and `keygen` work without a daemon. Everything the daemon says is shown after [`text`] has
+//! `check` and `keygen` work without a daemon. Everything the daemon says is shown after `text` has
 //! taken the control characters out: an agent's output must not be able to steer a terminal.
 
 mod age;

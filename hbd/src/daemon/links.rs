@@ -224,3 +224,119 @@ fn open(kind: &LinkKind, me: &str) -> Result<Socket, String> {
     let udp = UdpSocket::from_std(socket).map_err(|error| format!("cannot wait for its datagrams: {error}"))?;
     Ok(Socket { udp, targets: targets.into_iter().map(SockaddrStorage::from).collect() })
 }
+
+fn open_std(kind: &LinkKind, me: &str) -> Result<(std::net::UdpSocket, Vec<SocketAddr>), String> {
+    let link = match kind {
+        LinkKind::Bcast { interface, port } => sys::udp::bcast(interface, *port),
+        LinkKind::Mcast { interface, group, port, ttl } => sys::udp::mcast(interface, *group, *port, *ttl),
+        LinkKind::Ucast { local, peers, interface, port } => {
+            let others: Vec<_> = peers.iter().filter(|(name, _)| *name != me).map(|(_, &ip)| ip).collect();
+            sys::udp::ucast(*local, interface.as_deref(), &others, *port)
+        }
+        LinkKind::Serial { .. } => return Err("serial links are not in this version".into()),
+    };
+    link.map(|link| (link.socket, link.targets)).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+
+    fn ucast(name: &str, local: &str, peer: &str, port: u16) -> Link {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let peers = [("a".to_owned(), ip(local)), ("b".to_owned(), ip(peer))].into();
+        Link { name: name.into(), kind: LinkKind::Ucast { local: ip(local), peers, interface: None, port } }
+    }
+
+    fn t(ms: u64) -> Time {
+        Time::from_millis(ms)
+    }
+
+    /// A port nobody has on these loopback addresses.
+    fn port() -> u16 {
+        std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    }
+
+    #[tokio::test]
+    async fn what_one_node_sends_the_other_reads_on_the_same_link() {
+        let port = port();
+        let (mut a, changes) = Links::open("a", &[ucast("one", "127.7.0.1", "127.7.0.2", port)], t(0));
+        assert!(changes.is_empty(), "{changes:?}");
+        let (mut b, _) = Links::open("b", &[ucast("one", "127.7.0.2", "127.7.0.1", port)], t(0));
+        assert!(a.send(b"hello", t(0)).is_empty());
+        tokio::time::timeout(Duration::from_secs(10), b.readable()).await.unwrap();
+        let mut inputs = VecDeque::new();
+        b.read(8, &mut inputs);
+        assert_eq!(inputs, [Input::Datagram { link: 0, bytes: b"hello".to_vec() }]);
+    }
+
+    #[tokio::test]
+    async fn reading_and_draining_are_bounded_and_draining_needs_no_event() {
+        let port = port();
+        let (mut a, _) = Links::open("a", &[ucast("one", "127.7.0.1", "127.7.0.2", port)], t(0));
+        let (mut b, _) = Links::open("b", &[ucast("one", "127.7.0.2", "127.7.0.1", port)], t(0));
+        for _ in 0..10 {
+            a.send(b"x", t(0));
+        }
+        let mut inputs = VecDeque::new();
+        // On the loopback what was sent has arrived; tokio was not asked and knows nothing of it.
+        b.drain(4, &mut inputs);
+        assert_eq!(inputs.len(), 4);
+        tokio::time::timeout(Duration::from_secs(10), b.readable()).await.unwrap();
+        b.read(4, &mut inputs);
+        assert_eq!(inputs.len(), 8);
+        b.drain(100, &mut inputs);
+        assert_eq!(inputs.len(), 10);
+    }
+
+    #[tokio::test]
+    async fn a_link_without_its_interface_is_said_once_and_the_others_work() {
+        let missing = Link {
+            name: "bcast:da-none".into(),
+            kind: LinkKind::Bcast { interface: "da-none".into(), port: 694 },
+        };
+        let serial = Link {
+            name: "serial:tty".into(),
+            kind: LinkKind::Serial { device: "/dev/null".into(), baud: 19200 },
+        };
+        let port = port();
+        let good = ucast("one", "127.7.0.1", "127.7.0.2", port);
+        let (mut links, changes) = Links::open("a", &[missing, serial, good.clone()], t(0));
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].name, "bcast:da-none");
+        assert!(changes[0].broken.as_ref().unwrap().contains("da-none"), "{changes:?}");
+        assert_eq!(links.next_retry(), Some(t(1000)));
+        assert!(links.retry(t(999)).is_empty());
+        assert!(links.retry(t(1000)).is_empty(), "not said again");
+        assert_eq!(links.next_retry(), Some(t(2000)));
+        assert!(links.send(b"x", t(1000)).is_empty());
+        let before = links.slots[2].socket.as_ref().unwrap().udp.as_raw_fd();
+        assert!(links.reload(&[good], t(1000)).is_empty());
+        assert_eq!(links.slots[0].socket.as_ref().unwrap().udp.as_raw_fd(), before, "an unchanged link keeps its socket");
+        assert_eq!(links.next_retry(), None);
+    }
+
+    #[tokio::test]
+    async fn a_link_that_cannot_send_is_said_once_and_again_when_it_works() {
+        // The address is not on this machine: the socket opens (freebind) and every send fails.
+        let (mut links, changes) = Links::open("a", &[ucast("one", "192.0.2.77", "192.0.2.78", port())], t(0));
+        assert!(changes.is_empty(), "{changes:?}");
+        let said = links.send(b"x", t(5));
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].broken.as_ref().unwrap().starts_with("cannot send to 192.0.2.78"), "{said:?}");
+        assert!(links.send(b"x", t(6)).is_empty());
+        assert!(links.retry(t(1005)).is_empty(), "a fresh socket alone is no news");
+        assert!(links.next_retry().is_some());
+        let mut changes = Vec::new();
+        links.slots[0].works(&mut changes);
+        assert_eq!(changes, [Change { name: "one".into(), broken: None }]);
+        assert_eq!(links.next_retry(), None);
+    }
+
+    #[test]
+    fn errors_of_one_message_do_not_break_a_link() {
+        assert!(transient(Errno::EAGAIN) && transient(Errno::ENOBUFS) && transient(Errno::EPERM));
+        assert!(!transient(Errno::ENETUNREACH) && !transient(Errno::ENODEV) && !transient(Errno::ENETDOWN));
+    }
+}

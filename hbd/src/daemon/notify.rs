@@ -33,6 +33,11 @@ impl Notifier {
         self.watchdog
     }
 
+    /// Whether anybody listens.
+    pub fn connected(&self) -> bool {
+        self.socket.is_some()
+    }
+
     /// Start-up is complete; also said at the end of a reload.
     pub fn ready(&self) {
         self.say("READY=1");

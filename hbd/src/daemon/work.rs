@@ -15,6 +15,7 @@ use super::ask::Ask;
 use super::history::History;
 use super::report::{Report, Reports};
 use super::settings::Entry;
+use super::socket::give_to;
 use super::window;
 use crate::agents::{Runner, RunnerSettings};
 use crate::config::Config;
@@ -68,6 +69,8 @@ impl WorkConfig {
 pub struct Start {
     /// The control socket, listening.
     pub listener: UnixListener,
+    /// Its path.
+    pub socket: PathBuf,
     /// The way to the loop for operators' questions.
     pub asks: Sender<Ask>,
     /// The way to the loop for everything else.
@@ -118,7 +121,7 @@ impl Work {
 }
 
 async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receiver<Job>) {
-    let Start { asks, reports, history, mut config, agents: (node, cluster, scratch), .. } = start;
+    let Start { socket, asks, reports, history, mut config, agents: (node, cluster, scratch), .. } = start;
     let history = Arc::new(history);
     let runner = Arc::new(Runner::new(RunnerSettings::new(node, cluster, scratch)));
     let policy = policy(config.group.clone()).await;
@@ -139,6 +142,8 @@ async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receive
                     watch = new.window.map(|window| tokio::spawn(window::watch(window, reports.clone())));
                 }
                 // Also if its name is the same: the group may have been made since.
+                let (path, group) = (socket.clone(), new.group.clone());
+                let _ = tokio::task::spawn_blocking(move || give_to(&path, group.as_deref())).await;
                 server.set_policy(self::policy(new.group.clone()).await);
                 config = *new;
             }
@@ -189,6 +194,7 @@ mod tests {
         let (reports, mut heard) = mpsc::channel(8);
         let work = Work::start(Start {
             listener: UnixListener::bind(folder.path().join("socket")).unwrap(),
+            socket: folder.path().join("socket"),
             asks,
             reports,
             history: History::new(VecDeque::new()),

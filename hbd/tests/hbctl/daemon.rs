@@ -124,6 +124,7 @@ pub fn hbctl(line: &str) -> Command {
         .env_remove("NO_COLOR")
         .env("TZ", "UTC")
         .env("TERM", "xterm")
+        .env("COLUMNS", "80")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -42,7 +42,7 @@ fn help_is_on_stdout_and_fits_the_screen() {
             "hbctl {line} shows no example"
         );
         for text in ended.out.lines() {
-            assert!(text.chars().count() <= 100, "hbctl {line}: {text}");
+            assert!(text.chars().count() <= 80, "hbctl {line}: {text}");
         }
     }
     assert!(run("--version").out.starts_with("hbctl "));

@@ -28,7 +28,7 @@ pub enum Change {
     /// An address is no longer there: removed, or its lifetime ended.
     AddressRemoved(Address),
     /// News was lost: read the tables again ([`Netlink::links`](super::Netlink::links),
-    /// [`Netlink::addresses`](super::Netlink::addresses)). What is told after it is complete again.
+    /// [`Netlink::addresses`](super::Netlink::addresses)). What happens from now on is told completely again.
     Overrun,
 }
 
@@ -38,7 +38,12 @@ pub struct Monitor {
     socket: AsyncFd<Socket>,
     buffer: Vec<u8>,
     pending: VecDeque<Change>,
+    /// Datagrams thrown away since news was lost; `None` while nothing is.
+    discarded: Option<u32>,
 }
+
+/// After so many datagrams thrown away in a row, the loss is told even if more are waiting.
+const DISCARD: u32 = 1 << 16;
 
 impl Monitor {
     /// Starts to listen in the network namespace of the calling thread; needs no privilege.
@@ -62,7 +67,7 @@ impl Monitor {
             let error = std::io::Error::from(error);
             Error::errno(what, Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
         })?;
-        Ok(Monitor { socket, buffer: vec![0; DATAGRAM], pending: VecDeque::new() })
+        Ok(Monitor { socket, buffer: vec![0; DATAGRAM], pending: VecDeque::new(), discarded: None })
     }
 
     /// The next change. Nothing is lost if the future is dropped before it is ready.
@@ -79,11 +84,22 @@ impl Monitor {
                 .readable()
                 .await
                 .map_err(|_| Error::errno("watch links and addresses", Errno::EIO))?;
-            match ready.get_inner().receive_now(&mut self.buffer) {
-                Ok(length) => self.pending.extend(changes(&self.buffer[..length])),
-                Err(Errno::EAGAIN) => ready.clear_ready(),
-                Err(Errno::ENOBUFS) => self.pending.push_back(Change::Overrun),
-                Err(errno) => return Err(Error::errno("watch links and addresses", errno)),
+            match (ready.get_inner().receive_now(&mut self.buffer), self.discarded) {
+                (Ok(length), None) => self.pending.extend(changes(&self.buffer[..length])),
+                // After a loss the kernel queues nothing more until all that waits is taken away. Only then is it the
+                // time to read the tables; and whatever the old news says, the tables will say as well.
+                (Ok(_), Some(count)) if count < DISCARD => self.discarded = Some(count + 1),
+                (Ok(_), Some(_)) => {
+                    self.discarded = Some(0);
+                    self.pending.push_back(Change::Overrun);
+                }
+                (Err(Errno::ENOBUFS), _) => self.discarded = Some(0),
+                (Err(Errno::EAGAIN), lost) => {
+                    ready.clear_ready();
+                    self.discarded = None;
+                    self.pending.extend(lost.map(|_| Change::Overrun));
+                }
+                (Err(errno), _) => return Err(Error::errno("watch links and addresses", errno)),
             }
         }
     }

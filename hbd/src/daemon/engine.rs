@@ -1,0 +1,456 @@
+//! The engine: the core and what carries out its actions. All of it on the loop's thread, nothing
+//! of it ever waits.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, SystemTime};
+
+use cluster::{Action, Command, Core, Event, Input, Level, OpResult, Run, Time};
+use proto::Keyring;
+use tokio::sync::oneshot;
+
+use super::ask::Ask;
+use super::disk::{self, Disk};
+use super::links::{Change, Links};
+use super::log::{self, LogQueue};
+use super::net::{self, Net};
+use super::notify::Notifier;
+use super::orders::Orders;
+use super::reload::{Loaded, Request, objection};
+use super::report::{Report, Trouble};
+use super::settings::{Entry, Table, lease_lifetime, lease_renew, settings};
+use super::status::{Picture, Troubles, unsupported};
+use super::when::{now, rfc3339};
+use super::work::{self, Work, WorkConfig};
+use crate::config::Config;
+use crate::control::{Answer, StoredEvent};
+
+/// Datagrams read from one link when the core asks for all: more than a peer sends in any deadtime.
+const DRAIN: usize = 1024;
+/// Between two words to the service manager on how things are.
+const STATUS_PAUSE: Duration = Duration::from_secs(1);
+/// The bound on writing what is to be kept, at the end.
+const CLOSE: Duration = Duration::from_secs(3);
+
+/// What the engine is made of.
+pub struct Parts {
+    /// Decides.
+    pub core: Core,
+    /// Heartbeats.
+    pub links: Links,
+    /// Addresses.
+    pub net: Net,
+    /// Agents and operators.
+    pub work: Work,
+    /// State and events.
+    pub disk: Disk,
+    /// Knows how many lines were lost.
+    pub log: LogQueue,
+    /// The service manager.
+    pub notifier: Notifier,
+    /// From the core's keys to resources.
+    pub table: Table,
+    /// What is not as it should be already.
+    pub troubles: Troubles,
+}
+
+/// See the module.
+pub struct Engine {
+    parts: Parts,
+    config: Config,
+    request: Request,
+    inputs: VecDeque<Input>,
+    orders: Orders,
+    reloads: Vec<oneshot::Sender<Answer>>,
+    reloading: bool,
+    next_event: u64,
+    started: Time,
+    leaving: bool,
+    ended: bool,
+    /// When the service manager is to hear that the loop turns.
+    alive_due: Option<Time>,
+    status_line: String,
+    status_old: bool,
+    status_due: Time,
+}
+
+impl Engine {
+    /// An engine for `config`, read by `request`; `next_event` is the number of the next event.
+    pub fn new(parts: Parts, config: Config, request: Request, next_event: u64, started: Time) -> Engine {
+        let alive_due = parts.notifier.watchdog().map(|_| started);
+        let mut engine = Engine {
+            parts,
+            config,
+            request,
+            inputs: VecDeque::new(),
+            orders: Orders::default(),
+            reloads: Vec::new(),
+            reloading: false,
+            next_event,
+            started,
+            leaving: false,
+            ended: false,
+            alive_due,
+            status_line: String::new(),
+            status_old: true,
+            status_due: started,
+        };
+        engine.say_unsupported();
+        engine
+    }
+
+    /// The first input, and the word to the service manager.
+    pub fn begin(&mut self) {
+        tracing::info!("hbd {} starts as node {} of cluster {}", super::status::VERSION, self.config.me, self.config.cluster.name);
+        self.feed(Input::Tick);
+        self.parts.notifier.ready();
+    }
+
+    /// All is stopped and said.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// When something is due if nothing else happens.
+    pub fn wake_at(&self) -> Option<Time> {
+        [self.parts.core.deadline(), self.parts.links.next_retry(), self.alive_due].into_iter().flatten().min()
+    }
+
+    /// Comes back when a datagram may be waiting.
+    pub async fn readable(&self) {
+        self.parts.links.readable().await;
+    }
+
+    /// Takes datagrams that wait, at most `bound` a link.
+    pub fn datagrams(&mut self, bound: usize) {
+        self.parts.links.read(bound, &mut self.inputs);
+        self.work_off();
+    }
+
+    /// Does what is due by now.
+    pub fn time(&mut self) {
+        let now = now();
+        if self.parts.core.deadline().is_some_and(|due| due <= now) {
+            self.feed(Input::Tick);
+        }
+        if self.parts.links.next_retry().is_some_and(|due| due <= now) {
+            let changes = self.parts.links.retry(now);
+            self.link_changes(changes);
+        }
+    }
+
+    /// What can be done at leisure, in the turns that happen anyway.
+    pub fn chores(&mut self) {
+        let now = now();
+        if let (Some(due), Some(within)) = (self.alive_due, self.parts.notifier.watchdog()) {
+            // Half as late as the manager allows; earlier, if the loop is awake anyway.
+            if now + within / 4 >= due {
+                self.parts.notifier.alive();
+                self.alive_due = Some(now + within / 2);
+            }
+        }
+        if self.status_old && now >= self.status_due && self.parts.notifier.connected() {
+            self.status_old = false;
+            self.status_due = now + STATUS_PAUSE;
+            let line = summary(&self.parts.core.status(now));
+            if line != self.status_line {
+                self.parts.notifier.status(&line);
+                self.status_line = line;
+            }
+        }
+    }
+
+    /// TERM or INT: leave in order.
+    pub fn leave(&mut self) {
+        if self.leaving {
+            tracing::info!("already leaving: groups are being handed over");
+            return;
+        }
+        self.leaving = true;
+        self.parts.notifier.stopping();
+        self.feed(Input::Stop);
+    }
+
+    /// Takes what another thread reports.
+    pub fn report(&mut self, report: Report) {
+        match report {
+            Report::OpDone { id, results } => self.feed(Input::OpDone { id, results }),
+            Report::Persisted { serial, error } => self.feed(Input::Persisted { serial, error }),
+            Report::Window { open } => self.feed(Input::FailbackWindow { open }),
+            Report::Loaded(loaded) => self.loaded(*loaded),
+            Report::Trouble { about, sentence } => self.trouble(about, sentence),
+        }
+    }
+
+    /// Answers an operator.
+    pub fn ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::Status(done) => {
+                self.parts.troubles.set_lost_lines(self.parts.log.lost());
+                let now = now();
+                let picture = Picture {
+                    core: self.parts.core.status(now),
+                    uptime: now.since(self.started),
+                    troubles: self.parts.troubles.sentences(),
+                };
+                let _ = done.send(Box::new(picture));
+            }
+            Ask::Why { group, done } => drop(done.send(self.parts.core.why(now(), &group))),
+            Ask::Reload { by, done } => {
+                tracing::info!("{by} asks for a reload");
+                self.reload(Some(done));
+            }
+            Ask::Order { by, command, no_wait, progress, done } => self.order(by, command, no_wait, progress, done),
+        }
+    }
+
+    fn order(
+        &mut self,
+        by: String,
+        command: Command,
+        no_wait: bool,
+        progress: tokio::sync::mpsc::Sender<String>,
+        done: oneshot::Sender<Answer>,
+    ) {
+        if let Some(id) = self.orders.begin(no_wait, progress, done) {
+            self.feed(Input::Command { id, by, command });
+            self.orders.begun(id);
+        }
+    }
+
+    /// HUP or an operator: read the configuration again.
+    pub fn reload(&mut self, waiting: Option<oneshot::Sender<Answer>>) {
+        self.reloads.extend(waiting);
+        if self.reloading {
+            return;
+        }
+        self.reloading = true;
+        self.parts.notifier.reloading();
+        if self.parts.disk.ask(disk::Job::Load(self.request.clone())).is_err() {
+            let outcome = Err("the disk thread has too much to do: try again later".to_owned());
+            self.loaded(Loaded { outcome });
+        }
+    }
+
+    fn loaded(&mut self, loaded: Loaded) {
+        self.reloading = false;
+        let outcome = match loaded.outcome {
+            Ok((config, _)) if self.leaving => Err(format!("node {} is leaving", config.me)),
+            Ok((config, keyring)) => match objection(&self.config, &config) {
+                Some(objection) => Err(objection),
+                None => Ok(self.take_over(config, keyring)),
+            },
+            Err(problems) => Err(problems),
+        };
+        let (level, why) = match &outcome {
+            Ok(text) => (Level::Info, text.clone()),
+            Err(why) => (Level::Error, format!("the configuration was not taken over: {why}")),
+        };
+        self.event(Event {
+            level,
+            kind: "config".into(),
+            subject: self.request.config.display().to_string(),
+            from: None,
+            to: None,
+            why,
+            took_ms: None,
+        });
+        for waiting in self.reloads.drain(..) {
+            let _ = waiting.send(match &outcome {
+                Ok(text) => Answer::Done { text: text.clone(), data: serde_json::Value::Null },
+                Err(reason) => Answer::Refused { reason: reason.clone() },
+            });
+        }
+        self.parts.notifier.ready();
+    }
+
+    /// Makes `config` the configuration. Links and settings change in one step, so that no datagram
+    /// is taken for one of another link.
+    fn take_over(&mut self, config: Config, keyring: Keyring) -> String {
+        let same = config == self.config;
+        for warning in config.warnings.iter().chain(&keyring.warnings()) {
+            tracing::warn!("{warning}");
+        }
+        self.parts.table.load(&config);
+        self.parts.core.set_keyring(keyring);
+        let changes = self.parts.links.reload(&config.links, now());
+        let names: Vec<String> = config.links.iter().map(|link| link.name.clone()).collect();
+        self.parts.troubles.keep_links(&names);
+        if self.parts.work.ask(work::Job::Config(Box::new(WorkConfig::of(&config)))).is_err() {
+            tracing::error!("who may steer and the failback window stay as they were: the work thread has too much to do");
+        }
+        if config.daemon.realtime != self.config.daemon.realtime {
+            tracing::warn!("[daemon] realtime changes at the next start of hbd");
+        }
+        let settings = settings(&config);
+        self.config = config;
+        self.say_unsupported();
+        self.feed(Input::Reload(Box::new(settings)));
+        self.link_changes(changes);
+        let text = if same { "the configuration was read again: nothing changed" } else { "the new configuration is in force" };
+        text.to_owned()
+    }
+
+    fn feed(&mut self, input: Input) {
+        self.inputs.push_back(input);
+        self.work_off();
+    }
+
+    fn work_off(&mut self) {
+        while let Some(input) = self.inputs.pop_front() {
+            for action in self.parts.core.handle(now(), input) {
+                self.act(action);
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Send(bytes) => {
+                let changes = self.parts.links.send(&bytes, now());
+                self.link_changes(changes);
+            }
+            Action::Drain => {
+                self.parts.links.drain(DRAIN, &mut self.inputs);
+                self.inputs.push_back(Input::Drained);
+            }
+            Action::Run(run) => self.run(run),
+            Action::Lease { groups, leased } => {
+                let entries = groups.iter().flat_map(|&group| self.parts.table.addresses(group)).cloned().collect();
+                let max_age = lease_renew(self.config.cluster.deadtime);
+                let job = net::Job::Lease { entries, lifetime: self.lifetime(leased), queued: now(), max_age };
+                if self.parts.net.ask(job).is_err() {
+                    tracing::error!("a renewal of addresses was dropped: the net thread has too much to do");
+                }
+            }
+            Action::Announce { group } => {
+                let entries = self.parts.table.addresses(group).to_vec();
+                if self.parts.net.ask(net::Job::Announce { entries }).is_err() {
+                    tracing::error!("an announcement of addresses was dropped: the net thread has too much to do");
+                }
+            }
+            Action::Persist { serial, state } => {
+                if self.parts.disk.ask(disk::Job::Persist { serial, state }).is_err() {
+                    let error = Some("the disk thread has too much to do".to_owned());
+                    self.inputs.push_back(Input::Persisted { serial, error });
+                }
+            }
+            Action::Event(event) => self.event(event),
+            Action::Reply { command, reply } => self.orders.reply(command, reply),
+            Action::Exit => self.ended = true,
+        }
+    }
+
+    fn lifetime(&self, leased: bool) -> Option<Duration> {
+        leased.then(|| lease_lifetime(self.config.cluster.deadtime))
+    }
+
+    /// Gives an operation to the thread it belongs to; one that cannot be given is answered at once.
+    fn run(&mut self, run: Run) {
+        let Run { id, resources, op, timeout, leased, .. } = run;
+        let count = resources.len();
+        let entries: Option<Vec<Arc<Entry>>> =
+            resources.iter().map(|&key| self.parts.table.get(key).cloned()).collect();
+        let refused = match entries {
+            None => Some("it is no longer in the configuration"),
+            Some(entries) if entries.iter().all(|entry| entry.is_address()) => {
+                let lifetime = self.lifetime(leased);
+                let job = net::Job::Run { id, op, entries, timeout, lifetime, queued: now() };
+                self.parts.net.ask(job).is_err().then_some("the net thread has too much to do")
+            }
+            Some(entries) if entries.iter().any(|entry| entry.is_address()) => {
+                Some("addresses and agents in one operation (an error of the program; please report it)")
+            }
+            Some(entries) => {
+                let job = work::Job::Run { id, op, entries, timeout };
+                self.parts.work.ask(job).is_err().then_some("the work thread has too much to do")
+            }
+        };
+        if let Some(why) = refused {
+            tracing::error!("an operation was not begun: {why}");
+            self.inputs.push_back(Input::OpDone { id, results: vec![OpResult::Failed(why.into()); count] });
+        }
+    }
+
+    /// Logs an event, shows it to those who follow, and keeps it.
+    fn event(&mut self, event: Event) {
+        log::event(&event);
+        self.status_old = true;
+        let (number, time) = (self.next_event, rfc3339(SystemTime::now()));
+        self.next_event += 1;
+        let stored = Arc::new(StoredEvent { number, time, node: self.config.me.clone(), event });
+        let shown = self.parts.work.ask(work::Job::Event(Arc::clone(&stored)));
+        let kept = self.parts.disk.ask(disk::Job::Event(stored));
+        if shown.is_err() || kept.is_err() {
+            self.parts.troubles.lost_event();
+        }
+    }
+
+    /// Says which links broke or work again.
+    pub fn link_changes(&mut self, changes: Vec<Change>) {
+        for Change { name, broken } in changes {
+            let (level, from, to) =
+                if broken.is_some() { (Level::Warn, "up", "down") } else { (Level::Info, "down", "up") };
+            let why = broken.clone().unwrap_or_else(|| "messages go out on it again".into());
+            let sentence = broken.map(|why| format!("link {name}: {why}"));
+            self.parts.troubles.set(Trouble::Link(name.clone()), sentence);
+            let (from, to) = (Some(from.into()), Some(to.into()));
+            self.event(Event { level, kind: "link".into(), subject: name, from, to, why, took_ms: None });
+        }
+    }
+
+    fn trouble(&mut self, about: Trouble, sentence: Option<String>) {
+        let (level, why) = match &sentence {
+            Some(sentence) => (Level::Error, sentence.clone()),
+            None => (Level::Info, "it works again".to_owned()),
+        };
+        if !self.parts.troubles.set(about.clone(), sentence) {
+            return;
+        }
+        let (kind, subject) = match about {
+            Trouble::State => ("state", "state file".to_owned()),
+            Trouble::Events => ("state", "events file".to_owned()),
+            Trouble::Link(name) => ("link", name),
+            Trouble::Addresses => ("resource", "addresses".to_owned()),
+            Trouble::Realtime(thread) => ("daemon", format!("{thread} thread")),
+            Trouble::Unsupported(what) => ("config", what),
+        };
+        self.event(Event { level, kind: kind.into(), subject, from: None, to: None, why, took_ms: None });
+    }
+
+    fn say_unsupported(&mut self) {
+        for (_, sentence) in unsupported(&self.config) {
+            tracing::warn!("{sentence}");
+        }
+        self.parts.troubles.set_unsupported(&self.config);
+    }
+
+    /// Waits, within a bound, until the last state and events are on disk.
+    pub fn close(&mut self) {
+        let (done, wait) = sync_channel(1);
+        if self.parts.disk.ask(disk::Job::Flush(done)).is_err() || wait.recv_timeout(CLOSE).is_err() {
+            tracing::error!("the disk did not take the last events in time");
+        }
+        tracing::info!("hbd ends");
+    }
+}
+
+/// One line for the service manager: who is up, what runs here.
+fn summary(status: &cluster::status::Status) -> String {
+    let here: Vec<&str> = status
+        .groups
+        .iter()
+        .filter(|group| group.owner.as_ref() == Some(&status.node) && group.state == "started")
+        .map(|group| group.name.as_str())
+        .collect();
+    let what = match here.len() {
+        0 => "nothing runs here".to_owned(),
+        1..=4 => format!("running {}", here.join(", ")),
+        many => format!("running {many} of {} groups", status.groups.len()),
+    };
+    let peers: Vec<String> = status.nodes.iter().map(|node| format!("{} {}", node.name, node.state)).collect();
+    let standby = if status.standby { ", standby" } else { "" };
+    let frozen = if status.maintenance { ", maintenance" } else { "" };
+    format!("{} {}{standby}{frozen}; {what}; {}", status.node, status.state, peers.join(", "))
+}

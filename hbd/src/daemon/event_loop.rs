@@ -1,0 +1,139 @@
+//! The loop: waits for whatever happens and hands it to the engine.
+//!
+//! In order of priority:
+//! 1. datagrams: they tell who is alive;
+//! 2. reports: operations that ended, the state that is on disk;
+//! 3. the deadline;
+//! 4. signals;
+//! 5. operators.
+//!
+//! The order is not enough, since a flood of the first would keep the rest waiting for ever. So each
+//! turn takes a bounded number of each, and the deadline is looked at in every turn.
+
+use std::future::pending;
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{Instant, sleep};
+
+use super::ask::Ask;
+use super::engine::Engine;
+use super::report::Report;
+use super::when::now;
+
+/// Datagrams taken from one link in one turn.
+const DATAGRAMS: usize = 64;
+/// Reports taken in one turn.
+const REPORTS: usize = 64;
+/// Longest sleep; nothing depends on it.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// What the loop waits for besides the links and the time.
+pub struct Ports {
+    /// From the other threads.
+    pub reported: Receiver<Report>,
+    /// From operators.
+    pub asked: Receiver<Ask>,
+    /// From the service manager or a terminal.
+    pub signals: Signals,
+}
+
+/// What a signal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// TERM, INT.
+    Leave,
+    /// HUP.
+    Reload,
+}
+
+/// The signals that are heeded.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From now on they no longer end the process. Needs the loop's runtime.
+    ///
+    /// # Errors
+    /// If the handlers cannot be installed.
+    pub fn new() -> io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Meaning {
+        tokio::select! {
+            biased;
+            Some(()) = self.terminate.recv() => Meaning::Leave,
+            Some(()) = self.interrupt.recv() => Meaning::Leave,
+            Some(()) = self.hangup.recv() => Meaning::Reload,
+            else => pending().await,
+        }
+    }
+}
+
+enum Woken {
+    Datagrams,
+    Report(Report),
+    Deadline,
+    Signal(Meaning),
+    Ask(Ask),
+}
+
+/// Runs until the core says that all is stopped and said.
+pub async fn run(engine: &mut Engine, mut ports: Ports) {
+    engine.begin();
+    let timer = sleep(LONGEST);
+    tokio::pin!(timer);
+    let mut armed = None;
+    while !engine.ended() {
+        let wake = engine.wake_at();
+        if armed != Some(wake) {
+            let rest = wake.map_or(LONGEST, |wake| wake.since(now()).min(LONGEST));
+            timer.as_mut().reset(Instant::now() + rest);
+            armed = Some(wake);
+        }
+        let woken = tokio::select! {
+            biased;
+            () = engine.readable() => Woken::Datagrams,
+            Some(report) = ports.reported.recv() => Woken::Report(report),
+            () = &mut timer => Woken::Deadline,
+            meaning = ports.signals.next() => Woken::Signal(meaning),
+            Some(ask) = ports.asked.recv() => Woken::Ask(ask),
+        };
+        turn(engine, &mut ports, woken, &mut armed);
+    }
+}
+
+/// One turn: a bounded number of each kind, in order of priority.
+fn turn(engine: &mut Engine, ports: &mut Ports, woken: Woken, armed: &mut Option<Option<cluster::Time>>) {
+    engine.datagrams(DATAGRAMS);
+    let (mut first, mut ask) = (None, None);
+    match woken {
+        Woken::Datagrams => {}
+        Woken::Report(report) => first = Some(report),
+        // The timer has gone off: it must be set again even if the deadline is the same.
+        Woken::Deadline => *armed = None,
+        Woken::Signal(Meaning::Leave) => engine.leave(),
+        Woken::Signal(Meaning::Reload) => engine.reload(None),
+        Woken::Ask(asked) => ask = Some(asked),
+    }
+    let more = std::iter::from_fn(|| ports.reported.try_recv().ok());
+    for report in first.into_iter().chain(more).take(REPORTS) {
+        engine.report(report);
+    }
+    engine.time();
+    if let Some(ask) = ask.or_else(|| ports.asked.try_recv().ok()) {
+        engine.ask(ask);
+    }
+    engine.chores();
+}

@@ -1,0 +1,47 @@
+//! The daemon: the loop that drives the core, and the threads that do what it decides.
+//!
+//! ```text
+//!                 ┌──────────── loop (this process's main thread) ────────────┐
+//!  links ────────▶│ datagrams ▶ reports ▶ deadline ▶ signals ▶ operators      │
+//!                 │                  cluster::Core                            │
+//!                 └──┬──────────────┬────────────────┬───────────────┬────────┘
+//!                    ▼              ▼                ▼               ▼
+//!              net: addresses  work: agents,   disk: state,     log: stderr
+//!                              control socket  events, reload
+//!                    └──────────────┴──── reports ───┘
+//! ```
+//! Every queue is bounded. The loop never waits for one: a full queue fails the one operation that
+//! found it full, and says so.
+
+pub mod args;
+pub mod ask;
+pub mod disk;
+pub mod history;
+pub mod links;
+pub mod log;
+pub mod net;
+pub mod notify;
+pub mod reload;
+pub mod report;
+pub mod settings;
+pub mod socket;
+pub mod status;
+pub mod when;
+pub mod work;
+
+mod engine;
+mod event_loop;
+mod orders;
+mod start;
+mod window;
+
+pub use start::main;
+
+/// Stack of a thread that parses or runs agents; only what is touched costs memory.
+const STACK: usize = 1 << 20;
+/// Stack of a thread that only passes bytes on.
+const SMALL_STACK: usize = 128 << 10;
+/// `SCHED_FIFO` priorities: above ordinary work, below the kernel's own threads (50). The loop
+/// preempts the net thread, never the other way round.
+const LOOP_PRIORITY: u8 = 40;
+const NET_PRIORITY: u8 = 30;

@@ -1,0 +1,129 @@
+//! What belongs to one running daemon: its folders, its lock, its socket.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::Group;
+
+/// The control socket's name in the run folder.
+pub const SOCKET: &str = "hbd.sock";
+const LOCK: &str = "hbd.lock";
+
+/// Makes a folder and those above it, if they are missing.
+///
+/// # Errors
+/// A sentence with the path.
+pub fn folder(path: &Path, mode: u32) -> Result<(), String> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .map_err(|error| format!("cannot make the folder {}: {error}", path.display()))
+}
+
+/// Held as long as the daemon runs; the kernel lets go of it however the daemon ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: Flock<File>,
+}
+
+/// Makes sure that no second daemon uses this run folder.
+///
+/// # Errors
+/// A sentence that says who does.
+pub fn lock(run_dir: &Path) -> Result<Lock, String> {
+    let path = run_dir.join(LOCK);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        .open(&path)
+        .map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+    let mut file = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+        let pid = fs::read_to_string(&path).unwrap_or_default();
+        match error {
+            nix::errno::Errno::EWOULDBLOCK => {
+                format!("another hbd (pid {}) runs with the run folder {}", pid.trim(), run_dir.display())
+            }
+            error => format!("cannot lock {}: {}", path.display(), error.desc()),
+        }
+    })?;
+    // For people; the lock is what counts.
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(Lock { _file: file })
+}
+
+/// Listens on the control socket; a stale one of a predecessor is removed. The lock must be held.
+///
+/// # Errors
+/// A sentence with the path.
+pub fn listen(run_dir: &Path, group: Option<&str>) -> Result<(UnixListener, PathBuf), String> {
+    let path = run_dir.join(SOCKET);
+    let bound = || -> io::Result<UnixListener> {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // From its first instant on it is for its owner only.
+        let before = umask(Mode::from_bits_truncate(0o177));
+        let listener = UnixListener::bind(&path);
+        umask(before);
+        listener
+    };
+    let listener = bound().map_err(|error| format!("cannot listen on {}: {error}", path.display()))?;
+    give_to(&path, group);
+    Ok((listener, path))
+}
+
+/// Lets the members of `group`, if it exists, connect.
+pub fn give_to(path: &Path, group: Option<&str>) {
+    let found = group.and_then(|name| Group::from_name(name).ok().flatten());
+    let done = match found {
+        Some(found) => chown(path, None, Some(found.gid.as_raw()))
+            .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o660))),
+        None => fs::set_permissions(path, Permissions::from_mode(0o600)),
+    };
+    if let Err(error) = done {
+        tracing::warn!("{}: only this user can connect: {error}", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_daemon_is_refused_and_told_of_the_first() {
+        let run = tempfile::tempdir().unwrap();
+        let first = lock(run.path()).unwrap();
+        let refused = lock(run.path()).unwrap_err();
+        assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
+        drop(first);
+        lock(run.path()).unwrap();
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_closed_to_others() {
+        let run = tempfile::tempdir().unwrap();
+        drop(listen(run.path(), None).unwrap());
+        let (_listener, path) = listen(run.path(), Some("da-no-such-group")).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        give_to(&path, Some("root"));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+    }
+
+    #[test]
+    fn errors_name_the_path() {
+        let missing = Path::new("/nonexistent/run");
+        assert!(lock(missing).unwrap_err().contains("/nonexistent/run/hbd.lock"));
+        assert!(listen(missing, None).unwrap_err().contains("/nonexistent/run/hbd.sock"));
+        assert!(folder(Path::new("/proc/da-no-folder"), 0o755).unwrap_err().contains("/proc/da-no-folder"));
+    }
+}
