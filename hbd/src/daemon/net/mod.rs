@@ -96,5 +96,4 @@ impl Net {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;
