@@ -2,10 +2,11 @@
 
 use proto::{GroupState, NodeId};
 
-use crate::command::{Origin, Part, Pending, SentOrder, StandbyState, Verdict};
+use crate::command::{Origin, Part, Pending, SentOrder, Verdict};
 use crate::core::Core;
 use crate::group::Local;
 use crate::io::{Action, Reply};
+use crate::standby::StandbyState;
 
 impl Core {
     /// Tells of each command that has come to its end.

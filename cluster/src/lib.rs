@@ -3,20 +3,29 @@
 //! No clock, no socket, no randomness, no runtime: [`Core`] is driven by the daemon, by the simulator, and by tests
 //! in the very same way. Read its documentation first.
 
+mod change;
 mod command;
 mod core;
-mod decide;
 pub mod event;
 mod follow;
 mod group;
 mod hear;
 pub mod io;
+mod keep;
+mod lease;
+mod life;
+mod moving;
+mod operate;
 mod orders;
+mod own;
 mod peer;
+mod probe;
 mod reload;
 mod report;
 pub mod settings;
+mod standby;
 pub mod status;
+mod take;
 pub mod time;
 pub mod timer;
 

@@ -2,11 +2,12 @@
 
 use proto::{Echo, GroupReport, GroupState, Message, Order, OrderAck};
 
-use crate::command::StandbyState;
-use crate::core::{Core, Phase};
+use crate::core::Core;
 use crate::group::{Group, Local};
+use crate::life::Phase;
 use crate::peer::{Peer, PeerState, holding};
 use crate::settings::Requires;
+use crate::standby::StandbyState;
 use crate::status::{GroupStatus, LinkStatus, NodeStatus, ResourceStatus, Status};
 use crate::time::Time;
 

@@ -2,6 +2,13 @@
 
 use std::fmt;
 
+use crate::core::Core;
+use crate::group::{Group, Local};
+use crate::keep::DISK_WAIT;
+use crate::life::Phase;
+use crate::settings::Failback;
+use crate::time::Time;
+
 /// What the core may be waiting for. Deadlines are derived from the state each time they are
 /// asked for ([`crate::Core::deadline`]), so none can be forgotten or left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,5 +52,74 @@ impl fmt::Display for Timer {
             Timer::Farewell => "the next word of farewell",
             Timer::LeaveBound => "the heir to take what was given",
         })
+    }
+}
+
+impl Core {
+    pub(crate) fn each_timer(&self, mut each: impl FnMut(Timer, Time)) {
+        match self.phase {
+            Phase::Booting => return each(Timer::DiskWait, self.phase_since + DISK_WAIT),
+            Phase::Left { next, .. } => return each(Timer::Farewell, next),
+            Phase::Joining => each(Timer::InitDead, self.phase_since + self.settings.initdead),
+            Phase::Leaving { since } => each(Timer::LeaveBound, since + self.leave_bound()),
+            Phase::Up => {}
+        }
+        each(Timer::Keepalive, self.next_keepalive);
+        for peer in &self.peers {
+            if let (true, false, Some(heard)) = (peer.live(), self.draining, peer.heard) {
+                each(Timer::PeerDead, heard + self.settings.deadtime);
+            }
+            for link in peer.links.iter().filter(|link| link.up) {
+                if let Some(heard) = link.heard {
+                    each(Timer::LinkDown, heard + self.settings.deadtime);
+                }
+            }
+        }
+        if let Some(doubt) = self.doubt {
+            each(Timer::DoubtEnds, doubt.until);
+        } else if self.leased
+            && self
+                .groups
+                .iter()
+                .any(|group| group.held() && group.has_addresses())
+        {
+            each(Timer::LeaseRenew, self.next_renew);
+        }
+        for group in &self.groups {
+            self.each_timer_of(group, &mut each);
+        }
+    }
+
+    fn each_timer_of(&self, group: &Group, each: &mut impl FnMut(Timer, Time)) {
+        if let Some(since) = group.disk_wait {
+            each(Timer::DiskWait, since + DISK_WAIT);
+        }
+        if group.local == Local::Stopped && self.phase == Phase::Up {
+            for peer in self.peers.iter().filter(|peer| peer.joining()) {
+                let at = self.patience_with(peer, group);
+                if at > self.now {
+                    each(Timer::JoinWait, at);
+                }
+            }
+        }
+        if let Some(at) = self.failback_due(group).filter(|&at| at > self.now) {
+            each(Timer::Failback, at);
+        }
+    }
+
+    /// When the preferred node of a group owned here will have been up for long enough.
+    pub(crate) fn failback_due(&self, group: &Group) -> Option<Time> {
+        let Failback::On { after, window } = self.settings.failback else {
+            return None;
+        };
+        if group.local != Local::Started || group.stay || (window && !self.window_open) {
+            return None;
+        }
+        let home = group.settings.preferred.as_deref()?;
+        let peer = self
+            .peers
+            .iter()
+            .find(|peer| peer.name == home && peer.able(group.id))?;
+        Some(peer.since + after)
     }
 }

@@ -62,7 +62,9 @@ fn folder() -> PathBuf {
 /// The files of the folder that end in `.toml`, by name.
 fn files() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder()).expect("the folder tests/configs");
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     files.retain(|path| path.extension().is_some_and(|end| end == "toml"));
     files.sort();
     files
@@ -74,7 +76,11 @@ fn read(path: &Path) -> String {
 
 /// Reads `text` as the machine named in its first line does.
 fn parse(text: &str, name: &str) -> Result<Config, Problems> {
-    let node = text.lines().next().and_then(|line| line.strip_prefix("# node: ")).unwrap_or("midas");
+    let node = text
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("# node: "))
+        .unwrap_or("midas");
     config::parse(text, Path::new(name), node, &Machine)
 }
 
@@ -83,7 +89,11 @@ fn every_file_says_what_is_expected() {
     let update = std::env::var_os("UPDATE_EXPECTED").is_some_and(|value| value == "1");
     let mut wrong = Vec::new();
     for path in files() {
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         let result = parse(&read(&path), &name);
         let good = name.starts_with("good-");
         let seen = match (&result, good) {
@@ -102,7 +112,10 @@ fn every_file_says_what_is_expected() {
         if update {
             std::fs::write(&expected, &seen).expect("writing an expectation");
         } else if !expected.exists() {
-            wrong.push(format!("{name}: there is no {}; run again with UPDATE_EXPECTED=1 and review it", expected.display()));
+            wrong.push(format!(
+                "{name}: there is no {}; run again with UPDATE_EXPECTED=1 and review it",
+                expected.display()
+            ));
         } else if read(&expected) != seen {
             wrong.push(format!("{name}: not as expected, but:\n{seen}"));
         }
@@ -112,7 +125,10 @@ fn every_file_says_what_is_expected() {
 
 #[test]
 fn there_is_an_expectation_for_nothing_else() {
-    let names: BTreeSet<PathBuf> = files().iter().map(|path| path.with_extension("expected")).collect();
+    let names: BTreeSet<PathBuf> = files()
+        .iter()
+        .map(|path| path.with_extension("expected"))
+        .collect();
     assert!(names.len() > 60, "the folder is nearly empty");
     for entry in std::fs::read_dir(folder()).expect("the folder tests/configs") {
         let path = entry.expect("an entry").path();
@@ -125,10 +141,18 @@ fn there_is_an_expectation_for_nothing_else() {
 fn every_mistake_has_a_place_and_advice() {
     for path in files() {
         let name = path.display().to_string();
-        let Err(problems) = parse(&read(&path), &name) else { continue };
+        let Err(problems) = parse(&read(&path), &name) else {
+            continue;
+        };
         for problem in problems.list {
-            assert!(problem.line > 0 && problem.column > 0, "{name}: {problem:?}");
-            assert!(problem.help.as_ref().is_some_and(|help| !help.is_empty()), "{name}: {problem:?}");
+            assert!(
+                problem.line > 0 && problem.column > 0,
+                "{name}: {problem:?}"
+            );
+            assert!(
+                problem.help.as_ref().is_some_and(|help| !help.is_empty()),
+                "{name}: {problem:?}"
+            );
         }
     }
 }
@@ -137,11 +161,40 @@ fn every_mistake_has_a_place_and_advice() {
 fn the_shipped_example_is_good() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc/hbd.toml");
     for node in ["alpha", "beta"] {
-        let config = config::parse(&read(&path), &path, node, &Machine).unwrap_or_else(|problems| panic!("{problems}"));
+        let config = config::parse(&read(&path), &path, node, &Machine)
+            .unwrap_or_else(|problems| panic!("{problems}"));
         assert_eq!(config.me, node);
         assert_eq!(config.warnings, Vec::<String>::new());
-        assert!(config.links.len() >= 2, "one link is a single point of failure");
+        assert!(
+            config.links.len() >= 2,
+            "one link is a single point of failure"
+        );
     }
+}
+
+#[test]
+fn fence_options_are_texts_and_never_shown() {
+    let text = read(&folder().join("good-full.toml"));
+    let config = parse(&text, "good-full.toml").unwrap_or_else(|problems| panic!("{problems}"));
+    let fence = &config.fences[0];
+    let options: Vec<(&str, &str)> = fence
+        .options
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(
+        options,
+        [
+            ("ip", "10.9.0.1"),
+            ("lanplus", "true"),
+            ("port", "623"),
+            ("username", "admin")
+        ]
+    );
+    assert!(
+        !format!("{fence:?}").contains("10.9.0.1"),
+        "there are passwords among them"
+    );
 }
 
 /// What both nodes make of the same file must have the same digest.
@@ -149,13 +202,29 @@ fn the_shipped_example_is_good() {
 fn the_digest_is_of_the_cluster_not_of_the_node_or_the_layout() {
     let text = read(&folder().join("good-full.toml"));
     let digest = |text: &str, node: &str| {
-        config::parse(text, Path::new("x.toml"), node, &Machine).unwrap_or_else(|problems| panic!("{problems}")).digest
+        config::parse(text, Path::new("x.toml"), node, &Machine)
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .digest
     };
     let here = digest(&text, "midas");
     assert_eq!(here, digest(&text, "estepe"));
-    assert_eq!(here, digest(&format!("# a comment\n\n{}", text.replace(" = ", "  =  ")), "midas"));
-    assert_eq!(here, digest(&text.replace("port = 695", "port = 696"), "midas"), "links may differ");
-    for (from, to) in [("deadtime = \"2s\"", "deadtime = \"3s\""), ("/24/eth0\"", "/25/eth0\""), ("preferred = \"midas\"", "preferred = \"estepe\"")] {
+    assert_eq!(
+        here,
+        digest(
+            &format!("# a comment\n\n{}", text.replace(" = ", "  =  ")),
+            "midas"
+        )
+    );
+    assert_eq!(
+        here,
+        digest(&text.replace("port = 695", "port = 696"), "midas"),
+        "links may differ"
+    );
+    for (from, to) in [
+        ("deadtime = \"2s\"", "deadtime = \"3s\""),
+        ("/24/eth0\"", "/25/eth0\""),
+        ("preferred = \"midas\"", "preferred = \"estepe\""),
+    ] {
         assert!(text.contains(from), "{from}");
         assert_ne!(here, digest(&text.replacen(from, to, 1), "midas"), "{from}");
     }
@@ -163,9 +232,20 @@ fn the_digest_is_of_the_cluster_not_of_the_node_or_the_layout() {
 
 #[test]
 fn problems_are_json_for_scripts() {
-    let problems = config::parse("[cluster]\nname = \"x\"\nkeepaliv = \"1s\"\n", Path::new("x.toml"), "midas", &Machine).unwrap_err();
+    let problems = config::parse(
+        "[cluster]\nname = \"x\"\nkeepaliv = \"1s\"\n",
+        Path::new("x.toml"),
+        "midas",
+        &Machine,
+    )
+    .unwrap_err();
     let json = serde_json::to_value(&problems).unwrap();
-    let unknown = json.as_array().unwrap().iter().find(|problem| problem["line"] == 3).expect("one on line 3");
+    let unknown = json
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|problem| problem["line"] == 3)
+        .expect("one on line 3");
     assert_eq!(unknown["file"], "x.toml");
     assert_eq!(unknown["column"], 1);
     assert_eq!(unknown["severity"], "error");
@@ -176,9 +256,21 @@ fn problems_are_json_for_scripts() {
 #[test]
 fn hand_made_nastiness_does_not_panic() {
     for text in [
-        "", "\0", "\u{feff}", "=", "[", "[[", "a.b.c = {", "[cluster]\n[cluster]", "[[node]]\n[node]", "node = [1, {}, []]",
-        "link = [{ type = \"ucast\", addresses = [] }]", "cluster = 1\nnode = 2\nlink = 3\ngroup = 4\nping = 5\nfence = 6\nwitness = 7\nwatchdog = 8\ndaemon = 9\nconsole = 10",
-        "[cluster]\nname = \"\"\"\nü\n\"\"\"", "[cluster]\nkeepalive = \"99999999999999999999s\"", "[cluster]\nkeepalive = \"0.0000000000000001h\"",
+        "",
+        "\0",
+        "\u{feff}",
+        "=",
+        "[",
+        "[[",
+        "a.b.c = {",
+        "[cluster]\n[cluster]",
+        "[[node]]\n[node]",
+        "node = [1, {}, []]",
+        "link = [{ type = \"ucast\", addresses = [] }]",
+        "cluster = 1\nnode = 2\nlink = 3\ngroup = 4\nping = 5\nfence = 6\nwitness = 7\nwatchdog = 8\ndaemon = 9\nconsole = 10",
+        "[cluster]\nname = \"\"\"\nü\n\"\"\"",
+        "[cluster]\nkeepalive = \"99999999999999999999s\"",
+        "[cluster]\nkeepalive = \"0.0000000000000001h\"",
         "[[group]]\nresources = [\"::\", \"IPaddr::\", \"IPaddr::::\", \"ocf:\", \"ocf::\", \"systemd:\", \"lsb:\", \":\", \"/\", \"..\"]",
         "[cluster]\r\nname = 'a\tb'\r\nünïcode = \"ü\"\r\n",
     ] {
@@ -193,7 +285,28 @@ fn hand_made_nastiness_does_not_panic() {
 fn mutated() -> impl Strategy<Value = String> {
     let text = read(&folder().join("good-full.toml"));
     let length = text.len();
-    let bits = prop::sample::select(vec!["", "\"", "[", "]", "{", "}", "=", "\n", "-1", "0", "x", "::", "/", "ü", "\t", "99999999999", "#", ",", ".", "[[group]]\n"]);
+    let bits = prop::sample::select(vec![
+        "",
+        "\"",
+        "[",
+        "]",
+        "{",
+        "}",
+        "=",
+        "\n",
+        "-1",
+        "0",
+        "x",
+        "::",
+        "/",
+        "ü",
+        "\t",
+        "99999999999",
+        "#",
+        ",",
+        ".",
+        "[[group]]\n",
+    ]);
     prop::collection::vec((0..length, 0_usize..12, bits), 1..6).prop_map(move |changes| {
         let mut out = text.clone();
         for (at, cut, bit) in changes {

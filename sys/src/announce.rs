@@ -30,15 +30,22 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    /// Opens the socket for the interface `ifindex`, whose hardware address is `mac`. Both are fixed: open another one when
+    /// Opens the socket for the interface `ifindex`, whose hardware address is `mac`. Both are fixed: open
+    /// another one when
     /// the interface was recreated or its hardware address changed.
     ///
     /// # Errors
     /// Without CAP_NET_RAW, or if there is no such interface.
     pub fn open(ifindex: u32, mac: [u8; 6]) -> io::Result<Announcer> {
         // Protocol 0, here and in the address: the socket is never given a frame.
-        let socket = Socket::new(Domain::PACKET, Type::RAW.cloexec().nonblocking(), None)
-            .map_err(|error| told(&error, format!("open a packet socket (needs CAP_NET_RAW): {error}")))?;
+        let socket = Socket::new(Domain::PACKET, Type::RAW.cloexec().nonblocking(), None).map_err(
+            |error| {
+                told(
+                    &error,
+                    format!("open a packet socket (needs CAP_NET_RAW): {error}"),
+                )
+            },
+        )?;
         socket
             .bind(&link_layer_address(ifindex)?)
             .map_err(|error| told(&error, format!("announce on interface {ifindex}: {error}")))?;
@@ -73,7 +80,9 @@ impl Announcer {
     /// 1 if the frame went out, 0 if the queue stayed full.
     fn send(&self, frame: &[u8], end: Instant) -> io::Result<usize> {
         loop {
-            let Err(error) = self.socket.send(frame) else { return Ok(1) };
+            let Err(error) = self.socket.send(frame) else {
+                return Ok(1);
+            };
             match error.raw_os_error() {
                 Some(libc::EINTR) => continue,
                 Some(libc::ENOBUFS | libc::EAGAIN) if Instant::now() >= end => return Ok(0),
@@ -85,16 +94,24 @@ impl Announcer {
     }
 
     fn wait(&self, end: Instant) {
-        let left = end.saturating_duration_since(Instant::now()).saturating_add(PAUSE);
+        let left = end
+            .saturating_duration_since(Instant::now())
+            .saturating_add(PAUSE);
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
         // Whatever poll says, the next send tells how things are.
-        let _ = poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)], timeout);
+        let _ = poll(
+            &mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)],
+            timeout,
+        );
     }
 }
 
 /// How many frames [`Announcer::announce`] sends for these addresses when all goes well.
 pub fn frames_for(addresses: &[IpAddr]) -> usize {
-    addresses.iter().map(|address| if address.is_ipv4() { 2 } else { 1 }).sum()
+    addresses
+        .iter()
+        .map(|address| if address.is_ipv4() { 2 } else { 1 })
+        .sum()
 }
 
 /// `struct sockaddr_ll` with protocol 0 on an interface.
@@ -102,7 +119,12 @@ fn link_layer_address(ifindex: u32) -> io::Result<SockAddr> {
     let index = libc::c_int::try_from(ifindex)
         .ok()
         .filter(|index| *index > 0) // 0 would be every interface
-        .ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, format!("there is no interface {ifindex}")))?;
+        .ok_or_else(|| {
+            io::Error::new(
+                ErrorKind::InvalidInput,
+                format!("there is no interface {ifindex}"),
+            )
+        })?;
     // SAFETY: the storage socket2 hands out is zeroed, aligned for every socket address and larger than a
     // sockaddr_ll, for which all zeroes is a valid value; the length given is that of what was written.
     let ((), address) = unsafe {
@@ -128,13 +150,22 @@ mod tests {
 
     #[test]
     fn refuses_interfaces_that_cannot_be() {
-        assert_eq!(link_layer_address(0).expect_err("0").kind(), ErrorKind::InvalidInput);
-        assert_eq!(link_layer_address(u32::MAX).expect_err("-1").kind(), ErrorKind::InvalidInput);
+        assert_eq!(
+            link_layer_address(0).expect_err("0").kind(),
+            ErrorKind::InvalidInput
+        );
+        assert_eq!(
+            link_layer_address(u32::MAX).expect_err("-1").kind(),
+            ErrorKind::InvalidInput
+        );
     }
 
     #[test]
     fn counts_the_frames() {
-        let addresses = ["10.0.0.1".parse().expect("v4"), "fd00::1".parse().expect("v6")];
+        let addresses = [
+            "10.0.0.1".parse().expect("v4"),
+            "fd00::1".parse().expect("v6"),
+        ];
         assert_eq!(frames_for(&addresses), 3);
         assert_eq!(frames_for(&[]), 0);
     }

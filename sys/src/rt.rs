@@ -1,6 +1,7 @@
 //! Real-time scheduling, locked memory, a small heap.
 //!
-//! All three are improvements: without them hbd works, but may be late under load. Callers report a failure and go on.
+//! All three are improvements: without them hbd works, but may be late under load. Callers report a failure
+//! and go on.
 
 use std::io;
 
@@ -15,7 +16,8 @@ const CAP_IPC_LOCK: u32 = 14;
 /// can starve the heartbeat.
 ///
 /// `RLIMIT_RTTIME` is a trap: a real-time thread that computes longer than the limit without blocking is killed
-/// by the kernel, just when there is most to do (a takeover of many addresses). It is therefore never set, and an inherited
+/// by the kernel, just when there is most to do (a takeover of many addresses). It is therefore never set, and
+/// an inherited
 /// limit is lifted as far as the process may. The kernel's own brake (`sched_rt_runtime_us`, 95 %) stays.
 ///
 /// # Errors
@@ -27,10 +29,18 @@ pub fn set_realtime(priority: u8) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     lift(Resource::RLIMIT_RTTIME);
-    let wanted = libc::sched_param { sched_priority: libc::c_int::from(priority) };
+    let wanted = libc::sched_param {
+        sched_priority: libc::c_int::from(priority),
+    };
     // SAFETY: pid 0 is the calling thread; `wanted` is a live, initialised sched_param that is only read.
-    let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &wanted) };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let done = unsafe {
+        libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &wanted)
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Keeps every page of the process in memory once it has been touched, now and in future (mlockall(2) with
@@ -53,12 +63,17 @@ pub fn lock_memory() -> io::Result<()> {
     }
     // SAFETY: mlockall takes no pointer and changes no value the program can see.
     let done = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Tells glibc's allocator to keep the heap small; call it first in `main`, before any thread is started.
 ///
-/// One arena for all threads (`M_ARENA_MAX` = 1: hbd allocates little, and each further arena reserves 64 MB and keeps
+/// One arena for all threads (`M_ARENA_MAX` = 1: hbd allocates little, and each further arena reserves 64 MB
+/// and keeps
 /// what it freed) and free memory given back early (`M_TRIM_THRESHOLD`, 128 KiB, pinned so that it no longer grows by
 /// itself). On other C libraries it does nothing.
 pub fn frugal_allocator() {
@@ -78,7 +93,8 @@ fn lift(resource: Resource) {
         return;
     }
     if let Ok((_, hard)) = getrlimit(resource) {
-        // Refused only if the hard limit fell in between; the old soft limit then stays, which is the situation before.
+        // Refused only if the hard limit fell in between; the old soft limit then stays, which is the
+        // situation before.
         let _ = setrlimit(resource, hard, hard);
     }
 }
@@ -91,7 +107,9 @@ fn may_lock() -> bool {
 
 /// The `CapEff` line of proc_pid_status(5).
 fn effective_capabilities(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))?;
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
@@ -102,7 +120,10 @@ mod tests {
     #[test]
     fn refuses_a_priority_that_does_not_exist() {
         for priority in [0, 100, 255] {
-            assert_eq!(set_realtime(priority).expect_err("refused").kind(), io::ErrorKind::InvalidInput);
+            assert_eq!(
+                set_realtime(priority).expect_err("refused").kind(),
+                io::ErrorKind::InvalidInput
+            );
         }
     }
 
@@ -122,18 +143,27 @@ mod tests {
         match inside.join().expect("thread") {
             Ok((mine, child)) => {
                 assert_eq!(mine, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK);
-                assert_eq!(child, libc::SCHED_OTHER, "a child must fall back to normal priority");
+                assert_eq!(
+                    child,
+                    libc::SCHED_OTHER,
+                    "a child must fall back to normal priority"
+                );
                 let (soft, _) = getrlimit(Resource::RLIMIT_RTTIME).expect("limit");
                 assert_eq!(soft, RLIM_INFINITY);
             }
-            Err(refused) => assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{refused}"),
+            Err(refused) => {
+                assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{refused}")
+            }
         }
         assert_eq!(policy(), before, "the test's own thread must be as before");
     }
 
     #[test]
     fn reads_the_effective_set() {
-        assert_eq!(effective_capabilities("Name:\tx\nCapEff:\t000001fffeffffff\n"), Some(0x1ff_feff_ffff));
+        assert_eq!(
+            effective_capabilities("Name:\tx\nCapEff:\t000001fffeffffff\n"),
+            Some(0x1ff_feff_ffff)
+        );
         assert_eq!(effective_capabilities("CapPrm:\t1\n"), None);
         assert_eq!(effective_capabilities("CapEff:\tnothing\n"), None);
     }

@@ -1,6 +1,7 @@
 //! The sockets heartbeats travel on: non-blocking, each tied to its interface.
 //!
-//! All have SO_REUSEADDR (several clusters share a port), close-on-exec, a receive buffer of 1 MiB (as far as the process
+//! All have SO_REUSEADDR (several clusters share a port), close-on-exec, a receive buffer of 1 MiB (as far as
+//! the process
 //! may), and traffic class CS6 with socket priority 6, so that heartbeats pass bulk traffic in this machine's queues
 //! and in switches that care. Datagrams of other senders arrive too: trust nothing before it is authenticated.
 //!
@@ -36,29 +37,39 @@ pub struct Link {
 ///
 /// The target is 255.255.255.255, which never leaves the wire. Unlike the broadcast address of a subnet it does
 /// not depend on the addresses of the interface, nor on both nodes having noted the same prefix length, and it works
-/// on an interface that has no IPv4 address at all (the source is then 0.0.0.0). Receives what is broadcast or sent to
-/// `port` of any local address through that interface, its own broadcasts included: the kernel has no switch for that.
+/// on an interface that has no IPv4 address at all (the source is then 0.0.0.0). Receives what is broadcast or
+/// sent to
+/// `port` of any local address through that interface, its own broadcasts included: the kernel has no switch
+/// for that.
 ///
 /// # Errors
 /// `NotFound` if there is no such interface, `PermissionDenied` for a port below 1024 without CAP_NET_BIND_SERVICE,
 /// else the errno.
 pub fn bcast(interface: &str, port: u16) -> io::Result<Link> {
     let context = || format!("bcast {interface} port {port}");
-    index_of(interface).and_then(|_| open_bcast(interface, port)).map_err(|error| told(&error, &context()))
+    index_of(interface)
+        .and_then(|_| open_bcast(interface, port))
+        .map_err(|error| told(&error, &context()))
 }
 
 fn open_bcast(interface: &str, port: u16) -> io::Result<Link> {
     let socket = new_socket(Domain::IPV4)?;
     socket.bind_device(Some(interface.as_bytes()))?;
     socket.set_broadcast(true)?;
-    finish(socket, SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port), SocketAddr::new(Ipv4Addr::BROADCAST.into(), port))
+    finish(
+        socket,
+        SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
+        SocketAddr::new(Ipv4Addr::BROADCAST.into(), port),
+    )
 }
 
 /// Multicast on one interface (`mcast eth0 239.255.42.1`), IPv4 or IPv6, at most `ttl` hops far.
 ///
 /// Own datagrams do not come back (loop off), and only what is sent to the group arrives. The interface needs an
-/// address of the family to send from: an IPv6 interface has its link-local one. Without any IPv4 address the kernel sends
-/// from 0.0.0.0, or from an address of another interface; receivers drop the former, except for groups within 224.0.0.0/24.
+/// address of the family to send from: an IPv6 interface has its link-local one. Without any IPv4 address the
+/// kernel sends
+/// from 0.0.0.0, or from an address of another interface; receivers drop the former, except for groups within
+/// 224.0.0.0/24.
 ///
 /// # Errors
 /// `InvalidInput` if `group` is no multicast address, `NotFound` if there is no such interface, else the errno.
@@ -69,7 +80,9 @@ pub fn mcast(interface: &str, group: IpAddr, port: u16, ttl: u8) -> io::Result<L
 
 fn open_mcast(interface: &str, group: IpAddr, port: u16, ttl: u8) -> io::Result<Link> {
     if !group.is_multicast() {
-        return Err(invalid("the group is no multicast address (224.0.0.0/4 or ff00::/8)"));
+        return Err(invalid(
+            "the group is no multicast address (224.0.0.0/4 or ff00::/8)",
+        ));
     }
     let index = index_of(interface)?;
     let target = match group {
@@ -85,7 +98,12 @@ fn open_mcast(interface: &str, group: IpAddr, port: u16, ttl: u8) -> io::Result<
                 imr_address: libc::in_addr { s_addr: 0 },
                 imr_ifindex: index.cast_signed(),
             };
-            option::set(socket.as_fd(), libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &by_index)?;
+            option::set(
+                socket.as_fd(),
+                libc::IPPROTO_IP,
+                libc::IP_MULTICAST_IF,
+                &by_index,
+            )?;
             socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(index))?;
             socket.set_multicast_all_v4(false)?;
             socket.set_multicast_loop_v4(false)?;
@@ -104,31 +122,48 @@ fn open_mcast(interface: &str, group: IpAddr, port: u16, ttl: u8) -> io::Result<
 
 /// Unicast from `local` to `peers`, through `interface` only if one is given.
 ///
-/// The local address may still be missing (IP_FREEBIND): until it is there nothing arrives, and sends fail. Link-local IPv6
+/// The local address may still be missing (IP_FREEBIND): until it is there nothing arrives, and sends fail.
+/// Link-local IPv6
 /// addresses need the interface.
 ///
 /// # Errors
 /// `InvalidInput` if there is no peer, the families differ, or a link-local address has no interface; `NotFound` if
 /// there is no such interface; else the errno.
-pub fn ucast(local: IpAddr, interface: Option<&str>, peers: &[IpAddr], port: u16) -> io::Result<Link> {
+pub fn ucast(
+    local: IpAddr,
+    interface: Option<&str>,
+    peers: &[IpAddr],
+    port: u16,
+) -> io::Result<Link> {
     let context = || format!("ucast {local} port {port}");
     open_ucast(local, interface, peers, port).map_err(|error| told(&error, &context()))
 }
 
-fn open_ucast(local: IpAddr, interface: Option<&str>, peers: &[IpAddr], port: u16) -> io::Result<Link> {
+fn open_ucast(
+    local: IpAddr,
+    interface: Option<&str>,
+    peers: &[IpAddr],
+    port: u16,
+) -> io::Result<Link> {
     if peers.is_empty() {
         return Err(invalid("there is no peer to send to"));
     }
     if peers.iter().any(|peer| peer.is_ipv4() != local.is_ipv4()) {
-        return Err(invalid("all addresses of the link must be IPv4, or all IPv6"));
+        return Err(invalid(
+            "all addresses of the link must be IPv4, or all IPv6",
+        ));
     }
     let index = interface.map(index_of).transpose()?;
     let endpoint = |ip: &IpAddr| match ip {
         IpAddr::V4(ip) => Ok(SocketAddr::V4(SocketAddrV4::new(*ip, port))),
-        IpAddr::V6(ip) if !ip.is_unicast_link_local() => Ok(SocketAddr::V6(SocketAddrV6::new(*ip, port, 0, 0))),
+        IpAddr::V6(ip) if !ip.is_unicast_link_local() => {
+            Ok(SocketAddr::V6(SocketAddrV6::new(*ip, port, 0, 0)))
+        }
         IpAddr::V6(ip) => match index {
             Some(index) => Ok(SocketAddr::V6(SocketAddrV6::new(*ip, port, 0, index))),
-            None => Err(invalid("a link-local address (fe80::/10) needs the interface to be named")),
+            None => Err(invalid(
+                "a link-local address (fe80::/10) needs the interface to be named",
+            )),
         },
     };
     let here = endpoint(&local)?;
@@ -142,15 +177,23 @@ fn open_ucast(local: IpAddr, interface: Option<&str>, peers: &[IpAddr], port: u1
         IpAddr::V6(_) => socket.set_freebind_v6(true)?,
     }
     socket.bind(&here.into())?;
-    Ok(Link { socket: socket.into(), targets })
+    Ok(Link {
+        socket: socket.into(),
+        targets,
+    })
 }
 
 /// What all of them have in common.
 fn new_socket(domain: Domain) -> io::Result<Socket> {
-    let socket = Socket::new(domain, Type::DGRAM.cloexec().nonblocking(), Some(Protocol::UDP))?;
+    let socket = Socket::new(
+        domain,
+        Type::DGRAM.cloexec().nonblocking(),
+        Some(Protocol::UDP),
+    )?;
     socket.set_reuse_address(true)?;
     option::receive_buffer(socket.as_fd(), RECEIVE_BUFFER)?;
-    // Being served first is a favour: a sandbox that refuses it does no harm. The class comes first, it sets a priority too.
+    // Being served first is a favour: a sandbox that refuses it does no harm. The class comes first, it sets a
+    // priority too.
     if domain == Domain::IPV6 {
         socket.set_only_v6(true)?;
         let _ = socket.set_tclass_v6(CS6);
@@ -163,13 +206,19 @@ fn new_socket(domain: Domain) -> io::Result<Socket> {
 
 fn finish(socket: Socket, local: SocketAddr, target: SocketAddr) -> io::Result<Link> {
     socket.bind(&local.into())?;
-    Ok(Link { socket: socket.into(), targets: vec![target] })
+    Ok(Link {
+        socket: socket.into(),
+        targets: vec![target],
+    })
 }
 
 /// The index of an interface of this network namespace.
 fn index_of(interface: &str) -> io::Result<u32> {
     if_nametoindex(interface).map_err(|_| {
-        io::Error::new(io::ErrorKind::NotFound, format!("there is no interface {interface:?} (see `ip link`)"))
+        io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("there is no interface {interface:?} (see `ip link`)"),
+        )
     })
 }
 

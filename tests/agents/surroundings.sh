@@ -4,7 +4,5 @@ env
 echo "cwd $(pwd)"
 grep '^Sig' "/proc/$$/status"
 echo "stdin $(readlink /proc/$$/fd/0)"
-for fd in "/proc/$$/fd"/*; do
-    echo "descriptor ${fd##*/} $(readlink "$fd")"
-done
+find "/proc/$$/fd" -type l -printf 'descriptor %f %l\n'
 echo "pid $$ stat $(cat /proc/$$/stat)"

@@ -1,5 +1,6 @@
 #!/bin/sh
 # IPaddr between two namespaces: adding, announcing, finding interface and prefix, leaving the addresses of others alone.
+# shellcheck disable=SC2317 # functions are called by way of is, isnt, within and trap
 set -u
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . ./lib.sh
@@ -44,7 +45,7 @@ is "IPv6: usable at once" sh -c "ip -n $one -6 -o addr show to fd77::b/128 | gre
 is "IPv6: no duplicate check ahead" sh -c "ip -n $one -6 -o addr show to fd77::b/128 | grep -q nodad"
 is "IPv6: the neighbour learns the new place (NA)" within 10 learnt fd77::b
 same "IPv6: the kernel's settings are back" "1 0" \
-    "$(ip netns exec "$one" sh -c 'cd /proc/sys/net/ipv6/conf/v0; echo $(cat accept_dad ndisc_notify)')"
+    "$(ip netns exec "$one" sh -c 'cd /proc/sys/net/ipv6/conf/v0; paste -d " " accept_dad ndisc_notify')"
 call IPaddr FD77::B status
 gives "IPv6: another spelling is the same address" 0 '^running$'
 call IPaddr fd77::b stop

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Route: exactly the route asked for, its own replaced, those of others never.
+# shellcheck disable=SC2317 # functions are called by way of is, isnt, within and trap
 set -u
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . ./lib.sh

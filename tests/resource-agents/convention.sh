@@ -68,8 +68,7 @@ within 5 sh -c "! flock -n '$lock' true"
 HB_LOCK_WAIT=1 call MailTo root x start
 gives "a start while another one holds the lock" 1 '' 'another start or stop'
 # flock runs its command as a child, which holds the lock too.
-for child in $(cat "/proc/$holder/task/$holder/children"); do
-    kill "$child"
-done
+read -r child _ <"/proc/$holder/task/$holder/children"
+kill "$child"
 wait "$holder" 2>/dev/null
 exit 0

@@ -102,6 +102,15 @@ within() {
     done
 }
 
+# gone PID: no such process, or only a zombie that its parent has not looked at yet.
+gone() {
+    { state=$(sed 's/.*) //' "/proc/$1/stat"); } 2>/dev/null || return 0
+    case $state in
+        '' | Z* | X*) return 0 ;;
+    esac
+    return 1
+}
+
 # life AGENT ARG...: the life every resource has: stopped, started twice, stopped twice.
 life() {
     called_as="$1"

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -27,7 +28,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// After KILL, how long to wait for the kernel to bury the group.
 const BURIAL: Duration = Duration::from_secs(1);
 /// Between two looks whether a group is gone.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(20);
 /// One read.
 const CHUNK: usize = 8192;
 /// Reads in a row before others get their turn.
@@ -80,7 +81,12 @@ pub(super) async fn execute(call: Call) -> Ended {
     let (mut leader, mut pipes) = match tokio::time::timeout_at(deadline, &mut starting).await {
         Ok(Ok(Ok(started))) => started,
         Ok(Ok(Err(why))) => return Ended::unheard(End::Broken(why), began),
-        Ok(Err(e)) => return Ended::unheard(End::Broken(format!("internal: the agent was not started: {e}")), began),
+        Ok(Err(e)) => {
+            return Ended::unheard(
+                End::Broken(format!("internal: the agent was not started: {e}")),
+                began,
+            );
+        }
         Err(_) => {
             // Should it come up later after all, then only to be killed: its Leader is dropped unseen.
             starting.abort();
@@ -96,8 +102,15 @@ pub(super) async fn execute(call: Call) -> Ended {
     let end = match ended {
         Some(end) => end,
         None => {
-            let how = leader.terminate(grace(timeout), &mut pipes, &mut output).await;
-            let Label { group, resource, action, .. } = output.label();
+            let how = leader
+                .terminate(grace(timeout), &mut pipes, &mut output)
+                .await;
+            let Label {
+                group,
+                resource,
+                action,
+                ..
+            } = output.label();
             warn!(target: "agent", group, resource, op = action, "no answer within {timeout:?}: {how}");
             End::TimedOut
         }
@@ -106,7 +119,14 @@ pub(super) async fn execute(call: Call) -> Ended {
     output.finish();
     let (stdout, tail, last_words) = (output.take_captured(), output.tail(), output.last_words());
     let rest = pipes.open().then_some(Rest { pipes, output });
-    Ended { end, took: began.elapsed(), stdout, tail, last_words, rest }
+    Ended {
+        end,
+        took: began.elapsed(),
+        stdout,
+        tail,
+        last_words,
+        rest,
+    }
 }
 
 /// The time between TERM and KILL.
@@ -117,7 +137,14 @@ fn grace(timeout: Duration) -> Duration {
 impl Ended {
     fn unheard(end: End, began: Instant) -> Ended {
         let nothing = String::new();
-        Ended { end, took: began.elapsed(), stdout: Vec::new(), tail: nothing.clone(), last_words: nothing, rest: None }
+        Ended {
+            end,
+            took: began.elapsed(),
+            stdout: Vec::new(),
+            tail: nothing.clone(),
+            last_words: nothing,
+            rest: None,
+        }
     }
 }
 
@@ -134,7 +161,11 @@ impl Leader {
     /// Takes charge of a child that was started as the leader of a process group.
     pub fn new(child: Child) -> Option<Leader> {
         let group = Pid::from_raw(i32::try_from(child.id()?).ok()?);
-        Some(Leader { child, group, armed: true })
+        Some(Leader {
+            child,
+            group,
+            armed: true,
+        })
     }
 
     /// Waits for its end, listening meanwhile. May be cancelled and called again.
@@ -166,7 +197,12 @@ impl Leader {
     }
 
     /// TERM to the group, and KILL after the grace if anything of it is left; says what it took.
-    async fn terminate(&mut self, grace: Duration, pipes: &mut Pipes, output: &mut Output) -> &'static str {
+    async fn terminate(
+        &mut self,
+        grace: Duration,
+        pipes: &mut Pipes,
+        output: &mut Output,
+    ) -> &'static str {
         let steps = [
             (Signal::SIGTERM, grace, "it ended on SIGTERM"),
             (Signal::SIGKILL, BURIAL, "it had to be ended with SIGKILL"),
@@ -198,13 +234,38 @@ impl Leader {
     /// to another only when all other numbers have had their turn, not within one [`LOOK`].
     fn alive(&mut self) -> bool {
         let buried = !matches!(self.child.try_wait(), Ok(None));
-        !buried || killpg(self.group, None) != Err(Errno::ESRCH)
+        !buried
+            || (killpg(self.group, None) != Err(Errno::ESRCH) && lives(self.group) != Some(false))
     }
 
     fn send(&self, signal: Signal) {
         // ESRCH: gone already, which is what is wanted.
         let _ = killpg(self.group, signal);
     }
+}
+
+/// Whether any process of a group is more than a zombie, which waits only for init to bury it; `None` if it cannot
+/// be told. By `/proc/PID/stat`, proc_pid_stat(5).
+fn lives(group: Pid) -> Option<bool> {
+    let group = group.as_raw().to_string();
+    for entry in fs::read_dir("/proc").ok()? {
+        let path = entry.ok()?.path();
+        // Not a process, or gone since: says nothing.
+        let Ok(stat) = fs::read(path.join("stat")) else {
+            continue;
+        };
+        let stat = String::from_utf8_lossy(&stat);
+        // The name in parentheses may itself have any character in it.
+        let Some((_, fields)) = stat.rsplit_once(')') else {
+            continue;
+        };
+        let mut fields = fields.split_whitespace();
+        let (state, its_group) = (fields.next(), fields.nth(1));
+        if its_group == Some(&group) && !matches!(state, Some("Z" | "X")) {
+            return Some(true);
+        }
+    }
+    Some(false)
 }
 
 impl Drop for Leader {
@@ -225,7 +286,10 @@ pub(super) struct Pipes {
 impl Pipes {
     /// From the reading ends; needs a tokio runtime.
     pub fn new(out: OwnedFd, err: OwnedFd) -> io::Result<Pipes> {
-        Ok(Pipes { out: Pipe::new(out)?, err: Pipe::new(err)? })
+        Ok(Pipes {
+            out: Pipe::new(out)?,
+            err: Pipe::new(err)?,
+        })
     }
 
     fn open(&self) -> bool {
@@ -240,7 +304,11 @@ impl Pipes {
                     length = self.out.fill() => (Stream::Out, length),
                     length = self.err.fill() => (Stream::Err, length),
                 };
-                let pipe = if stream == Stream::Out { &self.out } else { &self.err };
+                let pipe = if stream == Stream::Out {
+                    &self.out
+                } else {
+                    &self.err
+                };
                 output.feed(stream, &pipe.buffer[..length]);
             }
             tokio::task::yield_now().await;
@@ -264,7 +332,10 @@ struct Pipe {
 impl Pipe {
     fn new(end: OwnedFd) -> io::Result<Pipe> {
         let receiver = pipe::Receiver::from_owned_fd(end)?;
-        Ok(Pipe { receiver: Some(receiver), buffer: vec![0; CHUNK].into_boxed_slice() })
+        Ok(Pipe {
+            receiver: Some(receiver),
+            buffer: vec![0; CHUNK].into_boxed_slice(),
+        })
     }
 
     /// Waits for bytes and says how many are in the buffer now; for ever after the end.
@@ -314,7 +385,12 @@ impl Rest {
     /// the daemon (SIGPIPE) at its next line, a full one stop it.
     pub fn read_on(mut self, permits: &Arc<Semaphore>) {
         let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
-            let Label { group, resource, action, .. } = self.output.label();
+            let Label {
+                group,
+                resource,
+                action,
+                ..
+            } = self.output.label();
             warn!(
                 target: "agent", group, resource, op = action,
                 "it left its output open, as too many others did: closed. Agents should redirect the output of what they start"
@@ -343,8 +419,17 @@ mod tests {
 
     #[test]
     fn the_grace_is_a_quarter_within_bounds() {
-        for (timeout, expected) in [(0, 200), (400, 200), (2_000, 500), (20_000, 5_000), (3_600_000, 5_000)] {
-            assert_eq!(grace(Duration::from_millis(timeout)), Duration::from_millis(expected));
+        for (timeout, expected) in [
+            (0, 200),
+            (400, 200),
+            (2_000, 500),
+            (20_000, 5_000),
+            (3_600_000, 5_000),
+        ] {
+            assert_eq!(
+                grace(Duration::from_millis(timeout)),
+                Duration::from_millis(expected)
+            );
         }
     }
 }

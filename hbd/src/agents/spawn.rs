@@ -26,7 +26,10 @@ const BUSY: (u32, Duration) = (20, Duration::from_millis(25));
 /// # Errors
 /// A sentence: what could not be executed, why, and what to do.
 pub(super) fn start(call: &Call) -> Result<(Leader, Pipes), String> {
-    let made = DirBuilder::new().recursive(true).mode(0o755).create(&call.scratch);
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&call.scratch);
     if let Err(e) = made {
         warn!(target: "agent", "cannot make the agents' folder {}: {e}", call.scratch.display());
     }
@@ -34,7 +37,8 @@ pub(super) fn start(call: &Call) -> Result<(Leader, Pipes), String> {
     match try_start(call, program.as_os_str(), None) {
         Err(e) if e.raw_os_error() == Some(Errno::ENOEXEC as i32) => {
             no_machine_code(program)?;
-            try_start(call, OsStr::new(SHELL), Some(program)).map_err(|e| reason(Path::new(SHELL), &e))
+            try_start(call, OsStr::new(SHELL), Some(program))
+                .map_err(|e| reason(Path::new(SHELL), &e))
         }
         other => other.map_err(|e| reason(program, &e)),
     }
@@ -87,7 +91,10 @@ fn no_machine_code(program: &Path) -> Result<(), String> {
         .and_then(|file| file.take(256).read_to_end(&mut start))
         .map_err(|e| format!("{} cannot be read: {e}", program.display()))?;
     if start.is_empty() {
-        return Err(format!("{} is empty: an agent that does nothing would pass for one that works", program.display()));
+        return Err(format!(
+            "{} is empty: an agent that does nothing would pass for one that works",
+            program.display()
+        ));
     }
     if start.contains(&0) {
         return Err(format!(
@@ -103,14 +110,22 @@ fn reason(program: &Path, error: &io::Error) -> String {
     let name = program.display();
     match error.kind() {
         io::ErrorKind::NotFound if program.exists() => {
-            format!("{name} cannot be executed: the interpreter in its first line (#!) does not exist")
+            format!(
+                "{name} cannot be executed: the interpreter in its first line (#!) does not exist"
+            )
         }
-        io::ErrorKind::NotFound => format!("{name} does not exist: install it or correct the configuration"),
+        io::ErrorKind::NotFound => {
+            format!("{name} does not exist: install it or correct the configuration")
+        }
         io::ErrorKind::PermissionDenied => {
-            format!("{name} may not be executed: it must be a file with execute permission (chmod +x) on a file system that is not mounted noexec")
+            format!(
+                "{name} may not be executed: it must be a file with execute permission (chmod +x) on a file system that is not mounted noexec"
+            )
         }
         io::ErrorKind::InvalidInput => {
-            format!("{name} cannot be executed: an argument or parameter has a NUL byte in it; correct the configuration")
+            format!(
+                "{name} cannot be executed: an argument or parameter has a NUL byte in it; correct the configuration"
+            )
         }
         _ => format!("{name} cannot be executed: {error}"),
     }

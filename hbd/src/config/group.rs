@@ -39,16 +39,27 @@ pub(super) fn read(root: &Table<'_>, scope: &Scope<'_>) -> Vec<Group> {
     let report = scope.report;
     let tables = root.tables("group", "[[group]]");
     if tables.is_empty() && root.value("group").is_none() {
-        report.warning(&(0..0), "there is no group: nothing would be taken over", "write a [[group]] with a name and its resources");
+        report.warning(
+            &(0..0),
+            "there is no group: nothing would be taken over",
+            "write a [[group]] with a name and its resources",
+        );
     }
     if let Some(extra) = tables.get(MAX_GROUPS) {
-        report.error(&extra.span, format!("{} groups are too many", tables.len()), format!("there can be {MAX_GROUPS}"));
+        report.error(
+            &extra.span,
+            format!("{} groups are too many", tables.len()),
+            format!("there can be {MAX_GROUPS}"),
+        );
     }
     let mut groups = Vec::new();
     let mut names: HashMap<GroupId, &str> = HashMap::new();
     let mut owners: HashMap<IpAddr, String> = HashMap::new();
     for table in tables {
-        let Some(name) = table.required_string("name", "write name = \"…\": what you will type in `hbctl move NAME`") else {
+        let Some(name) = table.required_string(
+            "name",
+            "write name = \"…\": what you will type in `hbctl move NAME`",
+        ) else {
             // The rest of it is looked at all the same.
             read_one(&table, "", scope, &mut owners);
             continue;
@@ -56,39 +67,77 @@ pub(super) fn read(root: &Table<'_>, scope: &Scope<'_>) -> Vec<Group> {
         let good = check_name(report, "a group's name", &name);
         match names.insert(GroupId::of(name.value), name.value) {
             Some(twin) if twin == name.value => {
-                report.error(&name.span, format!("the group '{}' is there already", shown(twin)), "give each group its own name");
+                report.error(
+                    &name.span,
+                    format!("the group '{}' is there already", shown(twin)),
+                    "give each group its own name",
+                );
             }
             Some(twin) => {
-                let message = format!("the names '{twin}' and '{}' have the same number on the wire", name.value);
-                report.error(&name.span, message, "change one of the two names by any letter");
+                let message = format!(
+                    "the names '{twin}' and '{}' have the same number on the wire",
+                    name.value
+                );
+                report.error(
+                    &name.span,
+                    message,
+                    "change one of the two names by any letter",
+                );
             }
             None => {}
         }
-        let place = if good { format!("the group '{}'", name.value) } else { "this group".to_owned() };
-        groups.extend(read_one(&table.renamed(place), name.value, scope, &mut owners));
+        let place = if good {
+            format!("the group '{}'", name.value)
+        } else {
+            "this group".to_owned()
+        };
+        groups.extend(read_one(
+            &table.renamed(place),
+            name.value,
+            scope,
+            &mut owners,
+        ));
     }
     groups
 }
 
 /// Reads one `[[group]]`.
-fn read_one(table: &Table<'_>, name: &str, scope: &Scope<'_>, owners: &mut HashMap<IpAddr, String>) -> Option<Group> {
+fn read_one(
+    table: &Table<'_>,
+    name: &str,
+    scope: &Scope<'_>,
+    owners: &mut HashMap<IpAddr, String>,
+) -> Option<Group> {
     table.value("name");
-    let preferred = table.string("preferred").filter(|at| known_node(scope.report, scope.nodes, at.value, &at.span));
+    let preferred = table
+        .string("preferred")
+        .filter(|at| known_node(scope.report, scope.nodes, at.value, &at.span));
     let requires = requires(table, scope);
     let resources = resources(table, name, scope, owners);
     table.finish();
-    Some(Group { name: name.to_owned(), preferred: preferred.map(|at| at.value.to_owned()), requires, resources: resources? })
+    Some(Group {
+        name: name.to_owned(),
+        preferred: preferred.map(|at| at.value.to_owned()),
+        requires,
+        resources: resources?,
+    })
 }
 
 /// `requires`: one of the three words, and what it needs is there.
 fn requires(table: &Table<'_>, scope: &Scope<'_>) -> Requires {
     const WORDS: [&str; 3] = ["nothing", "fencing", "witness"];
-    let Some(at) = table.string("requires") else { return Requires::Nothing };
+    let Some(at) = table.string("requires") else {
+        return Requires::Nothing;
+    };
     match at.value {
         "nothing" => Requires::Nothing,
         "witness" => {
             if !scope.witness {
-                scope.report.missing(&at.span, "requires = \"witness\", and there is no [witness]", "write a [witness] table with type, endpoints and ttl");
+                scope.report.missing(
+                    &at.span,
+                    "requires = \"witness\", and there is no [witness]",
+                    "write a [witness] table with type, endpoints and ttl",
+                );
             }
             Requires::Witness
         }
@@ -97,8 +146,15 @@ fn requires(table: &Table<'_>, scope: &Scope<'_>) -> Requires {
             Requires::Fencing
         }
         other => {
-            let help = nearest(other, WORDS).map_or_else(|| format!("one of {}", listed(&WORDS)), |meant| format!("did you mean \"{meant}\"?"));
-            scope.report.error(&at.span, format!("requires cannot be '{}'", shown(other)), help);
+            let help = nearest(other, WORDS).map_or_else(
+                || format!("one of {}", listed(&WORDS)),
+                |meant| format!("did you mean \"{meant}\"?"),
+            );
+            scope.report.error(
+                &at.span,
+                format!("requires cannot be '{}'", shown(other)),
+                help,
+            );
             Requires::Nothing
         }
     }
@@ -106,34 +162,67 @@ fn requires(table: &Table<'_>, scope: &Scope<'_>) -> Requires {
 
 /// Every node needs one that fences it; on this node those of the others do.
 fn check_fences(at: &At<&str>, scope: &Scope<'_>) {
-    let bare: Vec<&String> =
-        scope.nodes.iter().filter(|node| !scope.fences.iter().any(|fence| fence.node == **node)).collect();
-    let others: Vec<&&String> = bare.iter().filter(|node| Some(node.as_str()) != scope.me).collect();
+    let bare: Vec<&String> = scope
+        .nodes
+        .iter()
+        .filter(|node| !scope.fences.iter().any(|fence| fence.node == **node))
+        .collect();
+    let others: Vec<&&String> = bare
+        .iter()
+        .filter(|node| Some(node.as_str()) != scope.me)
+        .collect();
     if !others.is_empty() {
-        let message = format!("requires = \"fencing\", and there is no [[fence]] for {}", listed(&bare));
+        let message = format!(
+            "requires = \"fencing\", and there is no [[fence]] for {}",
+            listed(&bare)
+        );
         scope.report.missing(&at.span, message, "write a [[fence]] with node and agent for every node: the same file serves on all of them");
     } else if !bare.is_empty() {
-        let message = format!("requires = \"fencing\", and there is no [[fence]] for {}", listed(&bare));
-        scope.report.warning(&at.span, message, "the other node will refuse this file: write a [[fence]] for this node too");
+        let message = format!(
+            "requires = \"fencing\", and there is no [[fence]] for {}",
+            listed(&bare)
+        );
+        scope.report.warning(
+            &at.span,
+            message,
+            "the other node will refuse this file: write a [[fence]] for this node too",
+        );
     }
 }
 
-fn resources(table: &Table<'_>, group: &str, scope: &Scope<'_>, owners: &mut HashMap<IpAddr, String>) -> Option<Vec<Resource>> {
+fn resources(
+    table: &Table<'_>,
+    group: &str,
+    scope: &Scope<'_>,
+    owners: &mut HashMap<IpAddr, String>,
+) -> Option<Vec<Resource>> {
     const HELP: &str = "write resources = [\"IPaddr::192.168.45.26/24/eth0\"]";
-    let Some(value) = table.value("resources") else { return table.lacks("resources", HELP) };
+    let Some(value) = table.value("resources") else {
+        return table.lacks("resources", HELP);
+    };
     let DeValue::Array(array) = value.get_ref() else {
         return table.wrong_type("'resources'", "a list", value, HELP.to_owned());
     };
     if array.is_empty() {
-        scope.report.error(&value.span(), "the group has no resources: there would be nothing to take over", HELP);
+        scope.report.error(
+            &value.span(),
+            "the group has no resources: there would be nothing to take over",
+            HELP,
+        );
     }
     let mut resources: Vec<Resource> = Vec::new();
     let mut names: HashSet<String> = HashSet::new();
     for entry in array.iter() {
-        let Some(resource) = resource(entry, scope) else { continue };
+        let Some(resource) = resource(entry, scope) else {
+            continue;
+        };
         if !names.insert(resource.name.clone()) {
             let message = format!("the resource '{}' is there already", shown(&resource.name));
-            scope.report.error(&entry.span(), message, "remove it, or give it another name: { name = \"…\", agent = … }");
+            scope.report.error(
+                &entry.span(),
+                message,
+                "remove it, or give it another name: { name = \"…\", agent = … }",
+            );
         } else if let Agent::Address(spec) = &resource.agent {
             check_address(spec.ip, group, &entry.span(), scope, owners);
         }
@@ -143,18 +232,38 @@ fn resources(table: &Table<'_>, group: &str, scope: &Scope<'_>, owners: &mut Has
 }
 
 /// An address that moves is in one group, and no node's own.
-fn check_address(ip: IpAddr, group: &str, span: &Span, scope: &Scope<'_>, owners: &mut HashMap<IpAddr, String>) {
+fn check_address(
+    ip: IpAddr,
+    group: &str,
+    span: &Span,
+    scope: &Scope<'_>,
+    owners: &mut HashMap<IpAddr, String>,
+) {
     if let Some(other) = owners.insert(ip, group.to_owned()) {
-        let place = if other == group { "this group".to_owned() } else { format!("the group '{}'", shown(&other)) };
-        scope.report.error(span, format!("the address {ip} is in {place} already"), "one address, one group: remove one of the two");
+        let place = if other == group {
+            "this group".to_owned()
+        } else {
+            format!("the group '{}'", shown(&other))
+        };
+        scope.report.error(
+            span,
+            format!("the address {ip} is in {place} already"),
+            "one address, one group: remove one of the two",
+        );
     }
     let fixed = scope.links.iter().find(|link| match &link.kind {
-        LinkKind::Ucast { local, peers, .. } => *local == ip || peers.values().any(|peer| *peer == ip),
+        LinkKind::Ucast { local, peers, .. } => {
+            *local == ip || peers.values().any(|peer| *peer == ip)
+        }
         _ => false,
     });
     if fixed.is_some() {
         let message = format!("the address {ip} is a node's own, by the [[link]] of type ucast");
-        scope.report.error(span, message, "the address that moves must be another than those that stay");
+        scope.report.error(
+            span,
+            message,
+            "the address that moves must be another than those that stay",
+        );
     }
 }
 
@@ -169,7 +278,9 @@ fn resource(entry: Value<'_>, scope: &Scope<'_>) -> Option<Resource> {
             resource
         }
         _ => {
-            let help = "write \"IPaddr::192.168.45.26/24/eth0\" or { agent = \"…\", args = [\"…\"] }".to_owned();
+            let help =
+                "write \"IPaddr::192.168.45.26/24/eth0\" or { agent = \"…\", args = [\"…\"] }"
+                    .to_owned();
             wrong_type(scope.report, "a resource", "a text or a table", entry, help);
             None
         }
@@ -184,7 +295,9 @@ fn from_spelling(spelling: &str, span: Span, scope: &Scope<'_>) -> Option<Resour
         match spelling.split_once("::") {
             None => (spelling, Vec::new()),
             // The address of IPv6addr has '::' of its own.
-            Some((agent, rest)) if super::agent::ADDRESS_AGENTS.contains(&agent) => (agent, vec![rest.to_owned()]),
+            Some((agent, rest)) if super::agent::ADDRESS_AGENTS.contains(&agent) => {
+                (agent, vec![rest.to_owned()])
+            }
             Some((agent, rest)) => (agent, rest.split("::").map(str::to_owned).collect()),
         }
     };
@@ -192,19 +305,40 @@ fn from_spelling(spelling: &str, span: Span, scope: &Scope<'_>) -> Option<Resour
         return None;
     }
     let name = spelled(agent, &args);
-    let agent = scope.finder.find(Call { agent, span: span.clone(), args, args_span: span, params: None })?;
-    Some(Resource { name, agent, ..defaults() })
+    let agent = scope.finder.find(Call {
+        agent,
+        span: span.clone(),
+        args,
+        args_span: span,
+        params: None,
+    })?;
+    Some(Resource {
+        name,
+        agent,
+        ..defaults()
+    })
 }
 
 /// Whether every argument is one line of text that is not empty.
 fn check_args(args: &[String], span: &Span, scope: &Scope<'_>) -> bool {
     // Of a sole argument that is empty, the agent has more to say.
     if args.len() > 1 && args.iter().any(String::is_empty) {
-        scope.report.error(span, "an argument is empty", "remove the '::' too many, or write the argument");
+        scope.report.error(
+            span,
+            "an argument is empty",
+            "remove the '::' too many, or write the argument",
+        );
         return false;
     }
-    if args.iter().any(|arg| arg.contains(|c: char| c.is_control() && c != '\t')) {
-        scope.report.error(span, "an argument has a control character", "arguments are one line of text");
+    if args
+        .iter()
+        .any(|arg| arg.contains(|c: char| c.is_control() && c != '\t'))
+    {
+        scope.report.error(
+            span,
+            "an argument has a control character",
+            "arguments are one line of text",
+        );
         return false;
     }
     true
@@ -212,14 +346,19 @@ fn check_args(args: &[String], span: &Span, scope: &Scope<'_>) -> bool {
 
 /// The Heartbeat spelling.
 fn spelled(agent: &str, args: &[String]) -> String {
-    std::iter::once(agent).chain(args.iter().map(String::as_str)).collect::<Vec<_>>().join("::")
+    std::iter::once(agent)
+        .chain(args.iter().map(String::as_str))
+        .collect::<Vec<_>>()
+        .join("::")
 }
 
 /// A resource with all its times as they are by default.
 fn defaults() -> Resource {
     Resource {
         name: String::new(),
-        agent: Agent::Systemd { unit: String::new() },
+        agent: Agent::Systemd {
+            unit: String::new(),
+        },
         monitor: None,
         monitor_timeout: SECOND * 20,
         start_timeout: SECOND * 60,
@@ -231,37 +370,71 @@ fn defaults() -> Resource {
 
 /// `{ agent = "…", args = […], … }`.
 fn from_table(table: &Table<'_>, scope: &Scope<'_>) -> Option<Resource> {
-    let agent = table.required_string("agent", "write agent = \"…\": a bare name, lsb:NAME, ocf:PROVIDER:NAME or systemd:UNIT");
+    let agent = table.required_string(
+        "agent",
+        "write agent = \"…\": a bare name, lsb:NAME, ocf:PROVIDER:NAME or systemd:UNIT",
+    );
     let args = table.strings("args");
     let params = params(table, scope);
     let name = table.string("name");
     let default = defaults();
-    let duration = |key, min, max, or: Duration| table.duration(key, min, max).map_or(or, |at| at.value);
+    let duration =
+        |key, min, max, or: Duration| table.duration(key, min, max).map_or(or, |at| at.value);
     let resource = Resource {
         monitor: table.duration("monitor", TENTH, DAY).map(|at| at.value),
         monitor_timeout: duration("monitor_timeout", TENTH, DAY, default.monitor_timeout),
         start_timeout: duration("start_timeout", TENTH, DAY, default.start_timeout),
         stop_timeout: duration("stop_timeout", TENTH, DAY, default.stop_timeout),
-        restarts: table.integer("restarts", 0, 1000).map_or(default.restarts, |at| u32::try_from(at.value).unwrap_or(0)),
+        restarts: table
+            .integer("restarts", 0, 1000)
+            .map_or(default.restarts, |at| u32::try_from(at.value).unwrap_or(0)),
         failure_window: duration("failure_window", SECOND, DAY * 30, default.failure_window),
         ..default
     };
     let given = name.filter(|at| check_resource_name(at, scope));
     let agent = agent?;
-    let args_span = args.as_ref().map_or_else(|| agent.span.clone(), |at| at.span.clone());
-    let args: Vec<String> = args.map(|at| at.value.iter().map(|at| at.value.to_owned()).collect()).unwrap_or_default();
+    if table.has("args") && args.is_none() {
+        return None;
+    }
+    let args_span = args
+        .as_ref()
+        .map_or_else(|| agent.span.clone(), |at| at.span.clone());
+    let args: Vec<String> = args
+        .map(|at| at.value.iter().map(|at| at.value.to_owned()).collect())
+        .unwrap_or_default();
     if !check_args(&args, &args_span, scope) {
         return None;
     }
     if let Some((head, rest)) = agent.value.split_once("::") {
-        let rest: Vec<String> = rest.split("::").map(|arg| format!("\"{}\"", shown(arg))).collect();
-        let help = format!("write agent = \"{}\", args = [{}]", shown(head), rest.join(", "));
-        scope.report.error(&agent.span, "in a table the arguments stand apart from the agent", help);
+        let rest: Vec<String> = rest
+            .split("::")
+            .map(|arg| format!("\"{}\"", shown(arg)))
+            .collect();
+        let help = format!(
+            "write agent = \"{}\", args = [{}]",
+            shown(head),
+            rest.join(", ")
+        );
+        scope.report.error(
+            &agent.span,
+            "in a table the arguments stand apart from the agent",
+            help,
+        );
         return None;
     }
     let name = given.map_or_else(|| spelled(agent.value, &args), |at| at.value.to_owned());
-    let agent = scope.finder.find(Call { agent: agent.value, span: agent.span, args, args_span, params })?;
-    Some(Resource { name, agent, ..resource })
+    let agent = scope.finder.find(Call {
+        agent: agent.value,
+        span: agent.span,
+        args,
+        args_span,
+        params,
+    })?;
+    Some(Resource {
+        name,
+        agent,
+        ..resource
+    })
 }
 
 /// `params = { … }` of an OCF agent.
@@ -270,9 +443,21 @@ fn params(table: &Table<'_>, scope: &Scope<'_>) -> Option<(BTreeMap<String, Stri
     let mut params = BTreeMap::new();
     for (key, value) in inner.entries() {
         // They become names of environment variables.
-        if key.value.is_empty() || !key.value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-            let message = format!("'{}' cannot be a parameter of an OCF agent", shown(key.value));
-            scope.report.error(&key.span, message, "use letters, digits and '_'; `AGENT meta-data` lists them");
+        if key.value.is_empty()
+            || !key
+                .value
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        {
+            let message = format!(
+                "'{}' cannot be a parameter of an OCF agent",
+                shown(key.value)
+            );
+            scope.report.error(
+                &key.span,
+                message,
+                "use letters, digits and '_'; `AGENT meta-data` lists them",
+            );
         } else if let Some(text) = scalar(scope.report, "a parameter", value) {
             params.insert(key.value.to_owned(), text);
         }
@@ -282,10 +467,18 @@ fn params(table: &Table<'_>, scope: &Scope<'_>) -> Option<(BTreeMap<String, Stri
 
 /// A name people type; unlike the spelling it replaces, it should be easy to.
 fn check_resource_name(at: &At<&str>, scope: &Scope<'_>) -> bool {
-    let good = !at.value.is_empty() && at.value.len() <= 255 && !at.value.contains(|c: char| c.is_whitespace() || c.is_control());
+    let good = !at.value.is_empty()
+        && at.value.len() <= 255
+        && !at
+            .value
+            .contains(|c: char| c.is_whitespace() || c.is_control());
     if !good {
         let help = "write a word without blanks, at most 255 bytes, or leave it out";
-        scope.report.error(&at.span, format!("'{}' cannot be a resource's name", shown(at.value)), help);
+        scope.report.error(
+            &at.span,
+            format!("'{}' cannot be a resource's name", shown(at.value)),
+            help,
+        );
     }
     good
 }

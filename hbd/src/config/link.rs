@@ -11,6 +11,7 @@ use toml::de::DeValue;
 use super::cluster::{Timing, known_node};
 use super::duration::show;
 use super::model::{Link, LinkKind};
+use super::net::{check_interface, own_address};
 use super::problem::{Report, Span};
 use super::suggest::{listed, nearest};
 use super::table::{At, Table, shown, text, wrong_type};
@@ -50,17 +51,31 @@ pub(super) fn read(root: &Table<'_>, scope: &Scope<'_>) -> Vec<Link> {
     let tables = root.tables("link", "[[link]]");
     if tables.is_empty() && root.value("link").is_none() {
         let help = "write at least one: [[link]] type = \"bcast\" interface = \"eth1\"; two over separate cables are far better";
-        scope.report.missing(&(0..0), "there is no link: the nodes cannot hear each other", help);
+        scope.report.missing(
+            &(0..0),
+            "there is no link: the nodes cannot hear each other",
+            help,
+        );
     }
     if let Some(extra) = tables.get(MAX_LINKS) {
-        scope.report.error(&extra.span, format!("{} links are too many", tables.len()), format!("there can be {MAX_LINKS}"));
+        scope.report.error(
+            &extra.span,
+            format!("{} links are too many", tables.len()),
+            format!("there can be {MAX_LINKS}"),
+        );
     }
     let mut drafts: Vec<Draft> = Vec::new();
     for table in tables {
-        let Some(draft) = read_one(&table, scope) else { continue };
+        let Some(draft) = read_one(&table, scope) else {
+            continue;
+        };
         if drafts.iter().any(|other| other.identity == draft.identity) {
             let message = format!("this link is there already: {}", draft.name);
-            scope.report.error(&draft.span, message, "a link twice is no safer: take another interface, port or address, or remove it");
+            scope.report.error(
+                &draft.span,
+                message,
+                "a link twice is no safer: take another interface, port or address, or remove it",
+            );
         } else {
             drafts.push(draft);
         }
@@ -69,14 +84,24 @@ pub(super) fn read(root: &Table<'_>, scope: &Scope<'_>) -> Vec<Link> {
     let unique = |name: &String| names.iter().filter(|other| *other == name).count() == 1;
     drafts
         .into_iter()
-        .map(|draft| Link { name: if unique(&draft.name) { draft.name } else { draft.long_name }, kind: draft.kind })
+        .map(|draft| Link {
+            name: if unique(&draft.name) {
+                draft.name
+            } else {
+                draft.long_name
+            },
+            kind: draft.kind,
+        })
         .collect()
 }
 
 /// Reads one `[[link]]`.
 fn read_one(table: &Table<'_>, scope: &Scope<'_>) -> Option<Draft> {
     const TYPES: [&str; 4] = ["bcast", "mcast", "ucast", "serial"];
-    let kind = table.required_string("type", "write type = \"bcast\", \"mcast\", \"ucast\" or \"serial\"")?;
+    let kind = table.required_string(
+        "type",
+        "write type = \"bcast\", \"mcast\", \"ucast\" or \"serial\"",
+    )?;
     let at = kind.span.clone();
     let table = table.renamed(format!("[[link]] of type {}", shown(kind.value)));
     let draft = match kind.value {
@@ -85,11 +110,22 @@ fn read_one(table: &Table<'_>, scope: &Scope<'_>) -> Option<Draft> {
         "ucast" => ucast(&table, scope, at),
         "serial" => serial(&table, scope, at),
         other => {
-            let help = match nearest(other, TYPES) {
+            let meant = TYPES
+                .into_iter()
+                .zip(["broadcast", "multicast", "unicast", "tty"])
+                .find(|(_, long)| *long == other);
+            let help = match meant
+                .map(|(short, _)| short)
+                .or_else(|| nearest(other, TYPES))
+            {
                 Some(meant) => format!("did you mean \"{meant}\"?"),
                 None => format!("a link is one of {}", listed(&TYPES)),
             };
-            scope.report.error(&at, format!("there is no link type '{}'", shown(other)), help);
+            scope.report.error(
+                &at,
+                format!("there is no link type '{}'", shown(other)),
+                help,
+            );
             return None;
         }
     };
@@ -111,24 +147,35 @@ fn bcast(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
 }
 
 fn mcast(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
-    const HELP: &str = "write group = \"239.255.42.1\", or any free one of 239.0.0.0/8 (IPv6: \"ff15::694\")";
+    const HELP: &str =
+        "write group = \"239.255.42.1\", or any free one of 239.0.0.0/8 (IPv6: \"ff15::694\")";
     let interface = required_interface(table, scope);
     let group = table.required_string("group", HELP).and_then(|at| {
-        let group = ip(scope.report, &at, "a multicast group")?;
-        if !group.is_multicast() {
-            scope.report.error(&at.span, format!("{group} is no multicast group"), HELP);
-            return None;
+        let group = at.value.parse::<IpAddr>().ok().filter(IpAddr::is_multicast);
+        if group.is_none() {
+            scope.report.error(
+                &at.span,
+                format!("\"{}\" is no multicast group", shown(at.value)),
+                HELP,
+            );
         }
-        Some(group)
+        group
     });
     let port = port(table);
-    let ttl = table.integer("ttl", 1, 255).map_or(1, |at| u8::try_from(at.value).unwrap_or(1));
+    let ttl = table
+        .integer("ttl", 1, 255)
+        .map_or(1, |at| u8::try_from(at.value).unwrap_or(1));
     let ((interface, all), group) = (interface?, group?);
     Some(Draft {
         name: format!("mcast:{interface}"),
         long_name: format!("mcast:{interface}:{group}:{port}"),
         identity: format!("mcast {all} {group} {port}"),
-        kind: LinkKind::Mcast { interface, group, port, ttl },
+        kind: LinkKind::Mcast {
+            interface,
+            group,
+            port,
+            ttl,
+        },
         span,
     })
 }
@@ -138,10 +185,17 @@ fn ucast(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
     let interface = interface(table, scope);
     let port = port(table);
     let addresses = addresses?;
-    let link_local = addresses.values().find(|ip| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()));
+    let link_local = addresses
+        .values()
+        .find(|ip| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()));
     if let (Some(ip), None) = (link_local, &interface) {
-        let help = "write interface = \"eth1\" as well: such an address is another one on each interface";
-        scope.report.error(&span, format!("the link-local address {ip} needs an interface"), help);
+        let help =
+            "write interface = \"eth1\" as well: such an address is another one on each interface";
+        scope.report.error(
+            &span,
+            format!("the link-local address {ip} needs an interface"),
+            help,
+        );
         return None;
     }
     let mut identity = format!("ucast {port}");
@@ -160,18 +214,36 @@ fn ucast(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
     let name = format!("ucast:{}", shown.join(","));
     // Without this node among the nodes nothing is usable; that is reported elsewhere.
     let local = local?;
-    let kind = LinkKind::Ucast { local, peers, interface: interface.map(|(name, _)| name), port };
-    Some(Draft { long_name: format!("{name}:{port}"), name, identity, kind, span })
+    let kind = LinkKind::Ucast {
+        local,
+        peers,
+        interface: interface.map(|(name, _)| name),
+        port,
+    };
+    Some(Draft {
+        long_name: format!("{name}:{port}"),
+        name,
+        identity,
+        kind,
+        span,
+    })
 }
 
 /// `addresses = { NODE = "IP", … }`: every node, each with an address of its own, one family.
 fn ucast_addresses(table: &Table<'_>, scope: &Scope<'_>) -> Option<BTreeMap<String, IpAddr>> {
     let example = || {
         let nodes = scope.nodes.iter().enumerate();
-        let each: Vec<String> = nodes.map(|(i, node)| format!("{node} = \"192.168.45.{}\"", i + 1)).collect();
-        format!("write addresses = {{ {} }}, with the real ones", each.join(", "))
+        let each: Vec<String> = nodes
+            .map(|(i, node)| format!("{node} = \"192.168.45.{}\"", i + 1))
+            .collect();
+        format!(
+            "write addresses = {{ {} }}, with the real ones",
+            each.join(", ")
+        )
     };
-    let Some(value) = table.value("addresses") else { return table.lacks("addresses", &example()) };
+    let Some(value) = table.value("addresses") else {
+        return table.lacks("addresses", &example());
+    };
     let DeValue::Table(_) = value.get_ref() else {
         return table.wrong_type("'addresses'", "a table of node names", value, example());
     };
@@ -180,18 +252,33 @@ fn ucast_addresses(table: &Table<'_>, scope: &Scope<'_>) -> Option<BTreeMap<Stri
     let mut good = true;
     for (node, value) in inner.entries() {
         let known = known_node(scope.report, scope.nodes, node.value, &node.span);
-        let address = text(scope.report, "a node's address", value).and_then(|at| own_address(scope.report, &at));
+        let address = text(scope.report, "a node's address", value)
+            .and_then(|at| own_address(scope.report, &at));
         let (true, Some(address)) = (known, address) else {
             good = false;
             continue;
         };
         if let Some((twin, _)) = found.iter().find(|(_, other)| **other == address) {
-            let message = format!("'{twin}' and '{}' have the same address {address}", node.value);
-            scope.report.error(&value.span(), message, "each node's own, fixed address on this network, not the shared one");
+            let message = format!(
+                "'{twin}' and '{}' have the same address {address}",
+                node.value
+            );
+            scope.report.error(
+                &value.span(),
+                message,
+                "each node's own, fixed address on this network, not the shared one",
+            );
             good = false;
         }
-        if found.values().any(|other| other.is_ipv4() != address.is_ipv4()) {
-            scope.report.error(&value.span(), "a link is IPv4 or IPv6, not both", "write one [[link]] for each family");
+        if found
+            .values()
+            .any(|other| other.is_ipv4() != address.is_ipv4())
+        {
+            scope.report.error(
+                &value.span(),
+                "a link is IPv4 or IPv6, not both",
+                "write one [[link]] for each family",
+            );
             good = false;
         }
         found.insert(node.value.to_owned(), address);
@@ -199,7 +286,11 @@ fn ucast_addresses(table: &Table<'_>, scope: &Scope<'_>) -> Option<BTreeMap<Stri
     let absent: Vec<&String> = scope.nodes.iter().filter(|node| !inner.has(node)).collect();
     if !absent.is_empty() && good {
         let message = format!("there is no address for {}", listed(&absent));
-        scope.report.missing(&value.span(), message, "name every node: the same file serves on all of them");
+        scope.report.missing(
+            &value.span(),
+            message,
+            "name every node: the same file serves on all of them",
+        );
         good = false;
     }
     good.then_some(found)
@@ -208,18 +299,37 @@ fn ucast_addresses(table: &Table<'_>, scope: &Scope<'_>) -> Option<BTreeMap<Stri
 fn serial(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
     let device = per_node(table, scope, "device", check_device);
     if device.is_none() && table.value("device").is_none() {
-        table.lacks::<()>("device", "write device = \"/dev/ttyS0\", or { NODE = \"/dev/ttyS0\", … } if it differs");
+        table.lacks::<()>(
+            "device",
+            "write device = \"/dev/ttyS0\", or { NODE = \"/dev/ttyS0\", … } if it differs",
+        );
     }
     let baud = baud(table, scope);
     let Timing { keepalive, .. } = scope.timing;
     let message_ms = SERIAL_BITS * 1000 / u64::from(baud);
     if Duration::from_millis(message_ms * 2) > keepalive.value {
         let fits = Duration::from_millis((message_ms * 2).div_ceil(10) * 10);
-        let message = format!("a serial line at {baud} baud is too slow for a keepalive of {}", show(keepalive.value));
-        let faster = BAUDS.iter().find(|b| SERIAL_BITS * 2000 / b.unsigned_abs() <= millis(keepalive.value));
-        let faster = faster.map_or_else(String::new, |baud| format!(", or baud = {baud} if the cable can"));
-        let help = format!("one heartbeat takes {message_ms}ms of it, and half must stay free: keepalive = \"{}\" or longer{faster}", show(fits));
-        scope.report.error(&table.value("baud").map_or(span.clone(), toml::Spanned::span), message, help);
+        let message = format!(
+            "a serial line at {baud} baud is too slow for a keepalive of {}",
+            show(keepalive.value)
+        );
+        let faster = BAUDS
+            .iter()
+            .find(|b| SERIAL_BITS * 2000 / b.unsigned_abs() <= millis(keepalive.value));
+        let faster = faster.map_or_else(String::new, |baud| {
+            format!(", or baud = {baud} if the cable can")
+        });
+        let help = format!(
+            "one heartbeat takes {message_ms}ms on it, and half of the time must stay free: keepalive = \"{}\" or longer{faster}",
+            show(fits)
+        );
+        scope.report.error(
+            &table
+                .value("baud")
+                .map_or(span.clone(), toml::Spanned::span),
+            message,
+            help,
+        );
     }
     let (device, all) = device?;
     let name = device.strip_prefix("/dev/").unwrap_or(&device).to_owned();
@@ -227,17 +337,26 @@ fn serial(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
         name: format!("serial:{name}"),
         long_name: format!("serial:{device}"),
         identity: format!("serial {all}"),
-        kind: LinkKind::Serial { device: PathBuf::from(device), baud },
+        kind: LinkKind::Serial {
+            device: PathBuf::from(device),
+            baud,
+        },
         span,
     })
 }
 
 fn baud(table: &Table<'_>, scope: &Scope<'_>) -> u32 {
     const DEFAULT: u32 = 19200;
-    let Some(at) = table.integer("baud", 1, i64::from(u32::MAX)) else { return DEFAULT };
+    let Some(at) = table.integer("baud", 1, i64::from(u32::MAX)) else {
+        return DEFAULT;
+    };
     if !BAUDS.contains(&at.value) {
         let rates: Vec<String> = BAUDS.iter().map(ToString::to_string).collect();
-        scope.report.error(&at.span, format!("{} baud is no rate to use", at.value), format!("one of {}", rates.join(", ")));
+        scope.report.error(
+            &at.span,
+            format!("{} baud is no rate to use", at.value),
+            format!("one of {}", rates.join(", ")),
+        );
         return DEFAULT;
     }
     u32::try_from(at.value).unwrap_or(DEFAULT)
@@ -249,20 +368,27 @@ fn millis(duration: Duration) -> u64 {
 
 /// `port`, or the default.
 fn port(table: &Table<'_>) -> u16 {
-    table.integer("port", 1, 65535).map_or(PORT, |at| u16::try_from(at.value).unwrap_or(PORT))
+    table
+        .integer("port", 1, 65535)
+        .map_or(PORT, |at| u16::try_from(at.value).unwrap_or(PORT))
 }
 
 fn required_interface(table: &Table<'_>, scope: &Scope<'_>) -> Option<(String, String)> {
     let found = interface(table, scope);
     if found.is_none() && table.value("interface").is_none() {
-        return table.lacks("interface", "write interface = \"eth1\": a name that `ip link` shows");
+        return table.lacks(
+            "interface",
+            "write interface = \"eth1\": a name that `ip link` shows",
+        );
     }
     found
 }
 
 /// `interface`: this node's, and the whole of what the file says.
 fn interface(table: &Table<'_>, scope: &Scope<'_>) -> Option<(String, String)> {
-    per_node(table, scope, "interface", |report, at| check_interface(report, at.value, &at.span))
+    per_node(table, scope, "interface", |report, at| {
+        check_interface(report, at.value, &at.span)
+    })
 }
 
 /// A key that is a text, or a table of a text for each node; every text passes `check`. Gives this
@@ -293,15 +419,27 @@ fn per_node(
             }
             let absent: Vec<&String> = scope.nodes.iter().filter(|node| !inner.has(node)).collect();
             if !absent.is_empty() && good {
-                scope.report.missing(&value.span(), format!("there is no {key} for {}", listed(&absent)), "name every node: the same file serves on all of them");
+                scope.report.missing(
+                    &value.span(),
+                    format!("there is no {key} for {}", listed(&absent)),
+                    "name every node: the same file serves on all of them",
+                );
                 return None;
             }
             let mine = texts.get(scope.me?)?;
             good.then(|| ((*mine).to_owned(), format!("{texts:?}")))
         }
         _ => {
-            let help = format!("write {key} = \"…\", or {{ NODE = \"…\", … }} if it differs between the nodes");
-            wrong_type(scope.report, &format!("'{key}'"), "a text or a table of node names", value, help);
+            let help = format!(
+                "write {key} = \"…\", or {{ NODE = \"…\", … }} if it differs between the nodes"
+            );
+            wrong_type(
+                scope.report,
+                &format!("'{key}'"),
+                "a text or a table of node names",
+                value,
+                help,
+            );
             None
         }
     }
@@ -311,75 +449,14 @@ fn check_device(report: &Report<'_>, at: &At<&str>) -> bool {
     if Path::new(at.value).is_absolute() {
         return true;
     }
-    let help = format!("write the whole path: \"/dev/{}\"", shown(at.value.trim_start_matches("./")));
-    report.error(&at.span, format!("the device '{}' is no absolute path", shown(at.value)), help);
+    let help = format!(
+        "write the whole path: \"/dev/{}\"",
+        shown(at.value.trim_start_matches("./"))
+    );
+    report.error(
+        &at.span,
+        format!("the device '{}' is no absolute path", shown(at.value)),
+        help,
+    );
     false
-}
-
-/// Whether the kernel could have an interface called `name` (dev_valid_name in net/core/dev.c).
-pub(super) fn check_interface(report: &Report<'_>, name: &str, span: &Span) -> bool {
-    let quoted = shown(name);
-    let (message, help) = if name.is_empty() {
-        ("the interface's name is empty".to_owned(), "a name that `ip link` shows: \"eth1\"".to_owned())
-    } else if name.len() > 15 {
-        (format!("the interface name '{quoted}' has {} bytes", name.len()), "Linux takes at most 15: see `ip link`".to_owned())
-    } else if let Some((parent, _)) = name.split_once(':') {
-        (format!("'{quoted}' is an alias, no interface"), format!("write the interface itself: \"{}\"", shown(parent)))
-    } else if name == "." || name == ".." || name.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) {
-        (format!("'{quoted}' cannot be the name of an interface"), "a name that `ip link` shows: \"eth1\"".to_owned())
-    } else {
-        return true;
-    };
-    report.error(span, message, help);
-    false
-}
-
-/// The address in `at`; `what` says what it should be.
-pub(super) fn ip(report: &Report<'_>, at: &At<&str>, what: &str) -> Option<IpAddr> {
-    if let Ok(ip) = at.value.parse() {
-        return Some(ip);
-    }
-    let (message, help) = ip_trouble(at.value, what);
-    report.error(&at.span, message, help);
-    None
-}
-
-/// What is wrong with a text that is no address.
-pub(super) fn ip_trouble(text: &str, what: &str) -> (String, String) {
-    let message = format!("\"{}\" is no IP address", shown(text));
-    let octets: Vec<&str> = text.split('.').collect();
-    let numbers = octets.iter().all(|octet| !octet.is_empty() && octet.bytes().all(|b| b.is_ascii_digit()));
-    let big = octets.iter().find(|octet| octet.parse::<u8>().is_err());
-    let help = if numbers && octets.len() != 4 && text.contains('.') {
-        format!("an IPv4 address has four numbers, and this has {}", octets.len())
-    } else if let (true, Some(octet)) = (numbers && octets.len() == 4, big) {
-        format!("'{}' is more than 255", shown(octet))
-    } else if numbers && octets.len() == 4 {
-        "write the numbers without leading zeros".to_owned()
-    } else if text.contains('/') {
-        "write the address alone, without a prefix".to_owned()
-    } else if text.contains('%') {
-        "write the address without '%', and the interface under its own key".to_owned()
-    } else if text.contains(':') && text.contains(']') {
-        "write the address without brackets and port".to_owned()
-    } else {
-        format!("write {what} in numbers, \"192.168.45.23\" or \"fd00::23\": names are not looked up")
-    };
-    (message, help)
-}
-
-/// An address that a machine can have for itself.
-pub(super) fn own_address(report: &Report<'_>, at: &At<&str>) -> Option<IpAddr> {
-    let address = ip(report, at, "an address")?;
-    let what = if address.is_multicast() {
-        "a multicast group"
-    } else if address.is_unspecified() {
-        "no address of a machine"
-    } else if matches!(address, IpAddr::V4(ip) if ip.is_broadcast()) {
-        "the broadcast address"
-    } else {
-        return Some(address);
-    };
-    report.error(&at.span, format!("{address} is {what}"), "write the address of one machine");
-    None
 }

@@ -22,6 +22,7 @@ mod daemon;
 mod digest;
 mod group;
 mod link;
+mod net;
 mod safety;
 mod suggest;
 mod table;
@@ -69,11 +70,13 @@ pub fn load(path: &Path, node: Option<&str>, options: LoadOptions) -> Result<Con
     let (mut problems, config, keys) = match examine(&text, path, &node, &Machine) {
         Ok(config) => {
             let keys = config.cluster.authkeys.clone();
-            (Problems::default(), Some(config), keys)
+            (Problems::default(), Some(config), Some(keys))
         }
         Err((problems, keys)) => (problems, None, keys),
     };
-    if options.authkeys && let Err(more) = authkeys::read(&keys) {
+    if let Some(keys) = keys.filter(|_| options.authkeys)
+        && let Err(more) = authkeys::read(&keys)
+    {
         problems.list.extend(more.list);
     }
     match config {
@@ -86,7 +89,12 @@ pub fn load(path: &Path, node: Option<&str>, options: LoadOptions) -> Result<Con
 ///
 /// # Errors
 /// All that is wrong with it, and its warnings with that.
-pub fn parse(text: &str, path: &Path, node: &str, env: &dyn Environment) -> Result<Config, Problems> {
+pub fn parse(
+    text: &str,
+    path: &Path,
+    node: &str,
+    env: &dyn Environment,
+) -> Result<Config, Problems> {
     examine(text, path, node, env).map_err(|(problems, _)| problems)
 }
 
@@ -94,7 +102,10 @@ pub fn parse(text: &str, path: &Path, node: &str, env: &dyn Environment) -> Resu
 /// refused is refused with reasons that can be shown.
 pub fn fuzz(text: &str) {
     match parse(text, Path::new("fuzz.toml"), "a", &Machine) {
-        Ok(config) => assert!(config.nodes.contains(&config.me), "this node is one of the nodes"),
+        Ok(config) => assert!(
+            config.nodes.contains(&config.me),
+            "this node is one of the nodes"
+        ),
         Err(problems) => {
             assert!(problems.errors() > 0, "refused without a reason");
             assert!(!problems.render(false).is_empty());
@@ -106,19 +117,36 @@ pub fn fuzz(text: &str) {
 /// The text of the file at `path`.
 fn read_text(path: &Path) -> Result<String, Problems> {
     let file = path.display().to_string();
-    let whole = |message: String, help: &str| Problems::from(Problem::whole(&file, message, Some(help.to_owned())));
+    let whole = |message: String, help: &str| {
+        Problems::from(Problem::whole(&file, message, Some(help.to_owned())))
+    };
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|opened| opened.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| whole(format!("cannot read the configuration: {}", reason(&error)), &reading_help(path, &error)))?;
+        .map_err(|error| {
+            whole(
+                format!("cannot read the configuration: {}", reason(&error)),
+                &reading_help(path, &error),
+            )
+        })?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(whole(format!("the file is larger than {MAX_BYTES} bytes"), "is this the right file?"));
+        return Err(whole(
+            format!("the file is larger than {MAX_BYTES} bytes"),
+            "is this the right file?",
+        ));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         // Up to the first bad byte nothing was replaced, so the place is the same.
-        Problem::at(&file, &text, at..at + 1, "the file is not UTF-8".to_owned(), Some("save it as UTF-8, or remove this character".to_owned())).into()
+        Problem::at(
+            &file,
+            &text,
+            at..at + 1,
+            "the file is not UTF-8".to_owned(),
+            Some("save it as UTF-8, or remove this character".to_owned()),
+        )
+        .into()
     })
 }
 
@@ -135,43 +163,68 @@ fn reason(error: &std::io::Error) -> String {
 fn reading_help(path: &Path, error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound if path == Path::new(DEFAULT_PATH) => {
-            "write one (the shipped example shows how), or name another with --config FILE".to_owned()
+            "write one (the shipped example shows how), or name another with --config FILE"
+                .to_owned()
         }
         std::io::ErrorKind::NotFound => "check the path".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "run this as root, or as a user who may read the file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => {
+            "run this as root, or as a user who may read the file".to_owned()
+        }
         _ => "name a readable file".to_owned(),
     }
 }
 
-/// [`parse`]; on failure also the path of the authkeys, as far as it can be told.
-fn examine(text: &str, path: &Path, node: &str, env: &dyn Environment) -> Result<Config, (Problems, PathBuf)> {
+/// [`parse`]; on failure also the path of the authkeys, if it can be told.
+fn examine(
+    text: &str,
+    path: &Path,
+    node: &str,
+    env: &dyn Environment,
+) -> Result<Config, (Problems, Option<PathBuf>)> {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut report = Report::new(path, text);
     for error in &errors {
-        let (message, help) = syntax(error.message());
-        report.error(&error.span().unwrap_or(text.len()..text.len()), message, help);
+        let span = error.span().unwrap_or(text.len()..text.len());
+        let (message, help) = syntax(error.message(), text.get(span.clone()).unwrap_or_default());
+        report.syntax(&span, message, help);
     }
-    if !errors.is_empty() {
-        report.syntax_is_broken();
-    }
-    let root = Table::new("the file".to_owned(), 0..0, document.get_ref(), &report);
+    let root = Table::new(table::ROOT.to_owned(), 0..0, document.get_ref(), &report);
     let mut config = tables(root, path, node, env, &report);
     if report.has_errors() {
-        return Err((report.into_problems(), config.cluster.authkeys));
+        let keys = (!report.is_broken()).then_some(config.cluster.authkeys);
+        return Err((report.into_problems(), keys));
     }
-    config.warnings = report.into_problems().list.iter().map(Problem::in_one_line).collect();
+    config.warnings = report
+        .into_problems()
+        .list
+        .iter()
+        .map(Problem::in_one_line)
+        .collect();
     config.digest = digest::of(&config);
     Ok(config)
 }
 
-/// What the TOML parser says, and what to do about it.
-fn syntax(message: &str) -> (String, String) {
-    let help = if message.contains("duplicate key") {
-        "write it once; tables of which there may be several have two brackets: [[link]]"
-    } else if message.contains("unclosed") || message.contains("quote") || message.contains("basic string") {
+/// What the TOML parser says of the text `at`, and what to do about it.
+fn syntax(message: &str, at: &str) -> (String, String) {
+    if message == "duplicate key" {
+        let help =
+            "write it once; tables of which there may be several have two brackets: [[link]]";
+        return (
+            format!("'{}' is there twice", table::shown(at)),
+            help.to_owned(),
+        );
+    }
+    let help = if message.contains("values must be quoted") {
+        return (
+            format!("{} must be in quotes", table::shown(at)),
+            format!("write \"{}\"", table::shown(at)),
+        );
+    } else if message.contains("unquoted key") {
+        "keys are letters, digits, '-' and '_'"
+    } else if message.contains("table") && message.contains("unclosed") {
+        "close the bracket: [cluster], or two: [[link]]"
+    } else if message.contains("string") || message.contains("quote") {
         "texts stand in double quotes, on one line"
-    } else if message.contains("string values must be quoted") || message.contains("invalid value") {
-        "texts stand in double quotes, durations too: \"2s\""
     } else {
         "lines are `key = value`, `[table]` or `[[table]]`; see https://toml.io"
     };
@@ -179,38 +232,101 @@ fn syntax(message: &str) -> (String, String) {
 }
 
 /// All tables of the file.
-fn tables<'a>(root: Table<'a>, path: &Path, node: &str, env: &dyn Environment, report: &'a Report<'a>) -> Config {
-    let cluster_table = root.table("cluster", "[cluster]");
-    if cluster_table.is_none() && root.value("cluster").is_none() {
-        report.missing(&(0..0), "there is no [cluster]", "begin the file with [cluster] and name = \"…\", the same on both nodes");
-    }
-    let (cluster, timing) = match &cluster_table {
-        Some(table) => cluster::read(table, path, report),
-        None => cluster::absent(path),
-    };
-    if let Some(table) = cluster_table {
-        table.finish();
-    }
+fn tables<'a>(
+    root: Table<'a>,
+    path: &Path,
+    node: &str,
+    env: &dyn Environment,
+    report: &'a Report<'a>,
+) -> Config {
+    let (cluster, timing) = cluster_table(&root, path, report);
     let witness = safety::witness(&root, report);
     let named = cluster::nodes(&root, root.has("witness"), report);
     let me = cluster::me(node, &named, report);
     let nodes: Vec<String> = named.iter().map(|at| at.value.to_owned()).collect();
-    let links = link::read(&root, &link::Scope { nodes: &nodes, me: me.as_deref(), timing: &timing, report });
+    let links = link::read(
+        &root,
+        &link::Scope {
+            nodes: &nodes,
+            me: me.as_deref(),
+            timing: &timing,
+            report,
+        },
+    );
     let pings = safety::pings(&root, report);
     let fences = safety::fences(&root, &nodes, me.as_deref(), env, report);
     let watchdog = safety::watchdog(&root, &timing, report);
     let daemon = daemon::read(&root, env, report);
     let console = daemon::console(&root, report);
-    let finder = agent::Finder { folders: &daemon.agent_path, env, report };
+    let finder = agent::Finder {
+        folders: &daemon.agent_path,
+        env,
+        report,
+    };
     let witness_there = root.has("witness");
-    let scope = group::Scope { nodes: &nodes, me: me.as_deref(), links: &links, fences: &fences, witness: witness_there, finder, report };
+    let scope = group::Scope {
+        nodes: &nodes,
+        me: me.as_deref(),
+        links: &links,
+        fences: &fences,
+        witness: witness_there,
+        finder,
+        report,
+    };
     let groups = group::read(&root, &scope);
-    if cluster.failback != Failback::Off && !groups.is_empty() && groups.iter().all(|group| group.preferred.is_none()) {
-        let help = "write preferred = \"…\" in a [[group]], or auto_failback = false";
-        report.warning(&timing.failback, "auto_failback is on, and no group has a preferred node to go back to", help);
-    }
+    check_failback(&cluster, &timing, &groups, report);
     root.finish();
     let me = me.unwrap_or_default();
     let (warnings, digest) = (Vec::new(), 0);
-    Config { me, cluster, nodes, links, pings, fences, witness, watchdog, daemon, console, groups, warnings, digest }
+    Config {
+        me,
+        cluster,
+        nodes,
+        links,
+        pings,
+        fences,
+        witness,
+        watchdog,
+        daemon,
+        console,
+        groups,
+        warnings,
+        digest,
+    }
+}
+
+/// `[cluster]`, or what to go on with if there is none.
+fn cluster_table<'a>(
+    root: &Table<'a>,
+    path: &Path,
+    report: &'a Report<'a>,
+) -> (Cluster, cluster::Timing) {
+    if let Some(table) = root.table("cluster", "[cluster]") {
+        let read = cluster::read(&table, path, report);
+        table.finish();
+        return read;
+    }
+    if !root.has("cluster") {
+        let help = "begin the file with [cluster] and name = \"…\", the same on both nodes";
+        report.missing(&(0..0), "there is no [cluster]", help);
+    }
+    cluster::absent(path)
+}
+
+/// A failback that has nowhere to go back to.
+fn check_failback(
+    cluster: &Cluster,
+    timing: &cluster::Timing,
+    groups: &[Group],
+    report: &Report<'_>,
+) {
+    let homeless = groups.iter().all(|group| group.preferred.is_none());
+    if cluster.failback != Failback::Off && !groups.is_empty() && homeless {
+        let help = "write preferred = \"…\" in a [[group]], or auto_failback = false";
+        report.warning(
+            &timing.failback,
+            "auto_failback is on, and no group has a preferred node to go back to",
+            help,
+        );
+    }
 }

@@ -2,6 +2,7 @@
 //! has a default.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -119,8 +120,9 @@ pub struct Ping {
     pub addresses: Vec<IpAddr>,
 }
 
-/// `[[fence]]`.
-#[derive(Clone, Debug, PartialEq)]
+/// `[[fence]]`. `Debug` shows the names of the options and not what they are: there are passwords
+/// among them.
+#[derive(Clone, PartialEq)]
 pub struct Fence {
     /// Whom it fences.
     pub node: String,
@@ -132,6 +134,18 @@ pub struct Fence {
     pub timeout: Duration,
     /// Waited before it runs.
     pub delay: Duration,
+}
+
+impl fmt::Debug for Fence {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Fence")
+            .field("node", &self.node)
+            .field("agent", &self.agent)
+            .field("options", &self.options.keys())
+            .field("timeout", &self.timeout)
+            .field("delay", &self.delay)
+            .finish()
+    }
 }
 
 /// `[witness]`.

@@ -1,6 +1,7 @@
 //! What is wrong with a file, where, and what would be right; shown as a compiler shows it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -84,11 +85,15 @@ impl Problem {
         }
     }
 
-    /// The same with the shown line replaced, e.g. by one without its secret. The underline stays
-    /// on the same characters if they are still there.
+    /// The same with the shown line replaced, e.g. by one without its secret. The word at
+    /// the same column is underlined, so that the underline does not tell the old one's length.
     pub fn with_source(mut self, source: String) -> Self {
-        let from = source.char_indices().nth(self.column.saturating_sub(1)).map_or(source.len(), |(at, _)| at);
-        let to = floor_boundary(&source, from + self.underline.len()).max(from);
+        let from = source
+            .char_indices()
+            .nth(self.column.saturating_sub(1))
+            .map_or(source.len(), |(at, _)| at);
+        let word = source[from..].find(char::is_whitespace);
+        let to = word.map_or(source.len(), |word| from + word);
         self.source = source;
         self.underline = from..to;
         self
@@ -150,7 +155,11 @@ impl Problems {
     /// The mistakes as a compiler shows them, each followed by an empty line, and their number.
     /// `color`: with terminal colours; for a terminal only.
     pub fn render(&self, color: bool) -> String {
-        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let renderer = if color {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
         let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(WIDTH);
         let mut out = String::new();
         for problem in &self.list {
@@ -168,13 +177,20 @@ impl Problems {
         match (errors, self.list.len() - errors) {
             (errors, 0) => count(errors, "error"),
             (0, warnings) => count(warnings, "warning"),
-            (errors, warnings) => format!("{} and {}", count(errors, "error"), count(warnings, "warning")),
+            (errors, warnings) => format!(
+                "{} and {}",
+                count(errors, "error"),
+                count(warnings, "warning")
+            ),
         }
     }
 
     /// How many of them make the configuration unusable.
     pub fn errors(&self) -> usize {
-        self.list.iter().filter(|problem| problem.severity == Severity::Error).count()
+        self.list
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .count()
     }
 }
 
@@ -185,7 +201,9 @@ fn count(number: usize, what: &str) -> String {
 
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Self {
-        Self { list: vec![problem] }
+        Self {
+            list: vec![problem],
+        }
     }
 }
 
@@ -203,26 +221,91 @@ impl Serialize for Problems {
     }
 }
 
+/// The line with what follows a key like `password = "` replaced, byte by byte, so that the
+/// underline stays right: fence options and agents' parameters have secrets, and messages go into
+/// logs.
+fn without_passwords(line: &str) -> String {
+    let lower = line.to_ascii_lowercase();
+    let mut out = line.to_owned();
+    for key in ["passw", "secret", "token"] {
+        for (at, _) in lower.match_indices(key) {
+            let word =
+                lower[at..].find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
+            let Some(after) = word.map(|end| at + end) else {
+                continue;
+            };
+            // `password_file` and the like name a place, no secret.
+            if ["_file", "_path", "_script"]
+                .iter()
+                .any(|end| lower[at..after].ends_with(end))
+            {
+                continue;
+            }
+            let value = lower[after..].trim_start_matches(['"', '\'', ' ', '\t']);
+            let Some(value) = value.strip_prefix('=').map(str::trim_start) else {
+                continue;
+            };
+            let start = lower.len() - value.len();
+            let end = match value.chars().next() {
+                Some(quote @ ('"' | '\'')) => value[1..]
+                    .find(quote)
+                    .map_or(lower.len(), |end| start + 1 + end + 1),
+                _ => value
+                    .find([',', '}', '#', ' '])
+                    .map_or(lower.len(), |end| start + end),
+            };
+            out.replace_range(start..end, &"*".repeat(end - start));
+        }
+    }
+    out
+}
+
 /// Collects the problems of one file while it is read.
 pub(super) struct Report<'t> {
     /// The file, as it was named.
     file: String,
     /// Its text.
     text: &'t str,
-    /// With a broken syntax what seems to be missing may well be there.
-    broken: bool,
+    /// The lines with broken syntax; if there are any, what seems to be missing may be there.
+    broken: BTreeSet<usize>,
+    /// The list of nodes is not whole, so a node that seems not to be there may be.
+    vague_nodes: Cell<bool>,
     found: RefCell<Vec<(usize, Problem)>>,
 }
 
 impl<'t> Report<'t> {
     /// An empty report on `text`, the content of `path`.
     pub(super) fn new(path: &Path, text: &'t str) -> Self {
-        Self { file: path.display().to_string(), text, broken: false, found: RefCell::default() }
+        Self {
+            file: path.display().to_string(),
+            text,
+            broken: BTreeSet::new(),
+            vague_nodes: Cell::new(false),
+            found: RefCell::default(),
+        }
     }
 
-    /// From now on nothing is reported as missing.
-    pub(super) fn syntax_is_broken(&mut self) {
-        self.broken = true;
+    /// A mistake in the syntax, the first of its line. From now on nothing is reported as missing,
+    /// and nothing else on this line: the broken syntax may be the whole reason.
+    pub(super) fn syntax(&mut self, span: &Span, message: String, help: String) {
+        self.add(span, Severity::Error, message, help);
+        let line = Problem::at("", self.text, span.clone(), String::new(), None).line;
+        self.broken.insert(line);
+    }
+
+    /// Whether the syntax is broken.
+    pub(super) fn is_broken(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
+    /// From now on no node is reported as unknown: the list of nodes is not whole.
+    pub(super) fn nodes_are_vague(&self) {
+        self.vague_nodes.set(true);
+    }
+
+    /// Whether a node that seems not to be there may be.
+    pub(super) fn has_vague_nodes(&self) -> bool {
+        self.vague_nodes.get()
     }
 
     /// Something that cannot be used.
@@ -238,14 +321,23 @@ impl<'t> Report<'t> {
     /// Something that is not there, or that refers to something that is not there; silent if the
     /// syntax is broken, since that may be the whole reason.
     pub(super) fn missing(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
-        if !self.broken {
+        if !self.is_broken() {
             self.error(span, message, help);
         }
     }
 
     fn add(&self, span: &Span, severity: Severity, message: String, help: String) {
         let help = (!help.is_empty()).then_some(help);
-        let problem = Problem { severity, ..Problem::at(&self.file, self.text, span.clone(), message, help) };
+        let problem = Problem::at(&self.file, self.text, span.clone(), message, help);
+        if self.broken.contains(&problem.line) {
+            return;
+        }
+        let source = without_passwords(&problem.source);
+        let problem = Problem {
+            severity,
+            source,
+            ..problem
+        };
         let mut found = self.found.borrow_mut();
         if !found.iter().any(|(_, other)| *other == problem) {
             found.push((span.start, problem));
@@ -254,13 +346,74 @@ impl<'t> Report<'t> {
 
     /// Whether anything found so far makes the file unusable.
     pub(super) fn has_errors(&self) -> bool {
-        self.found.borrow().iter().any(|(_, problem)| problem.severity == Severity::Error)
+        self.found
+            .borrow()
+            .iter()
+            .any(|(_, problem)| problem.severity == Severity::Error)
     }
 
     /// All that was found, in the order of the text.
     pub(super) fn into_problems(self) -> Problems {
         let mut found = self.found.into_inner();
         found.sort_by_key(|(at, problem)| (*at, problem.severity));
-        Problems { list: found.into_iter().map(|(_, problem)| problem).collect() }
+        Problems {
+            list: found.into_iter().map(|(_, problem)| problem).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_counted_in_characters_from_one() {
+        let text = "a = 1\nü = \"ö\"\r\n";
+        let problem = Problem::at("f", text, 11..14, "x".to_owned(), None);
+        assert_eq!((problem.line, problem.column), (2, 5));
+        assert_eq!(&problem.source[problem.underline.clone()], "\"ö");
+        let end = Problem::at(
+            "f",
+            text,
+            text.len() + 5..text.len() + 9,
+            "x".to_owned(),
+            None,
+        );
+        assert_eq!((end.line, end.column), (3, 1));
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let line = r#"options = { ip = "x", passwd = "hunter2", password_file = "/p", "Password" = 'hunter2' }"#;
+        let masked = without_passwords(line);
+        assert!(!masked.contains("hunter2"), "{masked}");
+        assert!(
+            masked.contains("\"/p\"") && masked.contains("\"x\""),
+            "{masked}"
+        );
+        assert_eq!(masked.len(), line.len());
+        assert!(
+            !without_passwords("password = \"hunter2").contains("hunter2"),
+            "an open quote"
+        );
+        assert!(!without_passwords("token = hunter2").contains("hunter2"));
+        assert_eq!(without_passwords("name = \"ü\""), "name = \"ü\"");
+    }
+
+    #[test]
+    fn a_problem_of_the_whole_file_has_no_line() {
+        let problems = Problems::from(Problem::whole(
+            "f",
+            "it is gone".to_owned(),
+            Some("look for it".to_owned()),
+        ));
+        assert!(
+            problems.to_string().starts_with("error: it is gone\n"),
+            "{problems}"
+        );
+        assert_eq!(
+            problems.list[0].in_one_line(),
+            "f: it is gone (look for it)"
+        );
     }
 }

@@ -11,8 +11,8 @@ use toml::de::DeValue;
 use super::cluster::{Timing, check_name, known_node};
 use super::duration::show;
 use super::environment::{Environment, Program};
-use super::link::own_address;
 use super::model::{Fence, Ping, Watchdog, Witness};
+use super::net::own_address;
 use super::problem::Report;
 use super::table::{At, Table, Value, shown, wrong_type};
 
@@ -20,13 +20,24 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A number of points that fits the byte it travels in, with room.
 const MAX_PINGS: usize = 64;
 /// Where the programs of `[[fence]]` are looked for.
-pub const FENCE_FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+pub const FENCE_FOLDERS: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
 
 /// Reads `[[ping]]`.
 pub(super) fn pings(root: &Table<'_>, report: &Report<'_>) -> Vec<Ping> {
     let tables = root.tables("ping", "[[ping]]");
     if let Some(extra) = tables.get(MAX_PINGS) {
-        report.error(&extra.span, format!("{} ping points are too many", tables.len()), format!("there can be {MAX_PINGS}"));
+        report.error(
+            &extra.span,
+            format!("{} ping points are too many", tables.len()),
+            format!("there can be {MAX_PINGS}"),
+        );
     }
     let mut pings: Vec<Ping> = Vec::new();
     for table in tables {
@@ -36,38 +47,77 @@ pub(super) fn pings(root: &Table<'_>, report: &Report<'_>) -> Vec<Ping> {
         if let Some(at) = &list
             && at.value.is_empty()
         {
-            report.error(&at.span, "a ping point needs an address", "write addresses = [\"192.168.45.1\"], a machine that is always there");
+            report.error(
+                &at.span,
+                "a ping point needs an address",
+                "write addresses = [\"192.168.45.1\"], a machine that is always there",
+            );
         }
-        let addresses: Vec<IpAddr> = list.iter().flat_map(|at| &at.value).filter_map(|at| own_address(report, at)).collect();
+        let addresses: Vec<IpAddr> = list
+            .iter()
+            .flat_map(|at| &at.value)
+            .filter_map(|at| own_address(report, at))
+            .collect();
         let Some(name) = name else { continue };
         if pings.iter().any(|ping| ping.name == name.value) {
             let message = format!("the ping point '{}' is there already", shown(name.value));
-            report.error(&name.span, message, "give each its own name, or put its addresses into the first one's list");
+            report.error(
+                &name.span,
+                message,
+                "give each its own name, or put its addresses into the first one's list",
+            );
         } else if check_name(report, "a ping point's name", &name) {
-            pings.push(Ping { name: name.value.to_owned(), addresses });
+            pings.push(Ping {
+                name: name.value.to_owned(),
+                addresses,
+            });
         }
     }
     pings
 }
 
 /// Reads `[[fence]]`.
-pub(super) fn fences(root: &Table<'_>, nodes: &[String], me: Option<&str>, env: &dyn Environment, report: &Report<'_>) -> Vec<Fence> {
+pub(super) fn fences(
+    root: &Table<'_>,
+    nodes: &[String],
+    me: Option<&str>,
+    env: &dyn Environment,
+    report: &Report<'_>,
+) -> Vec<Fence> {
     let mut fences = Vec::new();
     for table in root.tables("fence", "[[fence]]") {
-        let node = table.required_string("node", "write node = \"…\": the node this device switches off");
-        let agent = table.required_string("agent", "write agent = \"fence_ipmilan\", or the path of a command of that kind");
+        let node = table.required_string(
+            "node",
+            "write node = \"…\": the node this device switches off",
+        );
+        let agent = table.required_string(
+            "agent",
+            "write agent = \"fence_ipmilan\", or the path of a command of that kind",
+        );
         let options = options(&table, report);
-        let timeout = table.duration("timeout", SECOND, SECOND * 3600).map_or(SECOND * 60, |at| at.value);
-        let delay = table.duration("delay", Duration::ZERO, SECOND * 600).map_or(Duration::ZERO, |at| at.value);
+        let timeout = table
+            .duration("timeout", SECOND, SECOND * 3600)
+            .map_or(SECOND * 60, |at| at.value);
+        let delay = table
+            .duration("delay", Duration::ZERO, SECOND * 600)
+            .map_or(Duration::ZERO, |at| at.value);
         table.finish();
-        let known = node.as_ref().is_some_and(|at| known_node(report, nodes, at.value, &at.span));
+        let known = node
+            .as_ref()
+            .is_some_and(|at| known_node(report, nodes, at.value, &at.span));
         // Nobody fences itself: this node's own fence agent is needed on the other node only.
         let runs_here = known && node.as_ref().is_some_and(|at| Some(at.value) != me);
         if let Some(agent) = &agent {
             check_fence_agent(agent, runs_here, env, report);
         }
         if let (Some(node), Some(agent), true) = (node, agent, known) {
-            fences.push(Fence { node: node.value.to_owned(), agent: agent.value.to_owned(), options, timeout, delay });
+            fences.push(Fence {
+                node: node.value.to_owned(),
+                agent: agent.value.to_owned(),
+                options,
+                timeout,
+                delay,
+            });
         }
     }
     fences
@@ -75,11 +125,24 @@ pub(super) fn fences(root: &Table<'_>, nodes: &[String], me: Option<&str>, env: 
 
 /// `options = { … }` as the fence-agents take them: texts, numbers and truths, all as text.
 fn options(table: &Table<'_>, report: &Report<'_>) -> BTreeMap<String, String> {
-    let Some(inner) = table.table("options", "options") else { return BTreeMap::new() };
+    let Some(inner) = table.table("options", "options") else {
+        return BTreeMap::new();
+    };
     let mut options = BTreeMap::new();
     for (key, value) in inner.entries() {
-        if key.value.is_empty() || key.value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '=') {
-            report.error(&key.span, format!("'{}' cannot be an option of a fence agent", shown(key.value)), "see `AGENT -o metadata` for its options");
+        if key.value.is_empty()
+            || key
+                .value
+                .contains(|c: char| c.is_whitespace() || c.is_control() || c == '=')
+        {
+            report.error(
+                &key.span,
+                format!(
+                    "'{}' cannot be an option of a fence agent",
+                    shown(key.value)
+                ),
+                "see `AGENT -o metadata` for its options",
+            );
         } else if let Some(text) = scalar(report, "an option", value) {
             options.insert(key.value.to_owned(), text);
         }
@@ -91,63 +154,107 @@ fn options(table: &Table<'_>, report: &Report<'_>) -> BTreeMap<String, String> {
 pub(super) fn scalar(report: &Report<'_>, what: &str, value: Value<'_>) -> Option<String> {
     match value.get_ref() {
         DeValue::String(text) if text.contains(|c: char| c.is_control() && c != '\t') => {
-            report.error(&value.span(), format!("{what} must be one line of text"), "remove the line break or control character");
+            report.error(
+                &value.span(),
+                format!("{what} must be one line of text"),
+                "remove the line break or control character",
+            );
             None
         }
         DeValue::String(text) => Some(text.clone().into_owned()),
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Some(number.to_string()),
             Err(_) => {
-                report.error(&value.span(), format!("{what} cannot be this big a number"), "put it in quotes");
+                report.error(
+                    &value.span(),
+                    format!("{what} cannot be this big a number"),
+                    "put it in quotes",
+                );
                 None
             }
         },
         DeValue::Float(number) => Some(number.to_string()),
         DeValue::Boolean(truth) => Some(truth.to_string()),
         _ => {
-            wrong_type(report, what, "a text, a number, true or false", value, "write it in quotes".to_owned());
+            wrong_type(
+                report,
+                what,
+                "a text, a number, true or false",
+                value,
+                "write it in quotes".to_owned(),
+            );
             None
         }
     }
 }
 
-fn check_fence_agent(agent: &At<&str>, runs_here: bool, env: &dyn Environment, report: &Report<'_>) {
+/// Whether the agent of a fence can be one, and is installed if it `runs_here`.
+fn check_fence_agent(
+    agent: &At<&str>,
+    runs_here: bool,
+    env: &dyn Environment,
+    report: &Report<'_>,
+) {
     let name = agent.value;
-    if name.is_empty() {
-        report.error(&agent.span, "the fence agent is empty", "write agent = \"fence_ipmilan\", or the path of a command of that kind");
-        return;
+    let trouble = if name.is_empty() {
+        let help = "write agent = \"fence_ipmilan\", or the path of a command of that kind";
+        Some(("the fence agent is empty".to_owned(), help.to_owned()))
+    } else if name.contains(char::is_control) {
+        let message = "the fence agent's name has a control character".to_owned();
+        Some((message, "write agent = \"fence_ipmilan\"".to_owned()))
+    } else if name.contains('/') && !name.starts_with('/') {
+        let help = "write the whole path, or the bare name of an installed agent";
+        Some((
+            format!("the fence agent '{}' is no absolute path", shown(name)),
+            help.to_owned(),
+        ))
+    } else if runs_here {
+        fence_not_installed(name, env)
+    } else {
+        None
+    };
+    if let Some((message, help)) = trouble {
+        report.error(&agent.span, message, help);
     }
-    if name.contains('/') && !Path::new(name).is_absolute() {
-        report.error(&agent.span, format!("the fence agent '{}' is no absolute path", shown(name)), "write the whole path, or the bare name of an installed agent");
-        return;
-    }
-    if name.contains(|c: char| c.is_control()) {
-        report.error(&agent.span, "the fence agent's name has a control character", "write agent = \"fence_ipmilan\"");
-        return;
-    }
-    if !runs_here {
-        return;
-    }
+}
+
+/// Why the fence agent `name` cannot be run on this machine, and what to do; nothing if it can.
+fn fence_not_installed(name: &str, env: &dyn Environment) -> Option<(String, String)> {
     let candidates: Vec<PathBuf> = match name.starts_with('/') {
         true => vec![PathBuf::from(name)],
-        false => FENCE_FOLDERS.iter().map(|folder| Path::new(folder).join(name)).collect(),
+        false => FENCE_FOLDERS
+            .iter()
+            .map(|folder| Path::new(folder).join(name))
+            .collect(),
     };
-    let found: Vec<(Program, &PathBuf)> = candidates.iter().map(|path| (env.program(path), path)).collect();
-    if found.iter().any(|(program, _)| *program == Program::Executable) {
-        return;
+    let is = |path: &&PathBuf, program| env.program(path) == program;
+    if candidates.iter().any(|path| is(&path, Program::Executable)) {
+        return None;
     }
-    if let Some((_, path)) = found.iter().find(|(program, _)| *program == Program::NotExecutable) {
+    if let Some(path) = candidates
+        .iter()
+        .find(|path| is(path, Program::NotExecutable))
+    {
         let path = path.display();
-        report.error(&agent.span, format!("the fence agent {path} is not executable"), format!("chmod +x {path}"));
-        return;
+        return Some((
+            format!("the fence agent {path} is not executable"),
+            format!("chmod +x {path}"),
+        ));
     }
-    let (message, help) = if name.starts_with('/') {
-        (format!("there is no fence agent {}", shown(name)), "install it, or correct the path".to_owned())
-    } else {
-        let help = format!("install it (Debian: apt install fence-agents), or write its path; searched: {}", FENCE_FOLDERS.join(", "));
-        (format!("the fence agent '{}' is not installed", shown(name)), help)
-    };
-    report.error(&agent.span, message, help);
+    if name.starts_with('/') {
+        return Some((
+            format!("there is no fence agent {}", shown(name)),
+            "install it, or correct the path".to_owned(),
+        ));
+    }
+    let folders = FENCE_FOLDERS.join(", ");
+    let help = format!(
+        "install it (Debian: apt install fence-agents), or write its path; searched: {folders}"
+    );
+    Some((
+        format!("the fence agent '{}' is not installed", shown(name)),
+        help,
+    ))
 }
 
 /// Reads `[witness]`.
@@ -161,7 +268,11 @@ pub(super) fn witness(root: &Table<'_>, report: &Report<'_>) -> Option<Witness> 
     if let Some(kind) = kind
         && kind.value != "etcd"
     {
-        report.error(&kind.span, format!("there is no witness type '{}'", shown(kind.value)), "the only one is \"etcd\"");
+        report.error(
+            &kind.span,
+            format!("there is no witness type '{}'", shown(kind.value)),
+            "the only one is \"etcd\"",
+        );
     }
     if let Some(at) = &ttl {
         whole_seconds(report, at, "ttl", "etcd counts leases in whole seconds");
@@ -172,16 +283,29 @@ pub(super) fn witness(root: &Table<'_>, report: &Report<'_>) -> Option<Witness> 
     }
     for at in &endpoints.value {
         if let Err(help) = check_url(at.value) {
-            report.error(&at.span, format!("\"{}\" is no endpoint", shown(at.value)), help);
+            report.error(
+                &at.span,
+                format!("\"{}\" is no endpoint", shown(at.value)),
+                help,
+            );
         }
     }
-    let endpoints = endpoints.value.iter().map(|at| at.value.to_owned()).collect();
-    Some(Witness { endpoints, ttl: ttl.map_or(SECOND * 5, |at| at.value) })
+    let endpoints = endpoints
+        .value
+        .iter()
+        .map(|at| at.value.to_owned())
+        .collect();
+    Some(Witness {
+        endpoints,
+        ttl: ttl.map_or(SECOND * 5, |at| at.value),
+    })
 }
 
 /// `http(s)://HOST[:PORT][/]`; on failure what would be right.
 fn check_url(url: &str) -> Result<(), String> {
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
     let Some(rest) = rest else {
         return Err(match url.split_once("://") {
             None if !url.is_empty() => format!("write the whole URL: \"http://{}\"", shown(url)),
@@ -192,21 +316,33 @@ fn check_url(url: &str) -> Result<(), String> {
     if authority.contains('@') {
         return Err("a password does not belong into a URL".to_owned());
     }
-    if authority.is_empty() || authority.contains(|c: char| c == '/' || c == '?' || c == '#' || c.is_whitespace() || c.is_control()) {
+    if authority.is_empty()
+        || authority.contains(|c: char| {
+            c == '/' || c == '?' || c == '#' || c.is_whitespace() || c.is_control()
+        })
+    {
         return Err("write scheme, host and port only: \"http://192.168.45.9:2379\"".to_owned());
     }
     let port = match authority.strip_prefix('[') {
         Some(bracketed) => match bracketed.split_once(']') {
             Some((host, after)) if host.parse::<std::net::Ipv6Addr>().is_ok() => after,
-            _ => return Err("the brackets must hold an IPv6 address: \"http://[fd00::9]:2379\"".to_owned()),
+            _ => {
+                return Err(
+                    "the brackets must hold an IPv6 address: \"http://[fd00::9]:2379\"".to_owned(),
+                );
+            }
         },
-        None if authority.matches(':').count() > 1 => return Err("put an IPv6 address in brackets: \"http://[fd00::9]:2379\"".to_owned()),
+        None if authority.matches(':').count() > 1 => {
+            return Err("put an IPv6 address in brackets: \"http://[fd00::9]:2379\"".to_owned());
+        }
         None => authority.find(':').map_or("", |at| &authority[at..]),
     };
     match (port, port.strip_prefix(':').map(str::parse::<u16>)) {
         ("", _) => Ok(()),
         (_, Some(Ok(number))) if number > 0 && !authority.starts_with(':') => Ok(()),
-        _ => Err("write a host and a port from 1 to 65535: \"http://192.168.45.9:2379\"".to_owned()),
+        _ => {
+            Err("write a host and a port from 1 to 65535: \"http://192.168.45.9:2379\"".to_owned())
+        }
     }
 }
 
@@ -219,7 +355,11 @@ pub(super) fn watchdog(root: &Table<'_>, timing: &Timing, report: &Report<'_>) -
     if let Some(at) = &device
         && !Path::new(at.value).is_absolute()
     {
-        report.error(&at.span, format!("the device '{}' is no absolute path", shown(at.value)), "write the whole path: \"/dev/watchdog\"");
+        report.error(
+            &at.span,
+            format!("the device '{}' is no absolute path", shown(at.value)),
+            "write the whole path: \"/dev/watchdog\"",
+        );
     }
     if let Some(at) = &timeout {
         whole_seconds(report, at, "timeout", "watchdogs count whole seconds");
@@ -227,12 +367,26 @@ pub(super) fn watchdog(root: &Table<'_>, timing: &Timing, report: &Report<'_>) -
     let timeout_value = timeout.as_ref().map_or(SECOND * 4, |at| at.value);
     let deadtime = timing.deadtime.value;
     if timeout_value >= deadtime {
-        let message = format!("the watchdog's timeout {} is not shorter than deadtime {}", show(timeout_value), show(deadtime));
+        let message = format!(
+            "the watchdog's timeout {} is not shorter than deadtime {}",
+            show(timeout_value),
+            show(deadtime)
+        );
         let help = "a frozen node is reset only after the other one took over: make the timeout shorter, or deadtime longer";
-        report.warning(&timeout.map_or_else(|| table_span(root), |at| at.span), message, help);
+        report.warning(
+            &timeout.map_or_else(|| table_span(root), |at| at.span),
+            message,
+            help,
+        );
     }
-    let device = device.map_or_else(|| PathBuf::from("/dev/watchdog"), |at| PathBuf::from(at.value));
-    Some(Watchdog { device, timeout: timeout_value })
+    let device = device.map_or_else(
+        || PathBuf::from("/dev/watchdog"),
+        |at| PathBuf::from(at.value),
+    );
+    Some(Watchdog {
+        device,
+        timeout: timeout_value,
+    })
 }
 
 /// Where `[watchdog]` stands.
@@ -244,7 +398,14 @@ fn table_span(root: &Table<'_>) -> super::problem::Span {
 fn whole_seconds(report: &Report<'_>, at: &At<Duration>, key: &str, why: &str) {
     if at.value.subsec_nanos() != 0 {
         let up = SECOND * u32::try_from(at.value.as_secs() + 1).unwrap_or(1);
-        report.error(&at.span, format!("'{key}' must be whole seconds, and this is {}", show(at.value)), format!("{why}: \"{}\"", show(up)));
+        report.error(
+            &at.span,
+            format!(
+                "'{key}' must be whole seconds, and this is {}",
+                show(at.value)
+            ),
+            format!("{why}: \"{}\"", show(up)),
+        );
     }
 }
 
@@ -254,10 +415,28 @@ mod tests {
 
     #[test]
     fn endpoints_are_urls_of_a_host() {
-        for url in ["http://192.168.45.9:2379", "https://etcd.example.com", "http://[fd00::9]:2379/", "http://e:1"] {
+        for url in [
+            "http://192.168.45.9:2379",
+            "https://etcd.example.com",
+            "http://[fd00::9]:2379/",
+            "http://e:1",
+        ] {
             assert_eq!(check_url(url), Ok(()), "{url}");
         }
-        for url in ["", "etcd:2379", "ftp://a", "http://", "http://:2379", "http://a:0", "http://a:x", "http://a/b", "http://fd00::9:2379", "http://[fd00]:1", "http://u:p@h", "http://a b"] {
+        for url in [
+            "",
+            "etcd:2379",
+            "ftp://a",
+            "http://",
+            "http://:2379",
+            "http://a:0",
+            "http://a:x",
+            "http://a/b",
+            "http://fd00::9:2379",
+            "http://[fd00]:1",
+            "http://u:p@h",
+            "http://a b",
+        ] {
             assert!(check_url(url).is_err(), "{url}");
         }
     }

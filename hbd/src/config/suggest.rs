@@ -1,8 +1,11 @@
 //! "Did you mean …?"
 
 /// The candidate nearest to `word`, if it is near enough to be what was meant: a slip of a third of
-/// its letters at most, upper and lower case being the same.
-pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+/// its letters at most, or another ending; upper and lower case being the same.
+pub(super) fn nearest<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<&'c str> {
     // A pasted paragraph is no misspelt name; this also bounds the work.
     if word.len() > 64 {
         return None;
@@ -11,15 +14,40 @@ pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
     candidates
         .into_iter()
         .filter(|candidate| candidate.len() <= 64)
-        .map(|candidate| (distance(&word, &fold(candidate)), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count().max(word.len()) / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .map(|candidate| (fold(candidate), candidate))
+        .map(|(folded, candidate)| {
+            (
+                distance(&word, &folded),
+                same_stem(&word, &folded),
+                folded.len(),
+                candidate,
+            )
+        })
+        .filter(|(distance, stem, length, _)| {
+            *stem || *distance <= (length.max(&word.len()) / 3).max(1)
+        })
+        .min_by_key(|(distance, ..)| *distance)
+        .map(|(.., candidate)| candidate)
+}
+
+/// Whether the two begin with the same four letters or more and differ in a short end only:
+/// `fence` and `fencing`.
+fn same_stem(a: &[char], b: &[char]) -> bool {
+    let common = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    common >= 4 && a.len() - common <= 3 && b.len() - common <= 3
 }
 
 /// Lower case, `-` and `_` being the same.
 fn fold(word: &str) -> Vec<char> {
-    word.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
+    word.chars()
+        .map(|c| {
+            if c == '-' {
+                '_'
+            } else {
+                c.to_ascii_lowercase()
+            }
+        })
+        .collect()
 }
 
 /// Edit distance where a swap of two neighbours counts one (optimal string alignment).
@@ -44,7 +72,10 @@ fn distance(a: &[char], b: &[char]) -> usize {
 
 /// `'a'`, `'a' and 'b'`, `'a', 'b' and 'c'`.
 pub(super) fn listed<S: AsRef<str>>(words: &[S]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("'{}'", word.as_ref())).collect();
+    let quoted: Vec<String> = words
+        .iter()
+        .map(|word| format!("'{}'", word.as_ref()))
+        .collect();
     match quoted.split_last() {
         None => "none".to_owned(),
         Some((last, [])) => last.clone(),
@@ -62,6 +93,7 @@ mod tests {
         assert_eq!(nearest("keepaliv", keys), Some("keepalive"));
         assert_eq!(nearest("daedtime", keys), Some("deadtime"));
         assert_eq!(nearest("Keep-Alive", ["keep_alive"]), Some("keep_alive"));
+        assert_eq!(nearest("fence", ["nothing", "fencing"]), Some("fencing"));
         assert_eq!(nearest("zzz", keys), None);
         assert_eq!(nearest("", keys), None);
     }

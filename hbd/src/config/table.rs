@@ -20,6 +20,9 @@ pub(super) struct At<T> {
     pub(super) span: Span,
 }
 
+/// How messages call the table of all tables.
+pub(super) const ROOT: &str = "the file";
+
 /// A value in the file.
 pub(super) type Value<'a> = &'a Spanned<DeValue<'a>>;
 
@@ -36,13 +39,30 @@ pub(super) struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// The table `map`, called `place` in messages.
-    pub(super) fn new(place: String, span: Span, map: &'a DeTable<'a>, report: &'a Report<'a>) -> Self {
-        Self { place, span, map, known: RefCell::default(), report }
+    pub(super) fn new(
+        place: String,
+        span: Span,
+        map: &'a DeTable<'a>,
+        report: &'a Report<'a>,
+    ) -> Self {
+        Self {
+            place,
+            span,
+            map,
+            known: RefCell::default(),
+            report,
+        }
     }
 
     /// The same table, with nothing asked for yet but what was; for giving it a better name.
     pub(super) fn renamed(&self, place: String) -> Self {
-        Self { place, span: self.span.clone(), map: self.map, known: self.known.clone(), report: self.report }
+        Self {
+            place,
+            span: self.span.clone(),
+            map: self.map,
+            known: self.known.clone(),
+            report: self.report,
+        }
     }
 
     /// Whether there is anything under `key`, without making it known.
@@ -61,7 +81,8 @@ impl<'a> Table<'a> {
 
     /// Reports that `key` must be there; gives back `None`, so that it can stand where a value is expected.
     pub(super) fn lacks<T>(&self, key: &str, help: &str) -> Option<T> {
-        self.report.missing(&self.span, format!("{} has no '{key}'", self.place), help);
+        self.report
+            .missing(&self.span, format!("{} has no '{key}'", self.place), help);
         None
     }
 
@@ -88,8 +109,16 @@ impl<'a> Table<'a> {
     pub(super) fn boolean(&self, key: &'static str) -> Option<At<bool>> {
         let value = self.value(key)?;
         match value.get_ref() {
-            DeValue::Boolean(truth) => Some(At { value: *truth, span: value.span() }),
-            other => self.wrong_type(&format!("'{key}'"), "true or false", value, yes_or_no(other)),
+            DeValue::Boolean(truth) => Some(At {
+                value: *truth,
+                span: value.span(),
+            }),
+            other => self.wrong_type(
+                &format!("'{key}'"),
+                "true or false",
+                value,
+                yes_or_no(other),
+            ),
         }
     }
 
@@ -98,28 +127,47 @@ impl<'a> Table<'a> {
         let value = self.value(key)?;
         let DeValue::Integer(integer) = value.get_ref() else {
             let help = match value.get_ref() {
-                DeValue::String(text) if text.trim().parse::<i64>().is_ok() => format!("write {key} = {}", text.trim()),
+                DeValue::String(text) if text.trim().parse::<i64>().is_ok() => {
+                    format!("write {key} = {}", text.trim())
+                }
                 _ => format!("write a whole number from {min} to {max}"),
             };
             return self.wrong_type(&format!("'{key}'"), "a whole number", value, help);
         };
         match i64::from_str_radix(integer.as_str(), integer.radix()) {
-            Ok(number) if (min..=max).contains(&number) => Some(At { value: number, span: value.span() }),
+            Ok(number) if (min..=max).contains(&number) => Some(At {
+                value: number,
+                span: value.span(),
+            }),
             _ => {
                 let message = format!("'{key}' cannot be {}", shown(&integer.to_string()));
-                self.report.error(&value.span(), message, format!("it must be from {min} to {max}"));
+                self.report.error(
+                    &value.span(),
+                    message,
+                    format!("it must be from {min} to {max}"),
+                );
                 None
             }
         }
     }
 
     /// A duration from `min` to `max`.
-    pub(super) fn duration(&self, key: &'static str, min: Duration, max: Duration) -> Option<At<Duration>> {
+    pub(super) fn duration(
+        &self,
+        key: &'static str,
+        min: Duration,
+        max: Duration,
+    ) -> Option<At<Duration>> {
         let value = self.value(key)?;
         let DeValue::String(text) = value.get_ref() else {
             let help = match value.get_ref() {
-                DeValue::Integer(number) => format!("write {key} = \"{0}s\" for seconds or \"{0}ms\" for milliseconds", shown(number.as_str())),
-                DeValue::Float(number) => format!("write {key} = \"{0}s\" for seconds", shown(number.as_str())),
+                DeValue::Integer(number) => format!(
+                    "write {key} = \"{0}s\" for seconds or \"{0}ms\" for milliseconds",
+                    shown(number.as_str())
+                ),
+                DeValue::Float(number) => {
+                    format!("write {key} = \"{0}s\" for seconds", shown(number.as_str()))
+                }
                 _ => format!("write a text with a unit: {key} = \"2s\""),
             };
             return self.wrong_type(&format!("'{key}'"), "a duration in quotes", value, help);
@@ -127,7 +175,8 @@ impl<'a> Table<'a> {
         let span = value.span();
         match duration::parse(text) {
             Err((message, help)) => {
-                self.report.error(&span, format!("'{key}': {message}"), help);
+                self.report
+                    .error(&span, format!("'{key}': {message}"), help);
                 None
             }
             Ok(value) if value < min || value > max => {
@@ -139,7 +188,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// A list of texts; entries that are none are reported and left out.
+    /// A list of texts; entries that are none are reported and left out. Nothing if all are.
     pub(super) fn strings(&self, key: &'static str) -> Option<At<Vec<At<&'a str>>>> {
         let value = self.value(key)?;
         let DeValue::Array(array) = value.get_ref() else {
@@ -150,12 +199,22 @@ impl<'a> Table<'a> {
             return self.wrong_type(&format!("'{key}'"), "a list of texts", value, help);
         };
         let what = format!("each of '{key}'");
-        let list = array.iter().filter_map(|entry| text(self.report, &what, entry)).collect();
-        Some(At { value: list, span: value.span() })
+        let list: Vec<_> = array
+            .iter()
+            .filter_map(|entry| text(self.report, &what, entry))
+            .collect();
+        (array.is_empty() || !list.is_empty()).then(|| At {
+            value: list,
+            span: value.span(),
+        })
     }
 
     /// A list of texts that must be there.
-    pub(super) fn required_strings(&self, key: &'static str, help: &str) -> Option<At<Vec<At<&'a str>>>> {
+    pub(super) fn required_strings(
+        &self,
+        key: &'static str,
+        help: &str,
+    ) -> Option<At<Vec<At<&'a str>>>> {
         self.required(key, help, self.strings(key))
     }
 
@@ -163,29 +222,62 @@ impl<'a> Table<'a> {
     pub(super) fn table(&self, key: &'static str, place: &str) -> Option<Table<'a>> {
         let value = self.value(key)?;
         match value.get_ref() {
-            DeValue::Table(map) => Some(Table::new(place.to_owned(), value.span(), map, self.report)),
-            DeValue::Array(array) if array.iter().any(|entry| matches!(entry.get_ref(), DeValue::Table(_))) => {
-                self.report.error(&value.span(), format!("there is one {place}, not a list of them"), format!("write {place}, once"));
+            DeValue::Table(map) => {
+                Some(Table::new(place.to_owned(), value.span(), map, self.report))
+            }
+            DeValue::Array(array)
+                if array
+                    .iter()
+                    .any(|entry| matches!(entry.get_ref(), DeValue::Table(_))) =>
+            {
+                self.report.error(
+                    &value.span(),
+                    format!("there is one {place}, not a list of them"),
+                    format!("write {place}, once"),
+                );
                 None
             }
-            _ => self.wrong_type(&format!("'{key}'"), "a table", value, format!("write its keys in lines below {place}")),
+            _ => self.wrong_type(
+                &format!("'{key}'"),
+                "a table",
+                value,
+                format!("write its keys in lines below {place}"),
+            ),
         }
     }
 
     /// The tables of the list under `key`, called `place` in messages; empty if there are none.
     pub(super) fn tables(&self, key: &'static str, place: &str) -> Vec<Table<'a>> {
-        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(value) = self.value(key) else {
+            return Vec::new();
+        };
         let DeValue::Array(array) = value.get_ref() else {
             let help = format!("write {place}, with two brackets: there may be several");
-            self.report.error(&value.span(), format!("'{key}' must be a list of tables, and this is {}", type_of(value.get_ref())), help);
+            self.report.error(
+                &value.span(),
+                format!(
+                    "'{key}' must be a list of tables, and this is {}",
+                    type_of(value.get_ref())
+                ),
+                help,
+            );
             return Vec::new();
         };
         let mut tables = Vec::new();
         for entry in array.iter() {
             match entry.get_ref() {
-                DeValue::Table(map) => tables.push(Table::new(place.to_owned(), entry.span(), map, self.report)),
+                DeValue::Table(map) => {
+                    tables.push(Table::new(place.to_owned(), entry.span(), map, self.report))
+                }
                 _ => {
-                    self.wrong_type::<()>(&format!("each of '{key}'"), "a table", entry, format!("write its keys in lines below {place}"));
+                    self.wrong_type::<()>(
+                        &format!("each of '{key}'"),
+                        "a table",
+                        entry,
+                        format!(
+                            "write {place}, and its keys in the lines below it, for each of them"
+                        ),
+                    );
                 }
             }
         }
@@ -194,8 +286,19 @@ impl<'a> Table<'a> {
 
     /// All keys with their values, in the order of the file: for tables whose keys are free.
     pub(super) fn entries(&self) -> Vec<(At<&'a str>, Value<'a>)> {
-        let mut entries: Vec<_> =
-            self.map.iter().map(|(key, value)| (At { value: key.get_ref().as_ref(), span: key.span() }, value)).collect();
+        let mut entries: Vec<_> = self
+            .map
+            .iter()
+            .map(|(key, value)| {
+                (
+                    At {
+                        value: key.get_ref().as_ref(),
+                        span: key.span(),
+                    },
+                    value,
+                )
+            })
+            .collect();
         entries.sort_by_key(|(key, _)| key.span.start);
         entries
     }
@@ -203,20 +306,40 @@ impl<'a> Table<'a> {
     /// Reports the keys that nobody asked for.
     pub(super) fn finish(&self) {
         let known = self.known.borrow();
-        for (key, _) in self.entries() {
+        let is_table = |value: Value<'_>| match value.get_ref() {
+            DeValue::Table(_) => true,
+            DeValue::Array(array) => array
+                .iter()
+                .any(|entry| matches!(entry.get_ref(), DeValue::Table(_))),
+            _ => false,
+        };
+        for (key, value) in self.entries() {
             if known.contains(&key.value) {
                 continue;
             }
+            let name = shown(key.value);
+            let message = match self.place.as_str() {
+                ROOT if is_table(value) => format!("unknown table [{name}]"),
+                ROOT => format!("unknown key '{name}' outside of all tables"),
+                place => format!("unknown key '{name}' in {place}"),
+            };
             let help = match nearest(key.value, known.iter().copied()) {
+                Some(meant) if self.place == ROOT => format!("did you mean [{meant}]?"),
                 Some(meant) => format!("did you mean '{meant}'?"),
                 None => format!("{} knows {}", self.place, listed(&known)),
             };
-            self.report.error(&key.span, format!("unknown key '{}' in {}", shown(key.value), self.place), help);
+            self.report.error(&key.span, message, help);
         }
     }
 
     /// Reports a value of the wrong type.
-    pub(super) fn wrong_type<T>(&self, what: &str, expected: &str, value: Value<'_>, help: String) -> Option<T> {
+    pub(super) fn wrong_type<T>(
+        &self,
+        what: &str,
+        expected: &str,
+        value: Value<'_>,
+        help: String,
+    ) -> Option<T> {
         wrong_type(self.report, what, expected, value, help);
         None
     }
@@ -225,12 +348,14 @@ impl<'a> Table<'a> {
 /// The text in `value`, called `what` in messages.
 pub(super) fn text<'a>(report: &Report<'_>, what: &str, value: Value<'a>) -> Option<At<&'a str>> {
     if let DeValue::String(text) = value.get_ref() {
-        return Some(At { value: text.as_ref(), span: value.span() });
+        return Some(At {
+            value: text.as_ref(),
+            span: value.span(),
+        });
     }
     let help = match value.get_ref() {
         DeValue::Integer(number) => format!("put it in quotes: \"{}\"", shown(&number.to_string())),
         DeValue::Float(number) => format!("put it in quotes: \"{}\"", shown(&number.to_string())),
-        DeValue::Boolean(truth) => format!("put it in quotes: \"{truth}\""),
         _ => "write it in quotes".to_owned(),
     };
     wrong_type(report, what, "a text in quotes", value, help);
@@ -238,8 +363,21 @@ pub(super) fn text<'a>(report: &Report<'_>, what: &str, value: Value<'a>) -> Opt
 }
 
 /// Reports a value of the wrong type.
-pub(super) fn wrong_type(report: &Report<'_>, what: &str, expected: &str, value: Value<'_>, help: String) {
-    report.error(&value.span(), format!("{what} must be {expected}, and this is {}", type_of(value.get_ref())), help);
+pub(super) fn wrong_type(
+    report: &Report<'_>,
+    what: &str,
+    expected: &str,
+    value: Value<'_>,
+    help: String,
+) {
+    report.error(
+        &value.span(),
+        format!(
+            "{what} must be {expected}, and this is {}",
+            type_of(value.get_ref())
+        ),
+        help,
+    );
 }
 
 /// What a value is, for people.
@@ -248,7 +386,8 @@ fn type_of(value: &DeValue<'_>) -> &'static str {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a number",
         DeValue::Float(_) => "a number with a fraction",
-        DeValue::Boolean(_) => "true or false",
+        DeValue::Boolean(true) => "true",
+        DeValue::Boolean(false) => "false",
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
@@ -257,7 +396,9 @@ fn type_of(value: &DeValue<'_>) -> &'static str {
 
 /// How to write the truth that is meant by `value`.
 fn yes_or_no(value: &DeValue<'_>) -> String {
-    let DeValue::String(text) = value else { return "write true or false, without quotes".to_owned() };
+    let DeValue::String(text) = value else {
+        return "write true or false, without quotes".to_owned();
+    };
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => "write true, without quotes".to_owned(),
         "false" | "no" | "off" | "0" => "write false, without quotes".to_owned(),
@@ -267,17 +408,34 @@ fn yes_or_no(value: &DeValue<'_>) -> String {
 
 /// What to say of a duration outside of its bounds.
 fn out_of_range(key: &str, value: Duration, min: Duration, max: Duration) -> (String, String) {
-    let (least, most, this) = (duration::show(min), duration::show(max), duration::show(value));
+    let (least, most, this) = (
+        duration::show(min),
+        duration::show(max),
+        duration::show(value),
+    );
     match value {
-        Duration::ZERO => (format!("'{key}' cannot be zero"), format!("it must be at least {least}")),
-        _ if value < min => (format!("'{key}' is too short: {this}"), format!("it must be at least {least}")),
-        _ => (format!("'{key}' is too long: {this}"), format!("it must be at most {most}")),
+        Duration::ZERO => (
+            format!("'{key}' cannot be zero"),
+            format!("it must be at least {least}"),
+        ),
+        _ if value < min => (
+            format!("'{key}' is too short: {this}"),
+            format!("it must be at least {least}"),
+        ),
+        _ => (
+            format!("'{key}' is too long: {this}"),
+            format!("it must be at most {most}"),
+        ),
     }
 }
 
 /// At most 60 characters of `text`, without control characters, fit for a message.
 pub(super) fn shown(text: &str) -> String {
-    let mut out: String = text.chars().take(60).map(|c| if c.is_control() { '?' } else { c }).collect();
+    let mut out: String = text
+        .chars()
+        .take(60)
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect();
     if text.chars().nth(60).is_some() {
         out.push('…');
     }

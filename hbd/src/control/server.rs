@@ -3,18 +3,18 @@
 //! One request for each connection. Everything a client can do to the daemon is bounded: how many
 //! there are, how long a request is, how long it may take to send it or to take the answer.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::access::Policy;
-use super::protocol::{Answer, MAX_LINE, Request, Verb};
+use super::protocol::{Answer, MAX_LINE, Request, StoredEvent, Verb};
 use crate::daemon::ask::{Ask, PROGRESS};
 use crate::daemon::history::History;
 
@@ -84,8 +84,9 @@ impl Server {
                 }
                 Err(_) => {
                     let reason = format!("{} clients are being served already: try again later", self.limits.clients);
-                    // A client that cannot even take this at once is no loss.
-                    let _ = stream.try_write(&line(&Answer::Refused { reason }));
+                    // Past tokio, which does not know yet that there is room. A client that cannot even take
+                    // this at once is no loss.
+                    let _ = stream.into_std().map(|mut stream| stream.write(&line(&Answer::Refused { reason })));
                 }
             }
         }
@@ -196,9 +197,17 @@ impl Server {
         for event in newest {
             self.item(stream, &*event).await?;
         }
+        if follow {
+            self.follow(stream, &mut live).await?;
+        }
+        self.say(stream, &Answer::Done { text: String::new(), data: serde_json::Value::Null }).await
+    }
+
+    /// Passes on what happens, until the client or the daemon goes away.
+    async fn follow(&self, stream: &UnixStream, live: &mut Receiver<Arc<StoredEvent>>) -> io::Result<()> {
         let gone = gone(stream);
         tokio::pin!(gone);
-        while follow {
+        loop {
             tokio::select! {
                 biased;
                 event = live.recv() => match event {
@@ -207,12 +216,11 @@ impl Server {
                         let text = format!("{missed} events were missed: this reader is too slow");
                         self.say(stream, &Answer::Progress { text }).await?;
                     }
-                    Err(RecvError::Closed) => break,
+                    Err(RecvError::Closed) => return Ok(()),
                 },
-                () = &mut gone => return Ok(()),
+                () = &mut gone => return Err(io::ErrorKind::ConnectionAborted.into()),
             }
         }
-        self.say(stream, &Answer::Done { text: String::new(), data: serde_json::Value::Null }).await
     }
 
     async fn item(&self, stream: &UnixStream, item: &impl serde::Serialize) -> io::Result<()> {

@@ -145,7 +145,8 @@ Examples:
     },
     /// Let a node take part again
     #[command(after_help = "\
-Groups come back by themselves only if auto_failback says so; see `hbctl failback`.
+Groups come back by themselves only if auto_failback says so; if it does not,
+see `hbctl failback`.
 
 Examples:
   hbctl online                  this node
@@ -189,7 +190,8 @@ Examples:
     },
     /// Freeze the cluster (`on`) or let it act again (`off`)
     #[command(after_help = "\
-While it is on nothing is started, stopped or moved, on any node; heartbeats go on.
+While it is on, nothing is started, stopped or moved, on any node; heartbeats
+go on.
 
 Examples:
   hbctl maintenance on
@@ -236,8 +238,8 @@ Example:
     },
     /// Show what happened, when, why, and how long it took
     #[command(after_help = "\
-Marks: `!` somebody should look, `!!` somebody must act. Times are local, in the
-JSON UTC. Each node keeps its own events; they survive restarts.
+Marks: `!` somebody should look, `!!` somebody must act. Times are local
+(in the JSON: UTC). Each node keeps its own events; they survive restarts.
 
 Examples:
   hbctl events

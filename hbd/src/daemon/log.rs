@@ -294,23 +294,29 @@ mod tests {
 
     /// A stderr that nobody reads until the gate opens.
     #[derive(Clone, Default)]
-    struct Gated(Arc<(Mutex<(bool, Vec<u8>)>, Condvar)>);
+    struct Gated(Arc<Gate>);
+
+    #[derive(Default)]
+    struct Gate {
+        state: Mutex<(bool, Vec<u8>)>,
+        opened: Condvar,
+    }
 
     impl Gated {
         fn open(&self) {
-            self.0.0.lock().unwrap().0 = true;
-            self.0.1.notify_all();
+            self.0.state.lock().unwrap().0 = true;
+            self.0.opened.notify_all();
         }
         fn text(&self) -> String {
-            String::from_utf8(self.0.0.lock().unwrap().1.clone()).unwrap()
+            String::from_utf8(self.0.state.lock().unwrap().1.clone()).unwrap()
         }
     }
 
     impl Write for Gated {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut state = self.0.0.lock().unwrap();
+            let mut state = self.0.state.lock().unwrap();
             while !state.0 {
-                state = self.0.1.wait(state).unwrap();
+                state = self.0.opened.wait(state).unwrap();
             }
             state.1.extend_from_slice(bytes);
             Ok(bytes.len())

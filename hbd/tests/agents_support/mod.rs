@@ -26,10 +26,16 @@ impl Bench {
     }
 
     pub fn with(change: impl FnOnce(&mut RunnerSettings)) -> Bench {
-        let dir = tempfile::Builder::new().prefix("ag-").tempdir().expect("a folder");
+        let dir = tempfile::Builder::new()
+            .prefix("ag-")
+            .tempdir()
+            .expect("a folder");
         let mut settings = RunnerSettings::new("midas", "lvs", dir.path().join("scratch"));
         change(&mut settings);
-        Bench { runner: Runner::new(settings), dir }
+        Bench {
+            runner: Runner::new(settings),
+            dir,
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -51,7 +57,11 @@ impl Bench {
 
 /// One of the agents in `tests/agents`.
 pub fn agent(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/agents").join(name).canonicalize().expect("a test agent")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/agents")
+        .join(name)
+        .canonicalize()
+        .expect("a test agent")
 }
 
 pub fn resource(agent: Agent) -> Resource {
@@ -69,12 +79,24 @@ pub fn resource(agent: Agent) -> Resource {
 
 pub fn heartbeat(path: impl Into<PathBuf>, args: &[&str]) -> Resource {
     let args = args.iter().map(|a| a.to_string()).collect();
-    resource(Agent::Heartbeat { name: "test".into(), path: path.into(), args })
+    resource(Agent::Heartbeat {
+        name: "test".into(),
+        path: path.into(),
+        args,
+    })
 }
 
 pub fn ocf(name: &str, path: impl Into<PathBuf>, params: &[(&str, &str)]) -> Resource {
-    let params = params.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect::<BTreeMap<_, _>>();
-    resource(Agent::Ocf { provider: "heartbeat".into(), name: name.into(), path: path.into(), params })
+    let params = params
+        .iter()
+        .map(|(k, v)| (k.to_string(), v.to_string()))
+        .collect::<BTreeMap<_, _>>();
+    resource(Agent::Ocf {
+        provider: "heartbeat".into(),
+        name: name.into(),
+        path: path.into(),
+        params,
+    })
 }
 
 /// Polls until it is so; fails when it is not within a minute.
@@ -104,8 +126,13 @@ pub fn process(pid: i32) -> Option<(char, i32)> {
 
 /// The processes of a group that are more than a zombie.
 pub fn group(pgid: i32) -> Vec<i32> {
-    let pids = fs::read_dir("/proc").expect("proc").filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| process(*pid).is_some_and(|(state, group)| group == pgid && !matches!(state, 'Z' | 'X'))).collect()
+    let pids = fs::read_dir("/proc")
+        .expect("proc")
+        .filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| {
+        process(*pid).is_some_and(|(state, group)| group == pgid && !matches!(state, 'Z' | 'X'))
+    })
+    .collect()
 }
 
 /// Ends a process the test has caused to be there, when the test is over.
@@ -113,6 +140,9 @@ pub struct Reaper(pub i32);
 
 impl Drop for Reaper {
     fn drop(&mut self) {
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.0), nix::sys::signal::Signal::SIGKILL);
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(self.0),
+            nix::sys::signal::Signal::SIGKILL,
+        );
     }
 }

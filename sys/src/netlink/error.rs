@@ -35,7 +35,11 @@ pub enum Reason {
 
 impl Error {
     pub(super) fn errno(what: impl Into<String>, errno: Errno) -> Error {
-        Error { what: what.into(), reason: Reason::Errno(errno as i32), kernel: None }
+        Error {
+            what: what.into(),
+            reason: Reason::Errno(errno as i32),
+            kernel: None,
+        }
     }
 
     /// The errno, if the kernel (or the socket) gave one: `Some(libc::ENODEV)`.
@@ -61,24 +65,32 @@ fn name(number: i32) -> String {
 }
 
 fn said(kernel: &Option<String>) -> String {
-    kernel.as_ref().map(|text| format!("; the kernel says: {text}")).unwrap_or_default()
+    kernel
+        .as_ref()
+        .map(|text| format!("; the kernel says: {text}"))
+        .unwrap_or_default()
 }
 
 /// What to do about the common ones.
 fn advice(reason: &Reason) -> &'static str {
-    let Reason::Errno(errno) = reason else { return "" };
+    let Reason::Errno(errno) = reason else {
+        return "";
+    };
     match *errno {
-        libc::EPERM | libc::EACCES => "; run as root or give the process CAP_NET_ADMIN (and CAP_NET_RAW)",
+        libc::EPERM => "; run as root or give the process CAP_NET_ADMIN",
+        libc::EACCES => "; IPv6 is switched off there (sysctl net.ipv6.conf.NAME.disable_ipv6)",
         libc::ENODEV | libc::ENXIO => "; the interface is gone: check its name with `ip link`",
         libc::EEXIST => "; the address is there already",
-        libc::EADDRNOTAVAIL => "; the address is not on that interface",
+        libc::EADDRNOTAVAIL => "; the address is not on that interface, or cannot be",
         libc::EADDRINUSE => "; the address is in use on this machine",
         libc::ENOBUFS | libc::ENOMEM => {
             "; the kernel is short of memory, or too many addresses changed at once: it will be tried again"
         }
         libc::EINVAL | libc::ERANGE => "; the address, prefix length or label is invalid",
         libc::ENETDOWN => "; bring the interface up (`ip link set NAME up`)",
-        libc::EAFNOSUPPORT | libc::EOPNOTSUPP => "; this kernel or interface has that address family switched off",
+        libc::EAFNOSUPPORT | libc::EOPNOTSUPP => {
+            "; this kernel or interface has that address family switched off"
+        }
         _ => "",
     }
 }
@@ -102,9 +114,17 @@ mod tests {
         assert!(error.is_interface_gone());
         let error = Error::errno("list links", Errno::EPERM);
         assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
-        let error = Error { what: "x".into(), reason: Reason::Errno(4095), kernel: None };
+        let error = Error {
+            what: "x".into(),
+            reason: Reason::Errno(4095),
+            kernel: None,
+        };
         assert_eq!(error.to_string(), "x: error 4095");
-        let error = Error { what: "x".into(), reason: Reason::Deadline(Duration::from_secs(5)), kernel: None };
+        let error = Error {
+            what: "x".into(),
+            reason: Reason::Deadline(Duration::from_secs(5)),
+            kernel: None,
+        };
         assert_eq!(error.to_string(), "x: no answer from the kernel within 5s");
         assert_eq!(error.raw_errno(), None);
     }

@@ -154,7 +154,7 @@ mod tests {
     fn state(incarnation: u64) -> Durable {
         let mut state = Durable { incarnation, standby: true, ..Durable::default() };
         state.peers.insert("b".into(), 3);
-        state.groups.insert("vip".into(), cluster::DurableGroup { reserved: 9, mine: Some(8), failed: true, blocked: false });
+        state.groups.insert("vip".into(), cluster::DurableGroup { reserved: 9, mine: Some(8) });
         state
     }
 

@@ -1,0 +1,86 @@
+//! What must survive a restart, and what may be done before it is on disk.
+
+use std::time::Duration;
+
+use crate::core::Core;
+use crate::event::Level;
+use crate::group::Local;
+use crate::io::{Action, Durable, DurableGroup};
+use crate::life::Phase;
+use crate::standby::StandbyState;
+
+/// How long a claim may wait for the disk before it goes on without.
+pub(crate) const DISK_WAIT: Duration = Duration::from_secs(1);
+
+impl Core {
+    /// Hands out what must be on disk, if it is not what was handed out last.
+    pub(crate) fn keep(&mut self) {
+        let durable = self.to_keep();
+        if durable == self.durable && self.serial > 0 {
+            return;
+        }
+        self.durable = durable.clone();
+        self.serial += 1;
+        self.unwritten.insert(self.serial, durable.clone());
+        self.out.push(Action::Persist {
+            serial: self.serial,
+            state: durable,
+        });
+    }
+
+    fn to_keep(&self) -> Durable {
+        let groups = self.groups.iter().map(|group| {
+            let mine = group.mine.filter(|_| group.local != Local::Stopped);
+            (
+                group.settings.name.clone(),
+                DurableGroup {
+                    reserved: group.known + 1,
+                    mine,
+                },
+            )
+        });
+        Durable {
+            incarnation: self.incarnation,
+            standby: self.standby == StandbyState::On,
+            maintenance: (self.maintenance.version, self.maintenance.on),
+            peers: self
+                .peers
+                .iter()
+                .map(|peer| (peer.name.clone(), peer.newest))
+                .collect(),
+            groups: groups.collect(),
+        }
+    }
+
+    pub(crate) fn persisted(&mut self, serial: u64, error: Option<String>) {
+        let state = self.unwritten.remove(&serial);
+        if let (None, Some(state)) = (&error, state) {
+            self.on_disk = state;
+        }
+        self.unwritten = self.unwritten.split_off(&(serial + 1));
+        if error.is_some() != self.disk_error.is_some() {
+            let (level, text) = match &error {
+                Some(error) => (
+                    Level::Error,
+                    format!("the state cannot be written: {error}"),
+                ),
+                None => (Level::Info, "the state can be written again".to_owned()),
+            };
+            self.event(level, "state", "disk", None, None, text);
+        }
+        self.disk_error = error;
+        if self.phase == Phase::Booting {
+            self.set_phase(Phase::Joining, "the new incarnation is on disk");
+        }
+    }
+
+    /// Whether `epoch` of a group may be used: it is on disk, or the disk will not have it.
+    pub(crate) fn epoch_kept(&self, g: usize, epoch: u64) -> bool {
+        let kept = self.on_disk.groups.get(&self.groups[g].settings.name);
+        kept.is_some_and(|kept| kept.reserved >= epoch)
+            || self.disk_error.is_some()
+            || self.groups[g]
+                .disk_wait
+                .is_some_and(|since| self.now.since(since) >= DISK_WAIT)
+    }
+}

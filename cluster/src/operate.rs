@@ -1,0 +1,165 @@
+//! The operations on the resources of a group, one after the other: looked at afresh after every input.
+
+use crate::core::Core;
+use crate::event::Level;
+use crate::group::{Local, Release, Then};
+use crate::io::{Action, OpId, OpKind, OpResult, Run};
+use crate::life::Phase;
+
+impl Core {
+    /// Brings one group a step nearer to where it should be.
+    pub(crate) fn reconcile(&mut self, g: usize) {
+        if matches!(self.phase, Phase::Booting | Phase::Left { .. }) {
+            return;
+        }
+        match self.groups[g].local {
+            Local::Unknown => self.begin_probe(g),
+            Local::Leftover => self.leftover_waits(g),
+            Local::Stopped => self.stopped(g),
+            Local::Starting | Local::Started => self.owned(g),
+            Local::Probing | Local::Stopping(_) | Local::Blocked => {}
+        }
+        self.drive(g);
+    }
+
+    /// Begins the next operation of a group, or draws the conclusion if there is none left.
+    fn drive(&mut self, g: usize) {
+        loop {
+            let group = &self.groups[g];
+            let frozen = self.maintenance.on && group.local != Local::Probing;
+            let looking = self.doubt.is_some() && matches!(group.local, Local::Starting);
+            if group.op.is_some() || frozen || looking {
+                return;
+            }
+            if let (Local::Starting, Some(_)) = (group.local, group.disk_wait) {
+                if !self.epoch_kept(g, group.known) {
+                    return;
+                }
+                self.groups[g].disk_wait = None;
+            }
+            let before = self.groups[g].local;
+            match self.groups[g].next_op() {
+                Some((kind, on)) => return self.begin_op(g, kind, on),
+                None => self.conclude(g),
+            }
+            if self.groups[g].local == before {
+                return;
+            }
+        }
+    }
+
+    fn begin_op(&mut self, g: usize, kind: OpKind, on: Vec<usize>) {
+        let id = self.new_op();
+        let group = &mut self.groups[g];
+        let timeout = group.timeout(kind, &on);
+        let resources = on
+            .iter()
+            .map(|&i| group.resources[i].settings.key)
+            .collect();
+        group.begin(id, kind, on);
+        let run = Run {
+            id,
+            group: group.id,
+            resources,
+            op: kind,
+            timeout,
+            leased: self.leased,
+        };
+        self.out.push(Action::Run(run));
+    }
+
+    /// The sequence of the present state is at its end.
+    fn conclude(&mut self, g: usize) {
+        let group = &mut self.groups[g];
+        match group.local {
+            Local::Probing => self.probed(g),
+            Local::Starting => {
+                group.check_first = false;
+                group.resources.retain(|resource| !resource.doomed);
+                let id = group.id;
+                self.set_local(g, Local::Started, "all resources are started".to_owned());
+                self.out.push(Action::Announce { group: id });
+            }
+            Local::Stopping(then) => self.all_stopped(g, then),
+            _ => {}
+        }
+    }
+
+    fn all_stopped(&mut self, g: usize, then: Then) {
+        let group = &mut self.groups[g];
+        let epoch = group.mine.take().unwrap_or(0);
+        group.disputed = false;
+        group.resources.retain(|resource| !resource.doomed);
+        let why = match then {
+            Then::Give(heir) => {
+                let able = self
+                    .peers
+                    .iter()
+                    .any(|peer| peer.id == heir && peer.able(group.id));
+                let name = self.node_name(heir);
+                if able {
+                    self.groups[g].release = Some(Release { to: heir, epoch });
+                    format!("released to {name}, epoch {epoch}")
+                } else {
+                    format!("stopped, and {name} can take it no more")
+                }
+            }
+            Then::Lost => "stopped: another node owns it".to_owned(),
+            Then::Failed => {
+                group.failed = true;
+                "rolled back after a failed start".to_owned()
+            }
+            Then::Rest => "stopped".to_owned(),
+        };
+        self.set_local(g, Local::Stopped, why);
+        self.stopped(g);
+    }
+
+    /// An operation ended.
+    pub(crate) fn op_done(&mut self, id: OpId, results: &[OpResult]) {
+        let Some(g) = self
+            .groups
+            .iter()
+            .position(|group| group.op.as_ref().is_some_and(|op| op.id == id))
+        else {
+            return;
+        };
+        let kind = self.groups[g].op.as_ref().map(|op| op.kind);
+        let failure = self.groups[g].end(results);
+        let Some((resource, reason)) = failure else {
+            self.adopt_addresses(g, kind);
+            return;
+        };
+        let verb = match kind {
+            Some(OpKind::Start) => "start",
+            Some(OpKind::Stop) => "stop",
+            _ => "status",
+        };
+        let subject = format!("{}/{resource}", self.groups[g].settings.name);
+        self.event(
+            Level::Error,
+            "resource",
+            &subject,
+            None,
+            Some("failed"),
+            format!("{verb} failed: {reason}"),
+        );
+        match (self.groups[g].local, kind) {
+            (Local::Starting, Some(OpKind::Start)) => {
+                self.stop_group(
+                    g,
+                    Then::Failed,
+                    format!("start of {resource} failed: {reason}"),
+                );
+            }
+            (_, Some(OpKind::Stop)) => {
+                self.set_local(
+                    g,
+                    Local::Blocked,
+                    format!("stop of {resource} failed: {reason}"),
+                );
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What becomes of a group that is owned here: kept, disputed, given away.
+
+use proto::NodeId;
+
+use crate::core::Core;
+use crate::event::Level;
+use crate::group::{Local, Then};
+use crate::io::Action;
+use crate::life::Phase;
+use crate::peer::Peer;
+use crate::standby::StandbyState;
+
+impl Core {
+    pub(crate) fn owned(&mut self, g: usize) {
+        if self.dispute(g) || self.maintenance.on || self.doubt.is_some() {
+            return;
+        }
+        let group = &self.groups[g];
+        if group.doomed {
+            return self.stop_group(g, Then::Rest, "no longer in the configuration".to_owned());
+        }
+        if matches!(self.phase, Phase::Leaving { .. }) {
+            return match self.heir(g) {
+                Some(heir) => self.give(g, heir, "this node is leaving"),
+                None => self.stop_group(
+                    g,
+                    Then::Rest,
+                    "this node is leaving, nobody can take it".to_owned(),
+                ),
+            };
+        }
+        if self.standby != StandbyState::Off && group.local == Local::Started {
+            return self.give_on_standby(g);
+        }
+        if self.failback_due(group).is_some_and(|at| self.now >= at) {
+            let home = NodeId::of(group.settings.preferred.as_deref().unwrap_or_default());
+            self.give(g, home, "failback: its preferred node is up");
+        }
+    }
+
+    fn give_on_standby(&mut self, g: usize) {
+        if let Some(heir) = self.heir(g) {
+            self.give(g, heir, "this node is on standby");
+        } else if self.standby == StandbyState::On && !self.peers.iter().any(Peer::joining) {
+            self.stop_group(
+                g,
+                Then::Rest,
+                "this node is on standby and nobody can take it".to_owned(),
+            );
+        }
+    }
+
+    /// Two owners: the higher epoch stays, at the same epoch the lower name. True if it was given up here.
+    fn dispute(&mut self, g: usize) -> bool {
+        let group = &self.groups[g];
+        let mine = (
+            group.mine.unwrap_or(0),
+            std::cmp::Reverse(self.settings.me.as_str()),
+        );
+        let mut winner: Option<(u64, &str)> = None;
+        let mut disputed = false;
+        for peer in &self.peers {
+            let Some(epoch) = peer.holds(group.id) else {
+                continue;
+            };
+            disputed = true;
+            if (epoch, std::cmp::Reverse(peer.name.as_str())) > mine {
+                winner = Some((epoch, &peer.name));
+            }
+        }
+        let name = group.settings.name.clone();
+        if let Some((epoch, winner)) = winner.filter(|_| !self.maintenance.on) {
+            let why = format!(
+                "{winner} owns it under epoch {epoch}, this node under {}",
+                mine.0
+            );
+            self.event(
+                Level::Warn,
+                "group",
+                &name,
+                None,
+                None,
+                format!("two owners: {why}"),
+            );
+            self.stop_group(g, Then::Lost, why);
+            return true;
+        }
+        if disputed && !self.groups[g].disputed {
+            let why = format!("two owners: this node keeps it, under epoch {}", mine.0);
+            self.event(Level::Warn, "group", &name, None, None, why);
+        } else if !disputed && self.groups[g].disputed && self.groups[g].local == Local::Started {
+            self.out.push(Action::Announce {
+                group: self.groups[g].id,
+            });
+        }
+        self.groups[g].disputed = disputed;
+        false
+    }
+
+    /// The best other node that would take the group: its preferred one, else by order of the configuration.
+    pub(crate) fn heir(&self, g: usize) -> Option<NodeId> {
+        let group = &self.groups[g];
+        let able = |name: &&String| {
+            self.peers
+                .iter()
+                .any(|peer| peer.name == **name && peer.able(group.id))
+        };
+        let preferred = group.settings.preferred.iter();
+        preferred
+            .chain(&self.settings.nodes)
+            .find(able)
+            .map(|name| NodeId::of(name))
+    }
+
+    /// Begins to hand a group over.
+    pub(crate) fn give(&mut self, g: usize, heir: NodeId, why: &str) {
+        let name = self.node_name(heir);
+        self.stop_group(g, Then::Give(heir), format!("handed over to {name}: {why}"));
+    }
+
+    /// Begins to stop a group; what comes after is in `then`.
+    pub(crate) fn stop_group(&mut self, g: usize, then: Then, why: String) {
+        let group = &mut self.groups[g];
+        group.began = self.now;
+        group.disk_wait = None;
+        group.check_first = false;
+        group.adopted = false;
+        self.set_local(g, Local::Stopping(then), why);
+    }
+}

@@ -1,0 +1,122 @@
+//! Looking at what runs here: after a start, after a failed stop, after a cleanup.
+
+use crate::core::Core;
+use crate::group::{Local, ResourceState, Then};
+use crate::life::Phase;
+use crate::standby::StandbyState;
+
+impl Core {
+    pub(crate) fn begin_probe(&mut self, g: usize) {
+        if matches!(self.phase, Phase::Leaving { .. }) {
+            return;
+        }
+        for resource in &mut self.groups[g].resources {
+            resource.state = ResourceState::Unknown;
+        }
+        self.groups[g].began = self.now;
+        self.set_local(g, Local::Probing, "looking at what runs here".to_owned());
+    }
+
+    /// All of it has been looked at: ours and whole, nothing, or something in between.
+    pub(crate) fn probed(&mut self, g: usize) {
+        let group = &self.groups[g];
+        let is = |state: ResourceState| move |r: &crate::group::Resource| r.state == state;
+        let whole = group.resources.iter().all(is(ResourceState::Started));
+        let none = group.resources.iter().all(is(ResourceState::Stopped));
+        let unclear = group.resources.iter().any(is(ResourceState::Failed));
+        if none {
+            self.groups[g].mine = None;
+            self.set_local(g, Local::Stopped, "nothing of it runs here".to_owned());
+        } else if whole {
+            // Perhaps without a claim on disk: then epoch 0, which gives way to any other.
+            let epoch = *self.groups[g].mine.get_or_insert(0);
+            self.groups[g].adopted = true;
+            self.next_renew = self.now;
+            self.set_local(
+                g,
+                Local::Started,
+                format!("all of it runs here already: adopted, epoch {epoch}"),
+            );
+            if self.phase == Phase::Up {
+                self.join_group(g);
+            }
+        } else if unclear || group.mine.is_none() {
+            let why = if unclear {
+                "the state of a resource is unclear"
+            } else {
+                "left behind, not owned here"
+            };
+            self.stop_group(g, Then::Rest, format!("part of it runs here: {why}"));
+        } else {
+            self.set_local(
+                g,
+                Local::Leftover,
+                "part of it runs here, left by a predecessor".to_owned(),
+            );
+        }
+    }
+
+    pub(crate) fn leftover_waits(&mut self, g: usize) {
+        let id = self.groups[g].id;
+        if matches!(self.phase, Phase::Leaving { .. }) {
+            self.stop_group(g, Then::Rest, "this node is leaving".to_owned());
+        } else if let Some(peer) = self.peers.iter().find(|peer| peer.holds(id).is_some()) {
+            let why = format!("{} has the group", peer.name);
+            self.stop_group(g, Then::Rest, why);
+        } else if self.phase == Phase::Up {
+            self.join_group(g);
+        }
+    }
+
+    /// This node has just joined: what it found running becomes its own, or goes.
+    pub(crate) fn join_groups(&mut self) {
+        for g in 0..self.groups.len() {
+            self.join_group(g);
+        }
+    }
+
+    fn join_group(&mut self, g: usize) {
+        let group = &self.groups[g];
+        let others = self.peers.iter().any(|peer| peer.holds(group.id).is_some());
+        let free_here = !self.maintenance.on && !others;
+        match group.local {
+            Local::Started if group.adopted && !others => {
+                // The same ownership goes on; a new epoch tells it from any older claim.
+                self.groups[g].adopted = false;
+                self.claim_epoch(g);
+            }
+            Local::Leftover if free_here && self.standby == StandbyState::Off => {
+                self.take(
+                    g,
+                    "part of it runs here already and nobody else has it".to_owned(),
+                );
+            }
+            Local::Leftover if !self.maintenance.on => {
+                self.stop_group(
+                    g,
+                    Then::Rest,
+                    "left by a predecessor, and not to run here".to_owned(),
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets the failures of a group and looks at it again if anything may be running.
+    pub(crate) fn clean_group(&mut self, g: usize) {
+        let group = &mut self.groups[g];
+        group.failed = false;
+        for resource in &mut group.resources {
+            resource.failures = 0;
+            resource.last_error = None;
+        }
+        self.news = true;
+        if matches!(group.local, Local::Blocked | Local::Stopped)
+            && group.op.is_none()
+            && group.release.is_none()
+        {
+            group.recheck = group.local == Local::Blocked;
+            self.begin_probe(g);
+        }
+    }
+}

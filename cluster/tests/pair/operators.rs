@@ -1,0 +1,252 @@
+//! Operators' commands.
+
+use cluster::*;
+
+use crate::world::{Mood, World, settings};
+use crate::{done, ms, refused};
+
+#[test]
+fn standby_hands_over_without_waiting_for_a_heartbeat() {
+    let mut w = World::settled();
+    let before = w.now;
+    let c = w.command(
+        0,
+        Command::Standby {
+            node: None,
+            force: false,
+        },
+    );
+    done(w.finish(c));
+    w.expect_owner(1);
+    w.expect_no_overlap();
+    assert!(w.now.since(before) < ms(20), "{:?}", w.now.since(before));
+    w.run(3000);
+    w.expect_owner(1);
+    let c = w.command(0, Command::Online { node: None });
+    done(w.finish(c));
+    w.run(3000);
+    w.expect_owner(1);
+}
+
+#[test]
+fn standby_of_the_other_node_is_done_there() {
+    let mut w = World::settled();
+    let c = w.command(
+        1,
+        Command::Standby {
+            node: Some("a".to_owned()),
+            force: false,
+        },
+    );
+    done(w.finish(c));
+    w.expect_owner(1);
+    assert!(w.status(0).unwrap().standby);
+    let c = w.command(
+        1,
+        Command::Online {
+            node: Some("a".to_owned()),
+        },
+    );
+    done(w.finish(c));
+    w.run(200);
+    assert!(!w.status(0).unwrap().standby);
+}
+
+#[test]
+fn standby_survives_a_restart_and_starts_nothing() {
+    let mut w = World::settled();
+    let c = w.command(
+        0,
+        Command::Standby {
+            node: None,
+            force: false,
+        },
+    );
+    done(w.finish(c));
+    w.run(500);
+    w.kill(0);
+    w.run(200);
+    w.boot(0);
+    w.run(2000);
+    assert!(w.status(0).unwrap().standby);
+    w.power_off(1);
+    w.run(5000);
+    assert!(w.runs(0).is_empty(), "{}", w.timeline());
+}
+
+#[test]
+fn standby_with_nobody_to_take_over_is_refused_unless_forced() {
+    let mut w = World::settled();
+    w.power_off(1);
+    w.run(2000);
+    let c = w.command(
+        0,
+        Command::Standby {
+            node: None,
+            force: false,
+        },
+    );
+    assert!(refused(w.finish(c)).contains("nobody can take g"));
+    w.expect_owner(0);
+    let c = w.command(
+        0,
+        Command::Standby {
+            node: None,
+            force: true,
+        },
+    );
+    done(w.finish(c));
+    assert!(w.runs(0).is_empty());
+}
+
+#[test]
+fn standby_is_given_up_when_the_heir_cannot_start() {
+    let mut w = World::settled();
+    w.mood(1, "web", Mood::FailsStart);
+    let c = w.command(
+        0,
+        Command::Standby {
+            node: None,
+            force: false,
+        },
+    );
+    let why = refused(w.finish(c));
+    assert!(why.contains("given up"), "{why}");
+    w.run(1000);
+    w.expect_owner(0);
+    w.expect_no_overlap();
+    assert!(!w.status(0).unwrap().standby);
+}
+
+#[test]
+fn move_takeover_and_failback_end_with_a_result() {
+    let mut w = World::settled();
+    let c = w.command(
+        0,
+        Command::Move {
+            group: "g".to_owned(),
+            to: Some("b".to_owned()),
+        },
+    );
+    assert_eq!(done(w.finish(c)), "g is on b");
+    w.expect_owner(1);
+    let c = w.command(0, Command::Takeover { groups: vec![] });
+    done(w.finish(c));
+    w.expect_owner(0);
+    let c = w.command(
+        1,
+        Command::Takeover {
+            groups: vec!["g".to_owned()],
+        },
+    );
+    done(w.finish(c));
+    w.expect_owner(1);
+    let c = w.command(1, Command::Failback { groups: vec![] });
+    done(w.finish(c));
+    w.expect_owner(0);
+    let c = w.command(
+        0,
+        Command::Move {
+            group: "g".to_owned(),
+            to: Some("a".to_owned()),
+        },
+    );
+    assert!(done(w.finish(c)).contains("already"));
+    let c = w.command(
+        0,
+        Command::Move {
+            group: "nix".to_owned(),
+            to: None,
+        },
+    );
+    assert!(refused(w.finish(c)).contains("there is no group nix"));
+    w.expect_no_overlap();
+}
+
+#[test]
+fn a_move_away_from_the_preferred_node_is_not_undone_by_auto_failback() {
+    let mut s = settings("a");
+    s.failback = Failback::On {
+        after: ms(0),
+        window: false,
+    };
+    let mut w = World::with(s);
+    w.boot(0);
+    w.boot(1);
+    w.run(3000);
+    w.expect_owner(0);
+    let c = w.command(
+        0,
+        Command::Move {
+            group: "g".to_owned(),
+            to: None,
+        },
+    );
+    done(w.finish(c));
+    w.run(5000);
+    w.expect_owner(1);
+    let c = w.command(1, Command::Failback { groups: vec![] });
+    done(w.finish(c));
+    w.expect_owner(0);
+    // After a standby, online brings it home.
+    let c = w.command(
+        0,
+        Command::Standby {
+            node: None,
+            force: false,
+        },
+    );
+    done(w.finish(c));
+    w.run(1000);
+    w.expect_owner(1);
+    let c = w.command(0, Command::Online { node: None });
+    done(w.finish(c));
+    w.run(1000);
+    w.expect_owner(0);
+}
+
+#[test]
+fn two_orders_at_once_end_with_one_owner() {
+    let mut w = World::settled();
+    let one = w.command(
+        0,
+        Command::Standby {
+            node: None,
+            force: false,
+        },
+    );
+    let two = w.command(
+        1,
+        Command::Standby {
+            node: None,
+            force: false,
+        },
+    );
+    w.run(3000);
+    assert!(
+        w.verdict(one).is_some() && w.verdict(two).is_some(),
+        "{}",
+        w.timeline()
+    );
+    let owner = w.owner("g").expect("an owner");
+    w.expect_owner(owner);
+    w.expect_no_overlap();
+}
+
+#[test]
+fn maintenance_freezes_both_nodes() {
+    let mut w = World::settled();
+    let c = w.command(1, Command::Maintenance { on: true });
+    done(w.finish(c));
+    w.run(500);
+    assert!(w.status(0).unwrap().maintenance);
+    let from = w.log.len();
+    w.power_off(0);
+    w.run(5000);
+    assert!(w.runs(1).is_empty());
+    assert!(w.lines(from, " Start ").is_empty());
+    let c = w.command(1, Command::Maintenance { on: false });
+    done(w.finish(c));
+    w.run(500);
+    w.expect_owner(1);
+}

@@ -1,0 +1,54 @@
+//! A daemon that was frozen looks before it acts.
+
+use cluster::*;
+
+use crate::done;
+use crate::world::World;
+
+#[test]
+fn a_frozen_owner_looks_first_and_gives_way() {
+    let mut w = World::settled();
+    w.freeze(0);
+    w.run(3000);
+    assert_eq!(w.runs(1).len(), 3);
+    let from = w.log.len();
+    w.thaw(0);
+    w.run(2000);
+    w.expect_owner(1);
+    assert!(w.lines(from, "a Start").is_empty(), "{}", w.timeline());
+    assert!(w.lines(from, "a announces").is_empty(), "{}", w.timeline());
+    assert!(w.said("this process was away"));
+}
+
+#[test]
+fn a_frozen_owner_that_nobody_replaced_puts_its_addresses_back() {
+    let mut w = World::settled();
+    let c = w.command(
+        1,
+        Command::Standby {
+            node: None,
+            force: false,
+        },
+    );
+    done(w.finish(c));
+    w.run(500);
+    w.freeze(0);
+    w.run(3000);
+    assert_eq!(w.runs(0), ["web"]);
+    w.thaw(0);
+    w.run(2000);
+    w.expect_owner(0);
+    assert!(w.lines(0, "a Stop").is_empty());
+}
+
+#[test]
+fn a_frozen_standby_does_not_take_over_when_it_wakes() {
+    let mut w = World::settled();
+    let from = w.log.len();
+    w.freeze(1);
+    w.run(5000);
+    w.thaw(1);
+    w.run(3000);
+    w.expect_owner(0);
+    assert!(w.lines(from, "b Start").is_empty());
+}
