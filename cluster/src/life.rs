@@ -43,8 +43,9 @@ pub(crate) enum Phase {
 /// After a late wake: others may have taken over meanwhile, so look first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Doubt {
-    /// Until the waiting datagrams have been read, nothing is sent.
-    pub drained: bool,
+    /// When the datagrams that had been waiting were read; until then nothing is sent. They are old: only what
+    /// comes after them is news.
+    pub drained: Option<Time>,
     /// When silence itself is the answer.
     pub until: Time,
 }
@@ -133,7 +134,7 @@ impl Core {
         }
         let away = silent.saturating_sub(self.settings.keepalive);
         self.doubt = Some(Doubt {
-            drained: false,
+            drained: None,
             until: self.now + self.settings.deadtime,
         });
         self.last_sent = Some(self.now); // noticed once; the pause is over
@@ -172,7 +173,7 @@ impl Core {
     pub(crate) fn drained(&mut self) {
         self.draining = false;
         if let Some(doubt) = &mut self.doubt {
-            doubt.drained = true;
+            doubt.drained = Some(self.now);
         }
         self.bury_the_silent();
     }
@@ -196,11 +197,9 @@ impl Core {
 
     /// Doubt ends when every peer that was there has been heard again, or has been silent for deadtime.
     fn end_doubt(&mut self) {
-        let Some(doubt) = self.doubt.filter(|doubt| doubt.drained) else {
-            return;
-        };
-        let woke = doubt.until - self.settings.deadtime;
-        let heard = |peer: &Peer| !peer.live() || peer.heard.is_some_and(|heard| heard > woke);
+        let Some(doubt) = self.doubt else { return };
+        let Some(drained) = doubt.drained else { return };
+        let heard = |peer: &Peer| !peer.live() || peer.heard.is_some_and(|heard| heard > drained);
         let lonely = !self.peers.iter().any(Peer::live);
         if self.now < doubt.until && (lonely || !self.peers.iter().all(heard)) {
             return;

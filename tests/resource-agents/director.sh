@@ -8,7 +8,14 @@ set -u
 
 mkdir "$work/bin" "$work/fake"
 stand_in() {
-    { echo '#!/bin/sh'; echo "cd '$work/fake' || exit 99"; echo "printf '%s\\n' \"\$*\" >>calls"; cat; } >"$work/bin/$1"
+    {
+        cat <<HEAD
+#!/bin/sh
+cd '$work/fake' || exit 99
+printf '%s\\n' "\$*" >>calls
+HEAD
+        cat
+    } >"$work/bin/$1"
     chmod +x "$work/bin/$1"
 }
 fresh() { rm -f "$work/fake/"*; }
@@ -65,7 +72,7 @@ LDIRECTORD_WAIT=1 call ldirectord stop
 gives "ldirectord: stop without effect" 1 '' 'still runs'
 : >"$work/fake/hang"
 LDIRECTORD_WAIT=1 call ldirectord status
-gives "ldirectord: status hangs" 4 'unknown, perhaps not running'
+gives "ldirectord: status hangs" 4 '^unknown$' 'ended with 124'
 
 # --- ipvs-sync ---
 fresh
@@ -112,7 +119,7 @@ gives "ipvs-sync: no master possible" 1 '' 'No such device'
 : >"$work/fake/broken"
 export IP_VS_PROC="$work/fake/broken"
 call ipvs-sync eth1 status
-gives "ipvs-sync: ipvsadm fails with IPVS there, status" 4 'perhaps not running'
+gives "ipvs-sync: ipvsadm fails with IPVS there, status" 4 '^unknown$' 'ipvsadm: '
 call ipvs-sync eth1 stop
 gives "ipvs-sync: ipvsadm fails with IPVS there, stop" 1 '' 'does not answer'
 export IP_VS_PROC="$work/none"
