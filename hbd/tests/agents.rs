@@ -10,13 +10,6 @@ use agents_support::*;
 use cluster::{OpKind, OpResult};
 use hbd::config::{AddressSpec, Agent};
 
-fn failed(result: &OpResult) -> &str {
-    match result {
-        OpResult::Failed(why) => why,
-        other => panic!("{other:?} is no failure"),
-    }
-}
-
 #[tokio::test]
 async fn an_honest_agent_starts_is_seen_and_stops() {
     let b = Bench::new();
@@ -31,31 +24,16 @@ async fn an_honest_agent_starts_is_seen_and_stops() {
         let outcome = b.runner.run("g", &r, op, LONG).await;
         assert_eq!(outcome.result, expected, "{op:?}");
     }
-    assert!(
-        !b.path("scratch/web").exists(),
-        "its state was kept in the scratch folder"
-    );
+    assert!(!b.path("scratch/web").exists(), "its state was kept in the scratch folder");
 }
 
 #[tokio::test]
 async fn the_tail_has_what_was_said_on_both_outputs() {
     let b = Bench::new();
-    let outcome = b
-        .runner
-        .run(
-            "g",
-            &heartbeat(agent("exit.sh"), &["0"]),
-            OpKind::Start,
-            LONG,
-        )
-        .await;
+    let outcome = b.runner.run("g", &heartbeat(agent("exit.sh"), &["0"]), OpKind::Start, LONG).await;
     assert_eq!(outcome.result, OpResult::Ok);
     for line in ["something on stdout\n", "ending with 0\n"] {
-        assert!(
-            outcome.output_tail.contains(line),
-            "{}",
-            outcome.output_tail
-        );
+        assert!(outcome.output_tail.contains(line), "{}", outcome.output_tail);
     }
 }
 
@@ -66,9 +44,7 @@ async fn each_exit_code_has_its_result_in_each_class() {
     for code in (0..=9).chain([126, 127, 190, 255]) {
         let text = code.to_string();
         let h = heartbeat(agent("exit.sh"), &[&text]);
-        let l = resource(Agent::Lsb {
-            path: b.executable(&format!("exit-{code}"), &script),
-        });
+        let l = resource(Agent::Lsb { path: b.executable(&format!("exit-{code}"), &script) });
         let o = ocf("Exit", agent("exit.sh"), &[("code", &text)]);
         for (class, r) in [("heartbeat", &h), ("lsb", &l), ("ocf", &o)] {
             let start = b.runner.run("g", r, OpKind::Start, LONG).await.result;
@@ -76,32 +52,20 @@ async fn each_exit_code_has_its_result_in_each_class() {
             let status = b.runner.run("g", r, OpKind::Status, LONG).await.result;
             let case = format!("{class} {code}");
             assert_eq!(start == OpResult::Ok, code == 0, "{case}");
-            assert_eq!(
-                stop == OpResult::Ok,
-                code == 0 || (code == 7 && class != "heartbeat"),
-                "{case}"
-            );
+            assert_eq!(stop == OpResult::Ok, code == 0 || (code == 7 && class != "heartbeat"), "{case}");
             if start != OpResult::Ok {
                 let why = failed(&start);
                 assert!(why.contains(&format!("exit code {code}")), "{case}: {why}");
-                assert!(
-                    why.contains(&format!("it said: ending with {code}")),
-                    "{case}: {why}"
-                );
+                assert!(why.contains(&format!("it said: ending with {code}")), "{case}: {why}");
             }
             let expected = match (class, code) {
                 (_, 0) | ("ocf", 8 | 190) => Some(OpResult::Running),
-                ("heartbeat", 1..=3 | 7) | ("lsb", 1..=3) | ("ocf", 7) => {
-                    Some(OpResult::NotRunning)
-                }
+                ("heartbeat", 1..=3 | 7) | ("lsb", 1..=3) | ("ocf", 7) => Some(OpResult::NotRunning),
                 _ => None,
             };
             match expected {
                 Some(expected) => assert_eq!(status, expected, "{case}"),
-                None => assert!(
-                    failed(&status).contains(&format!("exit code {code}")),
-                    "{case}: {status:?}"
-                ),
+                None => assert!(failed(&status).contains(&format!("exit code {code}")), "{case}: {status:?}"),
             }
         }
         let ocf_start = b.runner.run("g", &o, OpKind::Start, LONG).await.result;
@@ -133,186 +97,20 @@ async fn the_text_of_a_heartbeat_status_goes_before_its_exit_code() {
         ("nrunning", 0, OpResult::Running),
     ] {
         let r = heartbeat(agent("text.sh"), &[text, &code.to_string()]);
-        assert_eq!(
-            b.runner.run("g", &r, OpKind::Status, LONG).await.result,
-            expected,
-            "{text} {code}"
-        );
+        assert_eq!(b.runner.run("g", &r, OpKind::Status, LONG).await.result, expected, "{text} {code}");
     }
     let r = heartbeat(agent("text.sh"), &["BROKEN", "4"]);
     let result = b.runner.run("g", &r, OpKind::Status, LONG).await.result;
     assert!(failed(&result).contains("unclear"), "{result:?}");
 }
 
-/// Runs an agent that never ends, with a longer timeout if it did not even come up, until it has written its process group down.
-async fn time_out(b: &Bench, script: &str) -> i32 {
-    for seconds in [1, 5, 20] {
-        let file = b.path("pid");
-        let r = heartbeat(agent(script), &[file.to_str().expect("text")]);
-        let outcome = tokio::time::timeout(
-            LONG,
-            b.runner
-                .run("g", &r, OpKind::Start, Duration::from_secs(seconds)),
-        );
-        assert_eq!(
-            outcome.await.expect("it comes back").result,
-            OpResult::TimedOut,
-            "{script}"
-        );
-        if let Some(pgid) = number(&file) {
-            return pgid;
-        }
-    }
-    panic!("{script} did not come up within 20 s");
-}
-
-#[tokio::test]
-async fn nothing_is_left_of_an_agent_that_timed_out() {
-    for script in ["hang.sh", "stubborn.sh", "orphan.sh", "endless.sh"] {
-        let pgid = time_out(&Bench::new(), script).await;
-        assert_eq!(group(pgid), Vec::<i32>::new(), "{script}");
-    }
-}
-
-#[tokio::test]
-async fn dropping_an_operation_kills_its_whole_group() {
-    let b = Bench::new();
-    let r = heartbeat(agent("stubborn.sh"), &[&b.text("pid")]);
-    let pgid = {
-        let running = b.runner.run("g", &r, OpKind::Start, LONG);
-        tokio::pin!(running);
-        tokio::select! {
-            outcome = &mut running => panic!("it ended: {outcome:?}"),
-            pgid = until("it comes up", || number(&b.path("pid"))) => pgid,
-        }
-    };
-    until("the group is gone", || group(pgid).is_empty().then_some(())).await;
-}
-
-#[tokio::test]
-async fn an_agent_that_hangs_delays_no_other() {
-    let b = Bench::new();
-    let (hangs, works) = (
-        heartbeat(agent("hang.sh"), &[&b.text("pid")]),
-        heartbeat(agent("ok.sh"), &["web"]),
-    );
-    let hanging = b.runner.run("g", &hangs, OpKind::Start, LONG);
-    tokio::pin!(hanging);
-    let others = async {
-        until("it hangs", || number(&b.path("pid"))).await;
-        for _ in 0..10 {
-            assert_eq!(
-                b.runner.run("h", &works, OpKind::Start, LONG).await.result,
-                OpResult::Ok
-            );
-        }
-    };
-    tokio::select! {
-        outcome = &mut hanging => panic!("it ended: {outcome:?}"),
-        () = others => {}
-    }
-}
-
-#[tokio::test]
-async fn a_daemon_left_by_a_start_lives_on_in_the_same_group() {
-    let b = Bench::new();
-    let r = heartbeat(agent("daemon.sh"), &[&b.text("pid")]);
-    assert_eq!(
-        b.runner.run("g", &r, OpKind::Start, LONG).await.result,
-        OpResult::Ok
-    );
-    let pid = number(&b.path("pid")).expect("a daemon");
-    let _reaper = Reaper(pid);
-    // Other operations come and go, and the runner with them.
-    let other = heartbeat(agent("exit.sh"), &["0"]);
-    assert_eq!(
-        b.runner.run("g", &other, OpKind::Stop, LONG).await.result,
-        OpResult::Ok
-    );
-    drop(b);
-    let (state, _) = process(pid).expect("it lives");
-    assert!(!matches!(state, 'Z' | 'X'), "{state}");
-}
-
-#[tokio::test]
-async fn a_process_that_holds_the_output_open_holds_up_nothing() {
-    for op in [OpKind::Start, OpKind::Stop, OpKind::Status] {
-        for code in ["0", "1"] {
-            let b = Bench::new();
-            let r = heartbeat(agent("holder.sh"), &[&b.text("pid"), code]);
-            // The holder sleeps for longer than this.
-            let outcome = tokio::time::timeout(LONG, b.runner.run("g", &r, op, LONG * 100))
-                .await
-                .expect("at once");
-            let _reaper = Reaper(number(&b.path("pid")).expect("a holder"));
-            assert_eq!(outcome.output_tail, "left a holder\n", "{op:?}");
-            match (op, code) {
-                (OpKind::Start | OpKind::Stop, "0") => assert_eq!(outcome.result, OpResult::Ok),
-                (OpKind::Status, "0") => assert_eq!(outcome.result, OpResult::Running),
-                (OpKind::Status, _) => assert_eq!(outcome.result, OpResult::NotRunning),
-                _ => assert!(failed(&outcome.result).contains("left a holder")),
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_daemon_that_goes_on_writing_to_the_output_of_its_start_lives_on() {
-    let b = Bench::new();
-    let r = heartbeat(agent("talker.sh"), &[&b.text("pid"), &b.text("count")]);
-    assert_eq!(
-        b.runner.run("g", &r, OpKind::Start, LONG).await.result,
-        OpResult::Ok
-    );
-    let pid = number(&b.path("pid")).expect("a daemon");
-    let _reaper = Reaper(pid);
-    // 200 lines of 1000 bytes fit no pipe: it has been read on, and not been closed.
-    until("it has written more than a pipe holds", || {
-        number(&b.path("count")).filter(|n| *n >= 200)
-    })
-    .await;
-    assert!(!matches!(process(pid).expect("it lives").0, 'Z' | 'X'));
-}
-
-#[tokio::test]
-async fn ten_megabytes_of_output_are_read_and_bounded() {
-    let b = Bench::new();
-    let r = heartbeat(agent("flood.sh"), &["10485760"]);
-    let outcome = b.runner.run("g", &r, OpKind::Start, LONG).await;
-    assert_eq!(outcome.result, OpResult::Ok);
-    assert!(
-        outcome.output_tail.len() <= 2048,
-        "{}",
-        outcome.output_tail.len()
-    );
-    assert!(
-        outcome.output_tail.contains("the last word"),
-        "{}",
-        outcome.output_tail
-    );
-}
-
 #[tokio::test]
 async fn binary_output_survives() {
     let b = Bench::new();
-    let outcome = b
-        .runner
-        .run(
-            "g",
-            &heartbeat(agent("binary.sh"), &[]),
-            OpKind::Start,
-            LONG,
-        )
-        .await;
+    let outcome = b.runner.run("g", &heartbeat(agent("binary.sh"), &[]), OpKind::Start, LONG).await;
     let why = failed(&outcome.result);
     assert!(why.ends_with("it said: no end \u{fffd}"), "{why}");
-    assert!(
-        outcome
-            .output_tail
-            .contains("\\u{1b}[31m\\u{0} ja\u{e4} \\u{1}"),
-        "{}",
-        outcome.output_tail
-    );
+    assert!(outcome.output_tail.contains("\\u{1b}[31m\\u{0} ja\u{e4} \\u{1}"), "{}", outcome.output_tail);
 }
 
 #[tokio::test]
@@ -322,10 +120,7 @@ async fn an_agent_killed_by_a_signal_has_failed() {
         for op in [OpKind::Start, OpKind::Stop, OpKind::Status] {
             let r = heartbeat(agent("signal.sh"), &[signal]);
             let result = b.runner.run("g", &r, op, LONG).await.result;
-            assert!(
-                failed(&result).contains(&format!("killed by SIG{signal}")),
-                "{result:?}"
-            );
+            assert!(failed(&result).contains(&format!("killed by SIG{signal}")), "{result:?}");
         }
     }
 }
@@ -334,14 +129,8 @@ async fn an_agent_killed_by_a_signal_has_failed() {
 async fn a_liar_is_believed_at_the_start_and_caught_at_the_look() {
     let b = Bench::new();
     let r = heartbeat(agent("liar.sh"), &[]);
-    assert_eq!(
-        b.runner.run("g", &r, OpKind::Start, LONG).await.result,
-        OpResult::Ok
-    );
-    assert_eq!(
-        b.runner.run("g", &r, OpKind::Status, LONG).await.result,
-        OpResult::NotRunning
-    );
+    assert_eq!(b.runner.run("g", &r, OpKind::Start, LONG).await.result, OpResult::Ok);
+    assert_eq!(b.runner.run("g", &r, OpKind::Status, LONG).await.result, OpResult::NotRunning);
 }
 
 #[tokio::test]
@@ -353,28 +142,15 @@ async fn what_cannot_be_executed_is_told_apart() {
         (b.path("nowhere"), "does not exist: install it"),
         (plain, "chmod +x"),
         (b.dir.path().to_owned(), "chmod +x"),
-        (
-            b.executable("lost", "#!/no/such/interpreter\n"),
-            "the interpreter in its first line",
-        ),
+        (b.executable("lost", "#!/no/such/interpreter\n"), "the interpreter in its first line"),
         (b.executable("empty", ""), "is empty"),
-        (
-            b.executable("alien", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"),
-            "for this machine",
-        ),
+        (b.executable("alien", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"), "for this machine"),
     ];
     for (path, expected) in cases {
         for op in [OpKind::Status, OpKind::Start, OpKind::Stop] {
-            let result = b
-                .runner
-                .run("g", &heartbeat(&path, &[]), op, LONG)
-                .await
-                .result;
+            let result = b.runner.run("g", &heartbeat(&path, &[]), op, LONG).await.result;
             let why = failed(&result);
-            assert!(
-                why.contains(expected) && why.contains(path.to_str().expect("text")),
-                "{why}"
-            );
+            assert!(why.contains(expected) && why.contains(path.to_str().expect("text")), "{why}");
         }
     }
     let r = heartbeat(agent("text.sh"), &["a\0b", "0"]);
@@ -389,21 +165,17 @@ async fn a_script_without_interpreter_line_is_run_by_the_shell() {
     let r = heartbeat(&path, &["an arg"]);
     let start = b.runner.run("g", &r, OpKind::Start, LONG).await;
     assert!(failed(&start.result).contains("an arg start"), "{start:?}");
-    assert_eq!(
-        b.runner.run("g", &r, OpKind::Stop, LONG).await.result,
-        OpResult::Ok
-    );
+    assert_eq!(b.runner.run("g", &r, OpKind::Stop, LONG).await.result, OpResult::Ok);
 }
 
 #[tokio::test]
 async fn an_agent_just_being_written_is_waited_for() {
     let b = Bench::new();
     let path = b.executable("busy", "#!/bin/sh\nexit 0\n");
-    let writer = fs::OpenOptions::new()
-        .append(true)
-        .open(&path)
-        .expect("open");
+    let writer = fs::OpenOptions::new().append(true).open(&path).expect("open");
     let r = heartbeat(&path, &[]);
+    let result = b.runner.run("g", &r, OpKind::Start, LONG).await.result;
+    assert!(failed(&result).contains("being written to"), "but not for ever: {result:?}");
     let running = b.runner.run("g", &r, OpKind::Start, LONG);
     let closing = async {
         tokio::task::yield_now().await;
@@ -415,43 +187,19 @@ async fn an_agent_just_being_written_is_waited_for() {
 
 #[tokio::test]
 async fn an_agent_finds_clean_surroundings() {
-    use nix::sys::signal::{SigSet, Signal};
-    // A signal blocked here, as a careless supervisor may leave it, is not blocked there.
-    SigSet::from(Signal::SIGUSR2)
-        .thread_block()
-        .expect("blocked");
     let b = Bench::new();
     // A descriptor of ours, open while it runs.
     let _open = fs::File::open("/etc/passwd").expect("open");
     let r = ocf("Env", agent("surroundings.sh"), &[("my_param", "a b\tc")]);
     // The whole output is longer than a tail: the agent writes it into a file.
     let shown = b.path("shown");
-    let wrapper = format!(
-        "#!/bin/sh\nexec {} \"$@\" >{}\n",
-        agent("surroundings.sh").display(),
-        shown.display()
-    );
+    let wrapper =
+        format!("#!/bin/sh\nexec {} \"$@\" >{}\n", agent("surroundings.sh").display(), shown.display());
     let path = b.executable("wrapper", wrapper);
-    let Agent::Ocf {
-        provider,
-        name,
-        params,
-        ..
-    } = r.agent.clone()
-    else {
-        unreachable!()
-    };
-    let r = agents_support::resource(Agent::Ocf {
-        provider,
-        name,
-        path,
-        params,
-    });
+    let Agent::Ocf { provider, name, params, .. } = r.agent.clone() else { unreachable!() };
+    let r = agents_support::resource(Agent::Ocf { provider, name, path, params });
     assert_eq!(
-        b.runner
-            .run("g", &r, OpKind::Start, Duration::from_millis(59_500))
-            .await
-            .result,
+        b.runner.run("g", &r, OpKind::Start, Duration::from_millis(59_500)).await.result,
         OpResult::Ok
     );
     let text = fs::read_to_string(shown).expect("shown");
@@ -470,28 +218,9 @@ async fn an_agent_finds_clean_surroundings() {
     ] {
         assert_eq!(env.get(name), Some(&value), "{name}");
     }
-    assert!(
-        env.keys().all(|name| !name.starts_with("CARGO")),
-        "hbd's own environment is not handed on"
-    );
-    assert!(
-        text.contains("\ncwd /\n") && text.contains("\nstdin /dev/null\n"),
-        "{text}"
-    );
-    let mask = |name: &str| {
-        let line = text.lines().find(|l| l.starts_with(name)).expect("a mask");
-        u64::from_str_radix(line.split_whitespace().last().expect("a number"), 16).expect("hex")
-    };
-    assert_eq!(mask("SigBlk"), 0);
-    assert_eq!(
-        mask("SigIgn") & (1 << (Signal::SIGPIPE as i32 - 1)),
-        0,
-        "SIGPIPE is not ignored"
-    );
-    let descriptors: Vec<&str> = text
-        .lines()
-        .filter_map(|l| l.strip_prefix("descriptor "))
-        .collect();
+    assert!(env.keys().all(|name| !name.starts_with("CARGO")), "hbd's own environment is not handed on");
+    assert!(text.contains("\ncwd /\n") && text.contains("\nstdin /dev/null\n"), "{text}");
+    let descriptors: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("descriptor ")).collect();
     assert!(
         descriptors.len() >= 3 && descriptors.iter().all(|d| !d.contains("/etc/passwd")),
         "{descriptors:?}"
@@ -500,25 +229,32 @@ async fn an_agent_finds_clean_surroundings() {
     let inherited = inherited();
     for d in &descriptors {
         let (number, _) = d.split_once(' ').expect("both");
-        let good =
-            matches!(number, "0" | "1" | "2") || d.contains(".sh") || d.ends_with(" /dev/null");
-        assert!(
-            good || inherited.iter().any(|i| i == number),
-            "{d}: {descriptors:?}, {inherited:?}"
-        );
+        let good = matches!(number, "0" | "1" | "2") || d.contains(".sh") || d.ends_with(" /dev/null");
+        assert!(good || inherited.iter().any(|i| i == number), "{d}: {descriptors:?}, {inherited:?}");
     }
-    let pid = text
-        .lines()
-        .find_map(|l| l.strip_prefix("pid "))
-        .expect("a pid");
+    let pid = text.lines().find_map(|l| l.strip_prefix("pid ")).expect("a pid");
     let (pid, stat) = pid.split_once(" stat ").expect("both");
-    let fields: Vec<&str> = stat
-        .rsplit_once(')')
-        .expect("stat")
-        .1
-        .split_whitespace()
-        .collect();
+    let fields: Vec<&str> = stat.rsplit_once(')').expect("stat").1.split_whitespace().collect();
     assert_eq!(fields[2], pid, "it leads its own process group");
+}
+
+#[tokio::test]
+async fn no_signal_is_blocked_or_ignored_in_an_agent() {
+    use nix::sys::signal::{SigSet, Signal};
+    // As a careless supervisor may leave it.
+    SigSet::from(Signal::SIGUSR2).thread_block().expect("blocked");
+    let b = Bench::new();
+    // No script: a shell may clean up by itself. The last argument, `start`, is a file that does not exist.
+    let r = heartbeat("/bin/grep", &["-h", "^Sig", "/proc/self/status"]);
+    let tail = b.runner.run("g", &r, OpKind::Start, LONG).await.output_tail;
+    let mask = |name: &str| {
+        let line = tail.lines().find(|l| l.starts_with(name)).expect("a mask");
+        u64::from_str_radix(line.split_whitespace().last().expect("a number"), 16).expect("hex")
+    };
+    assert_eq!(mask("SigBlk"), 0);
+    for signal in [Signal::SIGPIPE, Signal::SIGCHLD] {
+        assert_eq!(mask("SigIgn") & (1 << (signal as i32 - 1)), 0, "{signal}");
+    }
 }
 
 /// This process's descriptors that are not close-on-exec (`/proc/PID/fdinfo`, proc(5)).
@@ -544,141 +280,6 @@ async fn an_address_is_refused_without_a_panic() {
         label: None,
         broadcast: None,
     };
-    let result = b
-        .runner
-        .run("g", &resource(Agent::Address(spec)), OpKind::Start, LONG)
-        .await
-        .result;
+    let result = b.runner.run("g", &resource(Agent::Address(spec)), OpKind::Start, LONG).await.result;
     assert!(failed(&result).starts_with("internal"), "{result:?}");
-}
-
-fn systemd_bench() -> Bench {
-    let b = Bench::with(|s| s.systemctl = s.scratch.with_file_name("systemctl"));
-    let script = fs::read_to_string(agent("systemctl.sh")).expect("read");
-    b.executable("systemctl", script.replace("@UNITS@", &b.text("")));
-    b
-}
-
-fn unit(name: &str) -> hbd::config::Resource {
-    resource(Agent::Systemd { unit: name.into() })
-}
-
-#[tokio::test]
-async fn a_unit_starts_is_seen_and_stops() {
-    let b = systemd_bench();
-    let r = unit("web.service");
-    for (op, expected) in [
-        (OpKind::Status, OpResult::NotRunning),
-        (OpKind::Start, OpResult::Ok),
-        (OpKind::Status, OpResult::Running),
-        (OpKind::Stop, OpResult::Ok),
-        (OpKind::Status, OpResult::NotRunning),
-    ] {
-        assert_eq!(
-            b.runner.run("g", &r, op, LONG).await.result,
-            expected,
-            "{op:?}"
-        );
-    }
-    let calls = fs::read_to_string(b.path("calls")).expect("calls");
-    assert!(
-        calls.contains("--no-ask-password start -- web.service\n"),
-        "{calls}"
-    );
-    assert!(
-        calls.contains("show -p LoadState,ActiveState,SubState,Result -- web.service\n"),
-        "{calls}"
-    );
-}
-
-#[tokio::test]
-async fn units_in_all_states_are_judged() {
-    let b = systemd_bench();
-    for (state, expected) in [
-        ("reloading/reload", Some(OpResult::Running)),
-        ("activating/start", Some(OpResult::Running)),
-        ("deactivating/stop", Some(OpResult::Running)),
-        ("failed/failed", Some(OpResult::NotRunning)),
-        ("activating/auto-restart", None),
-        ("maintenance/x", None),
-    ] {
-        fs::write(b.path("web.service"), state).expect("written");
-        let result = b
-            .runner
-            .run("g", &unit("web.service"), OpKind::Status, LONG)
-            .await
-            .result;
-        match expected {
-            Some(expected) => assert_eq!(result, expected, "{state}"),
-            None => assert!(
-                failed(&result).contains("web.service"),
-                "{state}: {result:?}"
-            ),
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_unit_that_does_not_exist_fails_clearly_but_is_stopped() {
-    let b = systemd_bench();
-    let r = unit("missing.service");
-    let start = b.runner.run("g", &r, OpKind::Start, LONG).await.result;
-    assert!(
-        failed(&start).contains("Unit missing.service not found."),
-        "{start:?}"
-    );
-    let status = b.runner.run("g", &r, OpKind::Status, LONG).await.result;
-    assert!(failed(&status).contains("no such unit"), "{status:?}");
-    assert_eq!(
-        b.runner.run("g", &r, OpKind::Stop, LONG).await.result,
-        OpResult::Ok
-    );
-}
-
-#[tokio::test]
-async fn a_unit_that_cannot_stop_has_not_stopped() {
-    let b = systemd_bench();
-    for op in [OpKind::Start, OpKind::Stop] {
-        let result = b
-            .runner
-            .run("g", &unit("broken.service"), op, LONG)
-            .await
-            .result;
-        assert!(
-            failed(&result).contains("control process exited"),
-            "{result:?}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_unit_that_hangs_times_out() {
-    let b = systemd_bench();
-    let result = b
-        .runner
-        .run(
-            "g",
-            &unit("hanging.service"),
-            OpKind::Start,
-            Duration::from_millis(300),
-        )
-        .await
-        .result;
-    assert_eq!(result, OpResult::TimedOut);
-}
-
-#[tokio::test]
-async fn without_systemctl_there_is_a_sentence() {
-    let b = Bench::with(|s| s.systemctl = "/nowhere/systemctl".into());
-    for op in [OpKind::Status, OpKind::Start, OpKind::Stop] {
-        let result = b
-            .runner
-            .run("g", &unit("web.service"), op, LONG)
-            .await
-            .result;
-        assert!(
-            failed(&result).contains("/nowhere/systemctl does not exist"),
-            "{result:?}"
-        );
-    }
 }

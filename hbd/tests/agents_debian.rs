@@ -19,10 +19,7 @@ fn debian(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    eprintln!(
-        "SKIPPED: {} is missing; install the package resource-agents to run this test",
-        path.display()
-    );
+    eprintln!("SKIPPED: {} is missing; install the package resource-agents to run this test", path.display());
     None
 }
 
@@ -37,11 +34,7 @@ fn root() -> bool {
 /// Whether a command succeeds.
 fn works(command: &[&str]) -> bool {
     let mut c = Command::new(command[0]);
-    c.args(&command[1..])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .status()
-        .is_ok_and(|s| s.success())
+    c.args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::null()).status().is_ok_and(|s| s.success())
 }
 
 /// Status, start, status, start again, stop, status, stop again; `seen` tells whether it is really there.
@@ -82,11 +75,7 @@ async fn the_description_of_each_agent_is_understood() {
     let mut read = 0;
     for entry in fs::read_dir(path.parent().expect("a folder")).expect("listed") {
         let path = entry.expect("an entry").path();
-        let name = path
-            .file_name()
-            .and_then(|n| n.to_str())
-            .expect("a name")
-            .to_owned();
+        let name = path.file_name().and_then(|n| n.to_str()).expect("a name").to_owned();
         match b.runner.ocf_metadata(&ocf(&name, &path, &[]), LONG).await {
             Ok(data) => {
                 // Some are called otherwise in their own description (by letter case); all have the two actions.
@@ -101,30 +90,12 @@ async fn the_description_of_each_agent_is_understood() {
         }
     }
     assert!(read >= 50, "{read}");
-    let data = b
-        .runner
-        .ocf_metadata(&ocf("IPaddr2", &path, &[]), LONG)
-        .await
-        .expect("understood");
+    let data = b.runner.ocf_metadata(&ocf("IPaddr2", &path, &[]), LONG).await.expect("understood");
     assert_eq!(data.name, "IPaddr2");
-    assert!(
-        data.parameters
-            .iter()
-            .any(|p| p.name == "ip" && p.required && p.unique)
-    );
+    assert!(data.parameters.iter().any(|p| p.name == "ip" && p.required && p.unique));
     let advice = data.advice(&ocf("IPaddr2", &path, &[("adress", "192.0.2.1")]));
-    assert!(
-        advice
-            .iter()
-            .any(|a| a.contains("knows no parameter adress")),
-        "{advice:?}"
-    );
-    assert!(
-        advice
-            .iter()
-            .any(|a| a.contains("requires the parameter ip")),
-        "{advice:?}"
-    );
+    assert!(advice.iter().any(|a| a.contains("knows no parameter adress")), "{advice:?}");
+    assert!(advice.iter().any(|a| a.contains("requires the parameter ip")), "{advice:?}");
 }
 
 #[tokio::test]
@@ -137,13 +108,8 @@ async fn a_bad_parameter_is_refused_with_the_agents_own_reason() {
     let validate = b.runner.ocf_validate("g", &r, LONG).await.result;
     let start = b.runner.run("g", &r, OpKind::Start, LONG).await.result;
     for result in [validate, start] {
-        let OpResult::Failed(why) = &result else {
-            panic!("{result:?}")
-        };
-        assert!(
-            why.contains("exit code 6: not configured") && why.contains("[findif] failed"),
-            "{why}"
-        );
+        let OpResult::Failed(why) = &result else { panic!("{result:?}") };
+        assert!(why.contains("exit code 6: not configured") && why.contains("[findif] failed"), "{why}");
     }
 }
 
@@ -166,15 +132,12 @@ async fn filesystem() {
         return;
     }
     if !works(&["modprobe", "--version"]) {
-        eprintln!(
-            "SKIPPED: the agent Filesystem wants modprobe; install the package kmod to run this test"
-        );
+        eprintln!("SKIPPED: the agent Filesystem wants modprobe; install the package kmod to run this test");
         return;
     }
     let b = Bench::new();
-    let Ok(holder) = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "sleep", "1000"])
-        .spawn()
+    let Ok(holder) =
+        Command::new("unshare").args(["--mount", "--propagation", "private", "sleep", "1000"]).spawn()
     else {
         eprintln!("SKIPPED: no unshare");
         return;
@@ -183,59 +146,27 @@ async fn filesystem() {
     let holder = Mounts(holder);
     let own = fs::read_link("/proc/self/ns/mnt").expect("a namespace");
     let its = format!("/proc/{pid}/ns/mnt");
-    until("it has its own mounts", || {
-        fs::read_link(&its).ok().filter(|its| *its != own)
-    })
-    .await;
+    until("it has its own mounts", || fs::read_link(&its).ok().filter(|its| *its != own)).await;
     let (source, target) = (b.path("source"), b.path("target"));
     fs::create_dir(&source).expect("made");
     fs::create_dir(&target).expect("made");
     let wrapper = b.executable(
         "Filesystem",
-        format!(
-            "#!/bin/sh\nexec nsenter --mount={its} {} \"$@\"\n",
-            path.display()
-        ),
+        format!("#!/bin/sh\nexec nsenter --mount={its} {} \"$@\"\n", path.display()),
     );
     let mounted = || {
         let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).expect("read");
-        mounts
-            .lines()
-            .any(|l| l.split(' ').nth(4) == target.to_str())
+        mounts.lines().any(|l| l.split(' ').nth(4) == target.to_str())
     };
-    let (source, at) = (
-        source.to_str().expect("text"),
-        target.to_str().expect("text"),
-    );
-    let bind = [
-        ("device", source),
-        ("directory", at),
-        ("fstype", "none"),
-        ("options", "bind"),
-    ];
+    let (source, at) = (source.to_str().expect("text"), target.to_str().expect("text"));
+    let bind = [("device", source), ("directory", at), ("fstype", "none"), ("options", "bind")];
     whole_life(&b, &ocf("Filesystem", &wrapper, &bind), mounted).await;
     let tmpfs = [("device", "tmpfs"), ("directory", at), ("fstype", "tmpfs")];
     whole_life(&b, &ocf("Filesystem", &wrapper, &tmpfs), mounted).await;
     // One that cannot be mounted.
-    let nothing = [
-        ("device", "/nowhere/disk"),
-        ("directory", at),
-        ("fstype", "ext4"),
-    ];
-    let result = b
-        .runner
-        .run(
-            "g",
-            &ocf("Filesystem", &wrapper, &nothing),
-            OpKind::Start,
-            LONG,
-        )
-        .await
-        .result;
-    assert!(
-        matches!(&result, OpResult::Failed(why) if why.contains("/nowhere/disk")),
-        "{result:?}"
-    );
+    let nothing = [("device", "/nowhere/disk"), ("directory", at), ("fstype", "ext4")];
+    let result = b.runner.run("g", &ocf("Filesystem", &wrapper, &nothing), OpKind::Start, LONG).await.result;
+    assert!(matches!(&result, OpResult::Failed(why) if why.contains("/nowhere/disk")), "{result:?}");
     assert!(!mounted());
     drop(holder);
 }
@@ -264,32 +195,20 @@ async fn ip_addr2() {
     }
     let net = Net(name);
     let ip = |args: &[&str]| works(&[&["ip", "-netns", &net.0], args].concat());
-    assert!(ip(&[
-        "link", "add", "ag0", "type", "veth", "peer", "name", "ag1"
-    ]));
+    assert!(ip(&["link", "add", "ag0", "type", "veth", "peer", "name", "ag1"]));
     for device in ["lo", "ag0", "ag1"] {
         assert!(ip(&["link", "set", device, "up"]));
     }
     let b = Bench::new();
-    let inside = format!(
-        "#!/bin/sh\nexec ip netns exec {} {} \"$@\"\n",
-        net.0,
-        path.display()
-    );
+    let inside = format!("#!/bin/sh\nexec ip netns exec {} {} \"$@\"\n", net.0, path.display());
     let wrapper = b.executable("IPaddr2", inside);
     for (address, bits) in [("192.0.2.77", "24"), ("2001:db8::77", "64")] {
         let seen = || {
-            let shown = Command::new("ip")
-                .args(["-netns", &net.0, "-o", "address", "show", "dev", "ag0"])
-                .output();
-            String::from_utf8_lossy(&shown.expect("shown").stdout)
-                .contains(&format!(" {address}/{bits} "))
+            let shown =
+                Command::new("ip").args(["-netns", &net.0, "-o", "address", "show", "dev", "ag0"]).output();
+            String::from_utf8_lossy(&shown.expect("shown").stdout).contains(&format!(" {address}/{bits} "))
         };
-        let r = ocf(
-            "IPaddr2",
-            &wrapper,
-            &[("ip", address), ("cidr_netmask", bits), ("nic", "ag0")],
-        );
+        let r = ocf("IPaddr2", &wrapper, &[("ip", address), ("cidr_netmask", bits), ("nic", "ag0")]);
         whole_life(&b, &r, seen).await;
     }
 }
@@ -298,27 +217,10 @@ async fn ip_addr2() {
 async fn an_agent_that_cannot_finish_in_time_is_ended() {
     let Some(path) = debian("Delay") else { return };
     let b = Bench::new();
-    let r = ocf(
-        "Delay",
-        path,
-        &[
-            ("startdelay", "1000"),
-            ("stopdelay", "0"),
-            ("mondelay", "0"),
-        ],
-    );
-    let outcome = b
-        .runner
-        .run("g", &r, OpKind::Start, Duration::from_secs(2))
-        .await;
+    let r = ocf("Delay", path, &[("startdelay", "1000"), ("stopdelay", "0"), ("mondelay", "0")]);
+    let outcome = b.runner.run("g", &r, OpKind::Start, Duration::from_secs(2)).await;
     assert_eq!(outcome.result, OpResult::TimedOut);
     // It may have got half way: that is what the stop after it is for.
-    assert_eq!(
-        b.runner.run("g", &r, OpKind::Stop, LONG).await.result,
-        OpResult::Ok
-    );
-    assert_eq!(
-        b.runner.run("g", &r, OpKind::Status, LONG).await.result,
-        OpResult::NotRunning
-    );
+    assert_eq!(b.runner.run("g", &r, OpKind::Stop, LONG).await.result, OpResult::Ok);
+    assert_eq!(b.runner.run("g", &r, OpKind::Status, LONG).await.result, OpResult::NotRunning);
 }

@@ -38,25 +38,17 @@ fn logged(bench: &Bench, resource: &Resource, op: OpKind) -> Vec<serde_json::Val
         .with_writer(lines.clone())
         .with_max_level(tracing::Level::DEBUG)
         .finish();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     tracing::subscriber::with_default(subscriber, || {
         runtime.block_on(bench.runner.run("director", resource, op, LONG));
     });
     let text = String::from_utf8(lines.0.lock().expect("whole").clone()).expect("text");
-    let all = text
-        .lines()
-        .map(|l| serde_json::from_str::<serde_json::Value>(l).expect("JSON"));
+    let all = text.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).expect("JSON"));
     all.filter(|v| v["target"] == "agent").collect()
 }
 
 fn level_and_message(line: &serde_json::Value) -> (&str, &str) {
-    (
-        line["level"].as_str().expect("a level"),
-        line["fields"]["message"].as_str().expect("a message"),
-    )
+    (line["level"].as_str().expect("a level"), line["fields"]["message"].as_str().expect("a message"))
 }
 
 #[test]
@@ -65,10 +57,7 @@ fn lines_come_with_level_and_fields() {
     let log = logged(&b, &heartbeat(agent("exit.sh"), &["0"]), OpKind::Start);
     let mut said: Vec<_> = log.iter().map(level_and_message).collect();
     said.sort();
-    assert_eq!(
-        said,
-        [("INFO", "something on stdout"), ("WARN", "ending with 0")]
-    );
+    assert_eq!(said, [("INFO", "something on stdout"), ("WARN", "ending with 0")]);
     for line in &log {
         assert_eq!(line["fields"]["group"], "director");
         assert_eq!(line["fields"]["resource"], "data");
@@ -87,31 +76,17 @@ fn what_is_said_at_each_look_is_of_less_weight() {
 #[test]
 fn a_flood_is_cut_and_counted() {
     let b = Bench::with(|s| s.max_lines = 5);
-    let log = logged(
-        &b,
-        &heartbeat(agent("flood.sh"), &["1000000"]),
-        OpKind::Start,
-    );
+    let log = logged(&b, &heartbeat(agent("flood.sh"), &["1000000"]), OpKind::Start);
     assert_eq!(log.len(), 6);
     // 10,000 lines and the last word, less the five that were logged.
-    assert_eq!(
-        level_and_message(&log[5]),
-        ("WARN", "9996 more lines not logged")
-    );
+    assert_eq!(level_and_message(&log[5]), ("WARN", "9996 more lines not logged"));
 }
 
 #[test]
 fn a_long_line_is_cut() {
     let b = Bench::new();
-    let log = logged(
-        &b,
-        &heartbeat(agent("text.sh"), &[&"x".repeat(5000), "0"]),
-        OpKind::Start,
-    );
-    assert_eq!(
-        level_and_message(&log[0]),
-        ("INFO", format!("{} […]", "x".repeat(1024)).as_str())
-    );
+    let log = logged(&b, &heartbeat(agent("text.sh"), &[&"x".repeat(5000), "0"]), OpKind::Start);
+    assert_eq!(level_and_message(&log[0]), ("INFO", format!("{} […]", "x".repeat(1024)).as_str()));
     assert_eq!(log.len(), 1);
 }
 
@@ -119,50 +94,24 @@ fn a_long_line_is_cut() {
 fn a_timeout_says_how_it_ended() {
     let b = Bench::new();
     let r = heartbeat(agent("text.sh"), &["x", "0"]);
-    assert!(
-        logged(&b, &r, OpKind::Stop)
-            .iter()
-            .all(|l| l["level"] != "WARN")
-    );
+    assert!(logged(&b, &r, OpKind::Stop).iter().all(|l| l["level"] != "WARN"));
     let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(lines.clone())
-        .finish();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let r = heartbeat(
-        b.executable("hang", "#!/bin/sh\ntrap '' TERM\nsleep 1000\n"),
-        &[],
-    );
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(lines.clone()).finish();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let r = heartbeat(b.executable("hang", "#!/bin/sh\ntrap '' TERM\nsleep 1000\n"), &[]);
     tracing::subscriber::with_default(subscriber, || {
-        runtime.block_on(
-            b.runner
-                .run("g", &r, OpKind::Stop, std::time::Duration::from_secs(2)),
-        );
+        runtime.block_on(b.runner.run("g", &r, OpKind::Stop, std::time::Duration::from_secs(2)));
     });
     let text = String::from_utf8(lines.0.lock().expect("whole").clone()).expect("text");
-    assert!(
-        text.contains("no answer within 2s: it had to be ended with SIGKILL"),
-        "{text}"
-    );
+    assert!(text.contains("no answer within 2s: it had to be ended with SIGKILL"), "{text}");
 }
 
 #[test]
 fn parameters_are_in_no_log() {
     let b = Bench::new();
-    let r = ocf(
-        "Secret",
-        agent("exit.sh"),
-        &[("code", "1"), ("password", "hunter2-hunter2")],
-    );
+    let r = ocf("Secret", agent("exit.sh"), &[("code", "1"), ("password", "hunter2-hunter2")]);
     for op in [OpKind::Start, OpKind::Status, OpKind::Stop] {
         let log = logged(&b, &r, op);
-        assert!(
-            !log.is_empty() && log.iter().all(|l| !l.to_string().contains("hunter2")),
-            "{log:?}"
-        );
+        assert!(!log.is_empty() && log.iter().all(|l| !l.to_string().contains("hunter2")), "{log:?}");
     }
 }

@@ -63,6 +63,7 @@ MAILTO_TIMEOUT=1
 export MAILTO_TIMEOUT
 call MailTo root hang start
 gives "start with a mailer that hangs" 0
+is "the mailer was called" within 10 test -s "$work/hanging"
 # The caller's pipe is not held either: this reads it to its end.
 MAILTO_TIMEOUT=60 timeout 30 "$agents/MailTo" root hang stop 2>&1 9>/dev/null | cat >"$work/piped"
 same "stop with a mailer that hangs ends, and says nothing" '' "$(cat "$work/piped")"

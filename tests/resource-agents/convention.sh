@@ -7,7 +7,7 @@ set -u
 for agent in "$agents"/*; do
     name=${agent##*/}
     case $name in
-        hb-functions | director) continue ;;
+        hb-functions) continue ;;
     esac
     is "$name: may be executed" test -x "$agent"
     call "$name" usage

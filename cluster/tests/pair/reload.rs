@@ -26,13 +26,10 @@ fn a_reload_starts_what_is_new_and_stops_what_is_gone() {
     };
     w.settings.groups[0].resources.push(web2);
     w.settings.groups[0].resources.remove(1);
-    for n in 0..2 {
-        let new = w.settings_of(n);
-        w.input(n, Input::Reload(Box::new(new)));
-    }
-    w.nodes[0].running.remove("vip2"); // the world knows the dropped one by its key only
+    w.reload(0);
+    w.reload(1);
     w.run(2000);
-    assert_eq!(w.lines(from, "Stop key2").len(), 1, "{}", w.timeline());
+    assert_eq!(w.lines(from, "Stop vip2").len(), 1, "{}", w.timeline());
     assert_eq!(w.lines(from, "Start").len(), 1, "{}", w.timeline());
     assert_eq!(w.runs(0), ["vip1", "web", "web2"]);
     w.power_off(0);

@@ -64,17 +64,8 @@ pub(super) fn of(
     }
     set("HA_RSCTMP", settings.scratch.clone().into());
     set("OCF_ROOT", settings.ocf_root.clone().into());
-    if let Agent::Ocf {
-        provider,
-        name,
-        params,
-        ..
-    } = &resource.agent
-    {
-        let interval = resource
-            .monitor
-            .filter(|_| known && action == "monitor")
-            .unwrap_or_default();
+    if let Agent::Ocf { provider, name, params, .. } = &resource.agent {
+        let interval = resource.monitor.filter(|_| known && action == "monitor").unwrap_or_default();
         for (name, value) in [
             ("OCF_RA_VERSION_MAJOR", "1".to_owned()),
             ("OCF_RA_VERSION_MINOR", "1".to_owned()),
@@ -83,14 +74,8 @@ pub(super) fn of(
             ("OCF_RESOURCE_PROVIDER", provider.clone()),
             ("OCF_OUTPUT_FORMAT", "text".to_owned()),
             ("OCF_RESKEY_CRM_meta_name", action.to_owned()),
-            (
-                "OCF_RESKEY_CRM_meta_timeout",
-                timeout.as_millis().to_string(),
-            ),
-            (
-                "OCF_RESKEY_CRM_meta_interval",
-                interval.as_millis().to_string(),
-            ),
+            ("OCF_RESKEY_CRM_meta_timeout", timeout.as_millis().to_string()),
+            ("OCF_RESKEY_CRM_meta_interval", interval.as_millis().to_string()),
         ] {
             set(name, value.into());
         }
@@ -110,22 +95,15 @@ pub(super) fn of(
 /// start and in each version: it leads an agent to the state it has left behind.
 fn instance(group: &str, resource: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    let clean = |name: &str| {
-        name.chars()
-            .map(|c| if plain(c) { c } else { '_' })
-            .take(60)
-            .collect::<String>()
-    };
+    let clean =
+        |name: &str| name.chars().map(|c| if plain(c) { c } else { '_' }).take(60).collect::<String>();
     let (g, r) = (clean(group), clean(resource));
     if g == group && r == resource {
         return format!("{g}.{r}");
     }
     // FNV-1a, 64 bits.
-    let digest = group
-        .bytes()
-        .chain([0])
-        .chain(resource.bytes())
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    let digest =
+        group.bytes().chain([0]).chain(resource.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
     format!("{g}.{r}-{digest:016x}")
@@ -159,31 +137,15 @@ mod tests {
 
     fn variables(resource: &Resource, action: &str, known: bool) -> HashMap<String, String> {
         let settings = RunnerSettings::new("a", "c", "/run/x");
-        of(
-            &settings,
-            "g",
-            resource,
-            action,
-            Duration::from_secs(20),
-            known,
-        )
-        .into_iter()
-        .map(|(k, v)| {
-            (
-                k.into_string().expect("text"),
-                v.into_string().expect("text"),
-            )
-        })
-        .collect()
+        of(&settings, "g", resource, action, Duration::from_secs(20), known)
+            .into_iter()
+            .map(|(k, v)| (k.into_string().expect("text"), v.into_string().expect("text")))
+            .collect()
     }
 
     #[test]
     fn an_ocf_agent_gets_its_parameters_and_the_operations() {
-        let env = variables(
-            &ocf(&[("state", "/s t"), ("OCF_CHECK_LEVEL", "20")]),
-            "monitor",
-            true,
-        );
+        let env = variables(&ocf(&[("state", "/s t"), ("OCF_CHECK_LEVEL", "20")]), "monitor", true);
         assert_eq!(env["OCF_RESKEY_state"], "/s t");
         assert_eq!(env["OCF_CHECK_LEVEL"], "20");
         assert_eq!(env["OCF_RESKEY_CRM_meta_timeout"], "20000");
@@ -196,10 +158,7 @@ mod tests {
 
     #[test]
     fn a_look_at_what_is_not_known_to_run_is_a_probe() {
-        assert_eq!(
-            variables(&ocf(&[]), "monitor", false)["OCF_RESKEY_CRM_meta_interval"],
-            "0"
-        );
+        assert_eq!(variables(&ocf(&[]), "monitor", false)["OCF_RESKEY_CRM_meta_interval"], "0");
         let start = variables(&ocf(&[]), "start", true);
         assert_eq!(start["OCF_RESKEY_CRM_meta_interval"], "0");
         assert!(!start.contains_key("OCF_CHECK_LEVEL"));
@@ -221,9 +180,7 @@ mod tests {
         ];
         let mut all: Vec<String> = names.iter().map(|(g, r)| instance(g, r)).collect();
         assert!(
-            all.iter().all(|i| i
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))),
+            all.iter().all(|i| i.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))),
             "{all:?}"
         );
         all.sort();

@@ -57,11 +57,7 @@ pub struct Action {
 impl Metadata {
     /// The timeout advised for an action: the longest, where it is there several times.
     pub fn timeout(&self, action: &str) -> Option<Duration> {
-        self.actions
-            .iter()
-            .filter(|a| a.name == action)
-            .filter_map(|a| a.timeout)
-            .max()
+        self.actions.iter().filter(|a| a.name == action).filter_map(|a| a.timeout).max()
     }
 
     /// What is odd about a resource of this agent, a sentence each: unknown parameters, required ones that are missing, and
@@ -82,25 +78,15 @@ impl Metadata {
                 ));
             }
         }
-        for parameter in self
-            .parameters
-            .iter()
-            .filter(|p| p.required && !params.contains_key(&p.name))
-        {
+        for parameter in self.parameters.iter().filter(|p| p.required && !params.contains_key(&p.name)) {
             advice.push(format!(
                 "{}: the agent {} requires the parameter {}",
                 resource.name, self.name, parameter.name
             ));
         }
-        let look = resource
-            .monitor
-            .map(|_| ("monitor", resource.monitor_timeout));
-        for (action, ours) in [
-            ("start", resource.start_timeout),
-            ("stop", resource.stop_timeout),
-        ]
-        .into_iter()
-        .chain(look)
+        let look = resource.monitor.map(|_| ("monitor", resource.monitor_timeout));
+        for (action, ours) in
+            [("start", resource.start_timeout), ("stop", resource.stop_timeout)].into_iter().chain(look)
         {
             if let Some(theirs) = self.timeout(action).filter(|theirs| *theirs > ours) {
                 advice.push(format!(
@@ -118,30 +104,18 @@ impl Metadata {
 /// # Errors
 /// A sentence, with line and column if it is no XML.
 pub(super) fn parse(text: &str) -> Result<Metadata, String> {
-    let options = ParsingOptions {
-        allow_dtd: true,
-        nodes_limit: MAX_NODES,
-        ..ParsingOptions::default()
-    };
+    let options = ParsingOptions { allow_dtd: true, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
     // Some agents print an empty line before the declaration, which XML does not allow.
     let document = Document::parse_with_options(text.trim(), options).map_err(|e| e.to_string())?;
     let root = document.root_element();
     if root.tag_name().name() != "resource-agent" {
-        return Err(format!(
-            "it describes a <{}>, not a <resource-agent>",
-            root.tag_name().name()
-        ));
+        return Err(format!("it describes a <{}>, not a <resource-agent>", root.tag_name().name()));
     }
-    let name = root
-        .attribute("name")
-        .ok_or("the <resource-agent> has no name")?;
+    let name = root.attribute("name").ok_or("the <resource-agent> has no name")?;
     let listed = |list: &'static str, element: &'static str| {
-        root.children()
-            .filter(move |n| n.has_tag_name(list))
-            .flat_map(move |n| {
-                n.children()
-                    .filter(move |n| n.has_tag_name(element) && n.has_attribute("name"))
-            })
+        root.children().filter(move |n| n.has_tag_name(list)).flat_map(move |n| {
+            n.children().filter(move |n| n.has_tag_name(element) && n.has_attribute("name"))
+        })
     };
     Ok(Metadata {
         name: name.to_owned(),
@@ -160,19 +134,13 @@ fn parameter(node: Node<'_, '_>) -> Parameter {
         // OCF 1.1 says `unique-group` for what 1.0 said by `unique`.
         unique: truth(node, "unique") || node.has_attribute("unique-group"),
         kind: content.map(|c| attribute(c, "type")).unwrap_or_default(),
-        default: content
-            .and_then(|c| c.attribute("default"))
-            .map(str::to_owned),
+        default: content.and_then(|c| c.attribute("default")).map(str::to_owned),
     }
 }
 
 fn action(node: Node<'_, '_>) -> Action {
     let time = |name| node.attribute(name).and_then(duration);
-    Action {
-        name: attribute(node, "name"),
-        timeout: time("timeout"),
-        interval: time("interval"),
-    }
+    Action { name: attribute(node, "name"), timeout: time("timeout"), interval: time("interval") }
 }
 
 fn attribute(node: Node<'_, '_>, name: &str) -> String {
@@ -180,25 +148,18 @@ fn attribute(node: Node<'_, '_>, name: &str) -> String {
 }
 
 fn truth(node: Node<'_, '_>, name: &str) -> bool {
-    node.attribute(name)
-        .is_some_and(|v| matches!(v.to_lowercase().as_str(), "1" | "true" | "yes"))
+    node.attribute(name).is_some_and(|v| matches!(v.to_lowercase().as_str(), "1" | "true" | "yes"))
 }
 
 fn text_of(node: Node<'_, '_>, child: &str) -> String {
     let found = node.children().find(|n| n.has_tag_name(child));
-    found
-        .and_then(|n| n.text())
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    found.and_then(|n| n.text()).unwrap_or_default().trim().to_owned()
 }
 
 /// A time as agents write it: a number of seconds, or with one of the units Pacemaker takes.
 fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..end].parse().ok()?;
     let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs);
     match text[end..].trim().to_lowercase().as_str() {
@@ -239,10 +200,7 @@ mod tests {
                 provider: "p".into(),
                 name: "Disk".into(),
                 path: "/x".into(),
-                params: params
-                    .iter()
-                    .map(|(k, v)| (k.to_string(), v.to_string()))
-                    .collect(),
+                params: params.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
             },
             monitor: Some(Duration::from_secs(10)),
             monitor_timeout: Duration::from_secs(20),
@@ -256,16 +214,11 @@ mod tests {
     #[test]
     fn a_description_is_read() {
         let data = parse(TEXT).expect("good");
-        assert_eq!(
-            (data.name.as_str(), data.version.as_deref()),
-            ("Disk", Some("2.0"))
-        );
+        assert_eq!((data.name.as_str(), data.version.as_deref()), ("Disk", Some("2.0")));
         assert_eq!(data.description, "A disk & more");
         assert_eq!(data.parameters.len(), 2);
         assert!(
-            data.parameters[0].required
-                && data.parameters[0].unique
-                && data.parameters[0].default.is_none()
+            data.parameters[0].required && data.parameters[0].unique && data.parameters[0].default.is_none()
         );
         assert_eq!(data.parameters[1].default.as_deref(), Some("3"));
         assert_eq!(data.timeout("monitor"), Some(Duration::from_secs(60)));
@@ -314,14 +267,7 @@ mod tests {
         ] {
             assert_eq!(duration(text), Some(Duration::from_millis(ms)), "{text}");
         }
-        for text in [
-            "",
-            "s",
-            "-1",
-            "1d",
-            "99999999999999999999",
-            "18446744073709551615h",
-        ] {
+        for text in ["", "s", "-1", "1d", "99999999999999999999", "18446744073709551615h"] {
             assert_eq!(duration(text), None, "{text}");
         }
     }

@@ -77,11 +77,7 @@ pub struct RunnerSettings {
 
 impl RunnerSettings {
     /// The usual settings: `ocf_root` `/usr/lib/ocf`, `systemctl` `/usr/bin/systemctl`, 200 lines.
-    pub fn new(
-        node: impl Into<String>,
-        cluster: impl Into<String>,
-        scratch: impl Into<PathBuf>,
-    ) -> Self {
+    pub fn new(node: impl Into<String>, cluster: impl Into<String>, scratch: impl Into<PathBuf>) -> Self {
         RunnerSettings {
             node: node.into(),
             cluster: cluster.into(),
@@ -106,19 +102,11 @@ pub struct Outcome {
 
 impl Outcome {
     fn of(result: OpResult, ended: Ended) -> Outcome {
-        Outcome {
-            result,
-            took: ended.took,
-            output_tail: ended.tail,
-        }
+        Outcome { result, took: ended.took, output_tail: ended.tail }
     }
 
     fn refused(why: String) -> Outcome {
-        Outcome {
-            result: OpResult::Failed(why),
-            took: Duration::ZERO,
-            output_tail: String::new(),
-        }
+        Outcome { result: OpResult::Failed(why), took: Duration::ZERO, output_tail: String::new() }
     }
 }
 
@@ -137,11 +125,7 @@ pub struct Runner {
 impl Runner {
     /// A runner; starts nothing yet.
     pub fn new(settings: RunnerSettings) -> Runner {
-        Runner {
-            settings,
-            running: Mutex::default(),
-            leftovers: Arc::new(Semaphore::new(LEFTOVERS)),
-        }
+        Runner { settings, running: Mutex::default(), leftovers: Arc::new(Semaphore::new(LEFTOVERS)) }
     }
 
     /// One operation on one resource of a group.
@@ -151,30 +135,17 @@ impl Runner {
     /// started. Never panics; whatever goes wrong is an [`OpResult::Failed`] that says what.
     ///
     /// [`Agent::Address`] is not run here: the daemon sets addresses itself.
-    pub async fn run(
-        &self,
-        group: &str,
-        resource: &Resource,
-        op: OpKind,
-        timeout: Duration,
-    ) -> Outcome {
+    pub async fn run(&self, group: &str, resource: &Resource, op: OpKind, timeout: Duration) -> Outcome {
         let outcome = match &resource.agent {
             Agent::Address(_) => Outcome::refused(format!(
                 "internal: the built-in address {} was given to the executor of agents; please report this",
                 resource.name
             )),
             Agent::Heartbeat { path, args, .. } => {
-                self.script(Class::Heartbeat, path, args, group, resource, op, timeout)
-                    .await
+                self.script(Class::Heartbeat, path, args, group, resource, op, timeout).await
             }
-            Agent::Lsb { path } => {
-                self.script(Class::Lsb, path, &[], group, resource, op, timeout)
-                    .await
-            }
-            Agent::Ocf { path, .. } => {
-                self.script(Class::Ocf, path, &[], group, resource, op, timeout)
-                    .await
-            }
+            Agent::Lsb { path } => self.script(Class::Lsb, path, &[], group, resource, op, timeout).await,
+            Agent::Ocf { path, .. } => self.script(Class::Ocf, path, &[], group, resource, op, timeout).await,
             Agent::Systemd { unit } => self.systemd(unit, group, resource, op, timeout).await,
         };
         self.remember(group, resource, op, &outcome.result);
@@ -184,12 +155,7 @@ impl Runner {
     /// Asks an OCF agent whether the resource's parameters can work on this machine (`validate-all`).
     ///
     /// `Ok`, or `Failed` with the reason; `Failed` too for any other class. Bounded as [`Runner::run`].
-    pub async fn ocf_validate(
-        &self,
-        group: &str,
-        resource: &Resource,
-        timeout: Duration,
-    ) -> Outcome {
+    pub async fn ocf_validate(&self, group: &str, resource: &Resource, timeout: Duration) -> Outcome {
         let Agent::Ocf { path, .. } = &resource.agent else {
             return Outcome::refused(not_ocf(resource));
         };
@@ -206,11 +172,7 @@ impl Runner {
 
     /// What an OCF agent says of itself (`meta-data`); fails, with a sentence, if it cannot be run or understood, and
     /// for any other class. Bounded as [`Runner::run`].
-    pub async fn ocf_metadata(
-        &self,
-        resource: &Resource,
-        timeout: Duration,
-    ) -> Result<Metadata, String> {
+    pub async fn ocf_metadata(&self, resource: &Resource, timeout: Duration) -> Result<Metadata, String> {
         let Agent::Ocf { path, .. } = &resource.agent else {
             return Err(not_ocf(resource));
         };
@@ -218,18 +180,9 @@ impl Runner {
         label.capture = metadata::MAX_BYTES;
         let ended = process::execute(self.call(path, &[], label, resource, timeout)).await;
         match &ended.end {
-            End::Exit(0) => metadata::parse(&String::from_utf8_lossy(&ended.stdout)).map_err(|e| {
-                format!(
-                    "the meta-data of {} cannot be understood: {e}",
-                    path.display()
-                )
-            }),
-            End::Exit(code) => Err(sentence(
-                path,
-                "meta-data",
-                &ended,
-                Class::Ocf.meaning(*code),
-            )),
+            End::Exit(0) => metadata::parse(&String::from_utf8_lossy(&ended.stdout))
+                .map_err(|e| format!("the meta-data of {} cannot be understood: {e}", path.display())),
+            End::Exit(code) => Err(sentence(path, "meta-data", &ended, Class::Ocf.meaning(*code))),
             _ => Err(sentence(path, "meta-data", &ended, None)),
         }
     }
@@ -263,26 +216,18 @@ impl Runner {
         }
         let result = match &ended.end {
             End::TimedOut => OpResult::TimedOut,
-            End::Exit(code) => {
-                match class.judge(op, *code, &String::from_utf8_lossy(&ended.stdout)) {
-                    Verdict::Done => OpResult::Ok,
-                    Verdict::Running => OpResult::Running,
-                    Verdict::NotRunning => OpResult::NotRunning,
-                    Verdict::Bad(meaning) => failure(path, action, &ended, meaning),
-                }
-            }
+            End::Exit(code) => match class.judge(op, *code, &String::from_utf8_lossy(&ended.stdout)) {
+                Verdict::Done => OpResult::Ok,
+                Verdict::Running => OpResult::Running,
+                Verdict::NotRunning => OpResult::NotRunning,
+                Verdict::Bad(meaning) => failure(path, action, &ended, meaning),
+            },
             End::Signal(_) | End::Broken(_) => failure(path, action, &ended, None),
         };
         Outcome::of(result, ended)
     }
 
-    fn label(
-        &self,
-        group: &str,
-        resource: &Resource,
-        action: &'static str,
-        chatter: Chatter,
-    ) -> Label {
+    fn label(&self, group: &str, resource: &Resource, action: &'static str, chatter: Chatter) -> Label {
         Label {
             group: group.to_owned(),
             resource: resource.name.clone(),
@@ -303,28 +248,10 @@ impl Runner {
         timeout: Duration,
     ) -> Call {
         let known = self.is_running(&label.group, &resource.name);
-        let env = environment::of(
-            &self.settings,
-            &label.group,
-            resource,
-            label.action,
-            timeout,
-            known,
-        );
-        let args = args
-            .iter()
-            .map(OsString::from)
-            .chain([OsString::from(label.action)])
-            .collect();
+        let env = environment::of(&self.settings, &label.group, resource, label.action, timeout, known);
+        let args = args.iter().map(OsString::from).chain([OsString::from(label.action)]).collect();
         let scratch = self.settings.scratch.clone();
-        Call {
-            program: path.to_owned(),
-            args,
-            env,
-            scratch,
-            label,
-            timeout,
-        }
+        Call { program: path.to_owned(), args, env, scratch, label, timeout }
     }
 
     fn is_running(&self, group: &str, resource: &str) -> bool {
@@ -337,9 +264,7 @@ impl Runner {
         let key = (group.to_owned(), resource.name.clone());
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         match (op, result) {
-            (OpKind::Start, OpResult::Ok) | (OpKind::Status, OpResult::Running) => {
-                running.insert(key)
-            }
+            (OpKind::Start, OpResult::Ok) | (OpKind::Status, OpResult::Running) => running.insert(key),
             (OpKind::Stop, _) | (OpKind::Status, OpResult::NotRunning) => running.remove(&key),
             _ => false,
         };

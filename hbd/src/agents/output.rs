@@ -87,8 +87,7 @@ impl Output {
     pub fn feed(&mut self, stream: Stream, bytes: &[u8]) {
         if stream == Stream::Out {
             let room = self.label.capture.saturating_sub(self.captured.len());
-            self.captured
-                .extend_from_slice(&bytes[..bytes.len().min(room)]);
+            self.captured.extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
         for piece in bytes.split_inclusive(|b| *b == b'\n') {
             let (text, whole) = match piece.split_last() {
@@ -97,9 +96,7 @@ impl Output {
             };
             let partial = &mut self.partial[stream as usize];
             let room = MAX_LINE - partial.line.len();
-            partial
-                .line
-                .extend_from_slice(&text[..text.len().min(room)]);
+            partial.line.extend_from_slice(&text[..text.len().min(room)]);
             partial.cut |= text.len() > room;
             if whole {
                 self.end_line(stream);
@@ -115,12 +112,7 @@ impl Output {
             }
         }
         if self.unlogged > 0 {
-            let Label {
-                group,
-                resource,
-                action,
-                ..
-            } = &self.label;
+            let Label { group, resource, action, .. } = &self.label;
             warn!(target: "agent", group, resource, op = action, "{} more lines not logged", self.unlogged);
             self.unlogged = 0;
         }
@@ -134,18 +126,13 @@ impl Output {
     /// The end of it all.
     pub fn tail(&self) -> String {
         let (a, b) = self.tail.as_slices();
-        String::from_utf8_lossy(&[a, b].concat())
-            .trim_start_matches('\u{fffd}')
-            .to_owned()
+        String::from_utf8_lossy(&[a, b].concat()).trim_start_matches('\u{fffd}').to_owned()
     }
 
     /// What is most likely to tell why: the exit reason, else the last line of stderr, else of stdout.
     pub fn last_words(&self) -> String {
         let [out, err, reason] = &self.last;
-        let words = [reason, err, out]
-            .into_iter()
-            .find(|s| !s.is_empty())
-            .map_or("", |s| s.as_str());
+        let words = [reason, err, out].into_iter().find(|s| !s.is_empty()).map_or("", |s| s.as_str());
         match words.char_indices().nth(LAST_WORDS) {
             Some((end, _)) => format!("{}…", &words[..end]),
             None => words.to_owned(),
@@ -182,18 +169,8 @@ impl Output {
     }
 
     fn log(&self, stream: Stream, line: &str) {
-        let Label {
-            group,
-            resource,
-            action,
-            chatter,
-            ..
-        } = &self.label;
-        let said = if *chatter == Chatter::Severities {
-            severity(line)
-        } else {
-            None
-        };
+        let Label { group, resource, action, chatter, .. } = &self.label;
+        let said = if *chatter == Chatter::Severities { severity(line) } else { None };
         let level = match (said, chatter, stream) {
             (Some(level), _, _) => level,
             (None, Chatter::Routine, _) => tracing::Level::DEBUG,
@@ -315,14 +292,8 @@ mod tests {
 
     #[test]
     fn the_severity_of_ocf_log_is_believed() {
-        assert_eq!(
-            severity("Nov 23 00:41:14 ERROR: no"),
-            Some(tracing::Level::ERROR)
-        );
-        assert_eq!(
-            severity("Dummy(x)[12]: INFO: yes"),
-            Some(tracing::Level::INFO)
-        );
+        assert_eq!(severity("Nov 23 00:41:14 ERROR: no"), Some(tracing::Level::ERROR));
+        assert_eq!(severity("Dummy(x)[12]: INFO: yes"), Some(tracing::Level::INFO));
         assert_eq!(
             severity("there was an ERROR: far behind in a long long line"),
             Some(tracing::Level::ERROR)

@@ -82,10 +82,7 @@ pub(super) async fn execute(call: Call) -> Ended {
         Ok(Ok(Ok(started))) => started,
         Ok(Ok(Err(why))) => return Ended::unheard(End::Broken(why), began),
         Ok(Err(e)) => {
-            return Ended::unheard(
-                End::Broken(format!("internal: the agent was not started: {e}")),
-                began,
-            );
+            return Ended::unheard(End::Broken(format!("internal: the agent was not started: {e}")), began);
         }
         Err(_) => {
             // Should it come up later after all, then only to be killed: its Leader is dropped unseen.
@@ -102,15 +99,8 @@ pub(super) async fn execute(call: Call) -> Ended {
     let end = match ended {
         Some(end) => end,
         None => {
-            let how = leader
-                .terminate(grace(timeout), &mut pipes, &mut output)
-                .await;
-            let Label {
-                group,
-                resource,
-                action,
-                ..
-            } = output.label();
+            let how = leader.terminate(grace(timeout), &mut pipes, &mut output).await;
+            let Label { group, resource, action, .. } = output.label();
             warn!(target: "agent", group, resource, op = action, "no answer within {timeout:?}: {how}");
             End::TimedOut
         }
@@ -119,14 +109,7 @@ pub(super) async fn execute(call: Call) -> Ended {
     output.finish();
     let (stdout, tail, last_words) = (output.take_captured(), output.tail(), output.last_words());
     let rest = pipes.open().then_some(Rest { pipes, output });
-    Ended {
-        end,
-        took: began.elapsed(),
-        stdout,
-        tail,
-        last_words,
-        rest,
-    }
+    Ended { end, took: began.elapsed(), stdout, tail, last_words, rest }
 }
 
 /// The time between TERM and KILL.
@@ -161,11 +144,7 @@ impl Leader {
     /// Takes charge of a child that was started as the leader of a process group.
     pub fn new(child: Child) -> Option<Leader> {
         let group = Pid::from_raw(i32::try_from(child.id()?).ok()?);
-        Some(Leader {
-            child,
-            group,
-            armed: true,
-        })
+        Some(Leader { child, group, armed: true })
     }
 
     /// Waits for its end, listening meanwhile. May be cancelled and called again.
@@ -197,12 +176,7 @@ impl Leader {
     }
 
     /// TERM to the group, and KILL after the grace if anything of it is left; says what it took.
-    async fn terminate(
-        &mut self,
-        grace: Duration,
-        pipes: &mut Pipes,
-        output: &mut Output,
-    ) -> &'static str {
+    async fn terminate(&mut self, grace: Duration, pipes: &mut Pipes, output: &mut Output) -> &'static str {
         let steps = [
             (Signal::SIGTERM, grace, "it ended on SIGTERM"),
             (Signal::SIGKILL, BURIAL, "it had to be ended with SIGKILL"),
@@ -234,8 +208,7 @@ impl Leader {
     /// to another only when all other numbers have had their turn, not within one [`LOOK`].
     fn alive(&mut self) -> bool {
         let buried = !matches!(self.child.try_wait(), Ok(None));
-        !buried
-            || (killpg(self.group, None) != Err(Errno::ESRCH) && lives(self.group) != Some(false))
+        !buried || (killpg(self.group, None) != Err(Errno::ESRCH) && lives(self.group) != Some(false))
     }
 
     fn send(&self, signal: Signal) {
@@ -286,10 +259,7 @@ pub(super) struct Pipes {
 impl Pipes {
     /// From the reading ends; needs a tokio runtime.
     pub fn new(out: OwnedFd, err: OwnedFd) -> io::Result<Pipes> {
-        Ok(Pipes {
-            out: Pipe::new(out)?,
-            err: Pipe::new(err)?,
-        })
+        Ok(Pipes { out: Pipe::new(out)?, err: Pipe::new(err)? })
     }
 
     fn open(&self) -> bool {
@@ -304,11 +274,7 @@ impl Pipes {
                     length = self.out.fill() => (Stream::Out, length),
                     length = self.err.fill() => (Stream::Err, length),
                 };
-                let pipe = if stream == Stream::Out {
-                    &self.out
-                } else {
-                    &self.err
-                };
+                let pipe = if stream == Stream::Out { &self.out } else { &self.err };
                 output.feed(stream, &pipe.buffer[..length]);
             }
             tokio::task::yield_now().await;
@@ -332,10 +298,7 @@ struct Pipe {
 impl Pipe {
     fn new(end: OwnedFd) -> io::Result<Pipe> {
         let receiver = pipe::Receiver::from_owned_fd(end)?;
-        Ok(Pipe {
-            receiver: Some(receiver),
-            buffer: vec![0; CHUNK].into_boxed_slice(),
-        })
+        Ok(Pipe { receiver: Some(receiver), buffer: vec![0; CHUNK].into_boxed_slice() })
     }
 
     /// Waits for bytes and says how many are in the buffer now; for ever after the end.
@@ -385,12 +348,7 @@ impl Rest {
     /// the daemon (SIGPIPE) at its next line, a full one stop it.
     pub fn read_on(mut self, permits: &Arc<Semaphore>) {
         let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
-            let Label {
-                group,
-                resource,
-                action,
-                ..
-            } = self.output.label();
+            let Label { group, resource, action, .. } = self.output.label();
             warn!(
                 target: "agent", group, resource, op = action,
                 "it left its output open, as too many others did: closed. Agents should redirect the output of what they start"
@@ -419,17 +377,8 @@ mod tests {
 
     #[test]
     fn the_grace_is_a_quarter_within_bounds() {
-        for (timeout, expected) in [
-            (0, 200),
-            (400, 200),
-            (2_000, 500),
-            (20_000, 5_000),
-            (3_600_000, 5_000),
-        ] {
-            assert_eq!(
-                grace(Duration::from_millis(timeout)),
-                Duration::from_millis(expected)
-            );
+        for (timeout, expected) in [(0, 200), (400, 200), (2_000, 500), (20_000, 5_000), (3_600_000, 5_000)] {
+            assert_eq!(grace(Duration::from_millis(timeout)), Duration::from_millis(expected));
         }
     }
 }

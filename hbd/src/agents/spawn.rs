@@ -26,10 +26,7 @@ const BUSY: (u32, Duration) = (20, Duration::from_millis(25));
 /// # Errors
 /// A sentence: what could not be executed, why, and what to do.
 pub(super) fn start(call: &Call) -> Result<(Leader, Pipes), String> {
-    let made = DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(&call.scratch);
+    let made = DirBuilder::new().recursive(true).mode(0o755).create(&call.scratch);
     if let Err(e) = made {
         warn!(target: "agent", "cannot make the agents' folder {}: {e}", call.scratch.display());
     }
@@ -37,8 +34,7 @@ pub(super) fn start(call: &Call) -> Result<(Leader, Pipes), String> {
     match try_start(call, program.as_os_str(), None) {
         Err(e) if e.raw_os_error() == Some(Errno::ENOEXEC as i32) => {
             no_machine_code(program)?;
-            try_start(call, OsStr::new(SHELL), Some(program))
-                .map_err(|e| reason(Path::new(SHELL), &e))
+            try_start(call, OsStr::new(SHELL), Some(program)).map_err(|e| reason(Path::new(SHELL), &e))
         }
         other => other.map_err(|e| reason(program, &e)),
     }
@@ -110,9 +106,7 @@ fn reason(program: &Path, error: &io::Error) -> String {
     let name = program.display();
     match error.kind() {
         io::ErrorKind::NotFound if program.exists() => {
-            format!(
-                "{name} cannot be executed: the interpreter in its first line (#!) does not exist"
-            )
+            format!("{name} cannot be executed: the interpreter in its first line (#!) does not exist")
         }
         io::ErrorKind::NotFound => {
             format!("{name} does not exist: install it or correct the configuration")
@@ -120,6 +114,11 @@ fn reason(program: &Path, error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => {
             format!(
                 "{name} may not be executed: it must be a file with execute permission (chmod +x) on a file system that is not mounted noexec"
+            )
+        }
+        io::ErrorKind::ExecutableFileBusy => {
+            format!(
+                "{name} cannot be executed: it is being written to; close it, or put the new one in its place by renaming"
             )
         }
         io::ErrorKind::InvalidInput => {

@@ -40,9 +40,7 @@ impl Runner {
             OpKind::Stop => "stop",
         };
         let args = ["--no-ask-password", action, "--", unit];
-        let ended = self
-            .systemctl(&args, action, Chatter::Plain, group, resource, timeout)
-            .await;
+        let ended = self.systemctl(&args, action, Chatter::Plain, group, resource, timeout).await;
         let mut result = match &ended.end {
             End::Exit(0) => OpResult::Ok,
             End::TimedOut => OpResult::TimedOut,
@@ -61,13 +59,7 @@ impl Runner {
         Outcome::of(result, ended)
     }
 
-    async fn look(
-        &self,
-        unit: &str,
-        group: &str,
-        resource: &Resource,
-        timeout: Duration,
-    ) -> Outcome {
+    async fn look(&self, unit: &str, group: &str, resource: &Resource, timeout: Duration) -> Outcome {
         let (state, ended) = self.show(unit, group, resource, timeout).await;
         let result = match state {
             Ok(state) => {
@@ -93,20 +85,11 @@ impl Runner {
         timeout: Duration,
     ) -> (Result<UnitState, OpResult>, Ended) {
         let args = ["--no-pager", "show", "-p", PROPERTIES, "--", unit];
-        let ended = self
-            .systemctl(&args, "show", Chatter::Data, group, resource, timeout)
-            .await;
+        let ended = self.systemctl(&args, "show", Chatter::Data, group, resource, timeout).await;
         let state = match &ended.end {
-            End::Exit(0) => {
-                UnitState::parse(&String::from_utf8_lossy(&ended.stdout)).ok_or_else(|| {
-                    failure(
-                        &self.settings.systemctl,
-                        "show",
-                        &ended,
-                        Some("it did not tell the unit's state"),
-                    )
-                })
-            }
+            End::Exit(0) => UnitState::parse(&String::from_utf8_lossy(&ended.stdout)).ok_or_else(|| {
+                failure(&self.settings.systemctl, "show", &ended, Some("it did not tell the unit's state"))
+            }),
             End::TimedOut => Err(OpResult::TimedOut),
             _ => Err(failure(&self.settings.systemctl, "show", &ended, None)),
         };
@@ -166,9 +149,7 @@ impl UnitState {
                 "{unit}: its process has ended ({}) and systemd is waiting to start it again",
                 self.result
             )),
-            "active" | "reloading" | "refreshing" | "activating" | "deactivating" => {
-                OpResult::Running
-            }
+            "active" | "reloading" | "refreshing" | "activating" | "deactivating" => OpResult::Running,
             "failed" => OpResult::NotRunning,
             "inactive" if self.load == "not-found" => OpResult::Failed(format!(
                 "{unit}: systemd finds no such unit; install it, and `systemctl daemon-reload`"
@@ -187,11 +168,8 @@ mod tests {
     use super::*;
 
     fn judge(load: &str, active: &str, sub: &str) -> OpResult {
-        let text =
-            format!("Result=exit-code\nActiveState={active}\nSubState={sub}\nLoadState={load}\n");
-        UnitState::parse(&text)
-            .expect("a state")
-            .judge("web.service")
+        let text = format!("Result=exit-code\nActiveState={active}\nSubState={sub}\nLoadState={load}\n");
+        UnitState::parse(&text).expect("a state").judge("web.service")
     }
 
     #[test]
@@ -200,14 +178,8 @@ mod tests {
         assert_eq!(judge("loaded", "active", "exited"), OpResult::Running);
         assert_eq!(judge("not-found", "active", "running"), OpResult::Running);
         assert_eq!(judge("loaded", "reloading", "reload"), OpResult::Running);
-        assert_eq!(
-            judge("loaded", "activating", "start-pre"),
-            OpResult::Running
-        );
-        assert_eq!(
-            judge("loaded", "deactivating", "stop-sigterm"),
-            OpResult::Running
-        );
+        assert_eq!(judge("loaded", "activating", "start-pre"), OpResult::Running);
+        assert_eq!(judge("loaded", "deactivating", "stop-sigterm"), OpResult::Running);
         assert_eq!(judge("loaded", "inactive", "dead"), OpResult::NotRunning);
         assert_eq!(judge("masked", "inactive", "dead"), OpResult::NotRunning);
         assert_eq!(judge("loaded", "failed", "failed"), OpResult::NotRunning);
@@ -216,10 +188,7 @@ mod tests {
             ("loaded", "activating", "auto-restart"),
             ("loaded", "maintenance", "x"),
         ] {
-            assert!(
-                matches!(judge(load, active, sub), OpResult::Failed(_)),
-                "{load} {active} {sub}"
-            );
+            assert!(matches!(judge(load, active, sub), OpResult::Failed(_)), "{load} {active} {sub}");
         }
     }
 

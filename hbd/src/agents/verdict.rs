@@ -96,14 +96,10 @@ impl Class {
             (_, 127) => Some("a command it calls was not found"),
             (Class::Ocf, 0) => Some("success"),
             (Class::Ocf, 1) => Some("generic error"),
-            (Class::Ocf, 2) => {
-                Some("wrong arguments: a parameter's value cannot work on this machine")
-            }
+            (Class::Ocf, 2) => Some("wrong arguments: a parameter's value cannot work on this machine"),
             (Class::Ocf, 3) => Some("the agent does not implement this action"),
             (Class::Ocf, 4) => Some("insufficient permissions"),
-            (Class::Ocf, 5) => {
-                Some("not installed: something the agent needs is missing on this machine")
-            }
+            (Class::Ocf, 5) => Some("not installed: something the agent needs is missing on this machine"),
             (Class::Ocf, 6) => Some("not configured: a parameter is missing or wrong"),
             (Class::Ocf, 7) => Some("not running"),
             (Class::Ocf, 8) => Some("running, promoted"),
@@ -148,10 +144,7 @@ fn heartbeat_status(code: i32, text: &str) -> Verdict {
         .filter(|w| !w.is_empty())
         .collect();
     let lower: Vec<String> = words.iter().map(|w| w.to_lowercase()).collect();
-    if NEGATIVE
-        .iter()
-        .any(|phrase| lower.windows(phrase.len()).any(|w| w == *phrase))
-    {
+    if NEGATIVE.iter().any(|phrase| lower.windows(phrase.len()).any(|w| w == *phrase)) {
         Verdict::NotRunning
     } else if words.iter().any(|w| POSITIVE.contains(w)) {
         Verdict::Running
@@ -159,9 +152,7 @@ fn heartbeat_status(code: i32, text: &str) -> Verdict {
         match code {
             0 => Verdict::Running,
             1..=3 | 7 => Verdict::NotRunning,
-            _ => Verdict::Bad(Some(
-                "unclear: neither its text nor its exit code says whether it runs",
-            )),
+            _ => Verdict::Bad(Some("unclear: neither its text nor its exit code says whether it runs")),
         }
     }
 }
@@ -245,10 +236,7 @@ mod tests {
                 assert_eq!(status(code, text), Verdict::NotRunning, "{code} {text}");
             }
             for code in [4, 5, 6, 8, 9, 77, 255] {
-                assert!(
-                    matches!(status(code, text), Verdict::Bad(Some(_))),
-                    "{code} {text}"
-                );
+                assert!(matches!(status(code, text), Verdict::Bad(Some(_))), "{code} {text}");
             }
         }
     }
@@ -258,10 +246,7 @@ mod tests {
         for class in [Class::Heartbeat, Class::Lsb, Class::Ocf] {
             for op in [OpKind::Status, OpKind::Start, OpKind::Stop] {
                 for code in [126, 127] {
-                    assert!(
-                        matches!(class.judge(op, code, "OK"), Verdict::Bad(Some(_))),
-                        "{class:?} {op:?}"
-                    );
+                    assert!(matches!(class.judge(op, code, "OK"), Verdict::Bad(Some(_))), "{class:?} {op:?}");
                 }
             }
         }
@@ -273,21 +258,12 @@ mod tests {
             assert_eq!(class.judge(OpKind::Start, 0, "not running"), Verdict::Done);
             assert_eq!(class.judge(OpKind::Stop, 0, "running"), Verdict::Done);
             for code in (1..=255).filter(|c| *c != 7) {
-                assert!(matches!(
-                    class.judge(OpKind::Start, code, "OK"),
-                    Verdict::Bad(_)
-                ));
-                assert!(matches!(
-                    class.judge(OpKind::Stop, code, "OK"),
-                    Verdict::Bad(_)
-                ));
+                assert!(matches!(class.judge(OpKind::Start, code, "OK"), Verdict::Bad(_)));
+                assert!(matches!(class.judge(OpKind::Stop, code, "OK"), Verdict::Bad(_)));
             }
             assert!(matches!(class.judge(OpKind::Start, 7, ""), Verdict::Bad(_)));
         }
-        assert!(matches!(
-            Class::Heartbeat.judge(OpKind::Stop, 7, ""),
-            Verdict::Bad(_)
-        ));
+        assert!(matches!(Class::Heartbeat.judge(OpKind::Stop, 7, ""), Verdict::Bad(_)));
         assert_eq!(Class::Lsb.judge(OpKind::Stop, 7, ""), Verdict::Done);
         assert_eq!(Class::Ocf.judge(OpKind::Stop, 7, ""), Verdict::Done);
     }

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use cluster::OpResult;
 use hbd::agents::{Runner, RunnerSettings};
 use hbd::config::{Agent, Resource};
 use tempfile::TempDir;
@@ -26,16 +27,10 @@ impl Bench {
     }
 
     pub fn with(change: impl FnOnce(&mut RunnerSettings)) -> Bench {
-        let dir = tempfile::Builder::new()
-            .prefix("ag-")
-            .tempdir()
-            .expect("a folder");
+        let dir = tempfile::Builder::new().prefix("ag-").tempdir().expect("a folder");
         let mut settings = RunnerSettings::new("midas", "lvs", dir.path().join("scratch"));
         change(&mut settings);
-        Bench {
-            runner: Runner::new(settings),
-            dir,
-        }
+        Bench { runner: Runner::new(settings), dir }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -79,24 +74,12 @@ pub fn resource(agent: Agent) -> Resource {
 
 pub fn heartbeat(path: impl Into<PathBuf>, args: &[&str]) -> Resource {
     let args = args.iter().map(|a| a.to_string()).collect();
-    resource(Agent::Heartbeat {
-        name: "test".into(),
-        path: path.into(),
-        args,
-    })
+    resource(Agent::Heartbeat { name: "test".into(), path: path.into(), args })
 }
 
 pub fn ocf(name: &str, path: impl Into<PathBuf>, params: &[(&str, &str)]) -> Resource {
-    let params = params
-        .iter()
-        .map(|(k, v)| (k.to_string(), v.to_string()))
-        .collect::<BTreeMap<_, _>>();
-    resource(Agent::Ocf {
-        provider: "heartbeat".into(),
-        name: name.into(),
-        path: path.into(),
-        params,
-    })
+    let params = params.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect::<BTreeMap<_, _>>();
+    resource(Agent::Ocf { provider: "heartbeat".into(), name: name.into(), path: path.into(), params })
 }
 
 /// Polls until it is so; fails when it is not within a minute.
@@ -126,9 +109,8 @@ pub fn process(pid: i32) -> Option<(char, i32)> {
 
 /// The processes of a group that are more than a zombie.
 pub fn group(pgid: i32) -> Vec<i32> {
-    let pids = fs::read_dir("/proc")
-        .expect("proc")
-        .filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok());
+    let pids =
+        fs::read_dir("/proc").expect("proc").filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok());
     pids.filter(|pid| {
         process(*pid).is_some_and(|(state, group)| group == pgid && !matches!(state, 'Z' | 'X'))
     })
@@ -140,9 +122,14 @@ pub struct Reaper(pub i32);
 
 impl Drop for Reaper {
     fn drop(&mut self) {
-        let _ = nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(self.0),
-            nix::sys::signal::Signal::SIGKILL,
-        );
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.0), nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
+/// Why an operation has failed.
+pub fn failed(result: &OpResult) -> &str {
+    match result {
+        OpResult::Failed(why) => why,
+        other => panic!("{other:?} is no failure"),
     }
 }

@@ -13,20 +13,25 @@
 //! * [`probe`] is the client's view: one small datagram each millisecond, and every gap in the answers.
 //! * [`audit`] looks from outside: who has the address, does the client's neighbour table agree, what do the daemons say.
 //! * [`hbd`] writes configurations and drives the daemons under test.
-//! * [`pair`] joins the four into what a scenario wants: a running pair in one line.
+//! * [`agent`] is a resource agent that does as told and writes down its calls; [`watch`] sees every change of an address.
+//! * [`pair`] joins these into what a scenario wants: a running pair in one line; [`scenario`] is the rest.
 //!
 //! Nothing touches the host's network: every namespace is anonymous and held by one process, which ends
 //! when its test does, however the test ends. Needs root, iproute2, util-linux and nftables.
 
+pub mod agent;
 pub mod audit;
 pub mod clock;
 pub mod command;
+pub mod demo;
 mod error;
 pub mod hbd;
 pub mod net;
 pub mod pair;
 pub mod probe;
+pub mod scenario;
 pub mod timeline;
+pub mod watch;
 
 pub use error::{LabError, Result};
 

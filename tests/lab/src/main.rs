@@ -56,6 +56,19 @@ enum Command {
         #[arg(long = "bind", required = true)]
         bind: Vec<SocketAddr>,
     },
+    /// Show a pair at work: a web page, a pulled plug, an operator's standby
+    Demo {
+        /// The folder with the resource agents
+        #[arg(long)]
+        agents: PathBuf,
+    },
+    /// Fetch a web page again and again until stdin ends (used by the demonstration)
+    #[command(hide = true)]
+    Visit {
+        target: SocketAddr,
+        #[arg(long)]
+        json: PathBuf,
+    },
     /// Remove what dead runs of the lab left in the temporary folder
     Clean,
     /// Hold a machine's namespaces (used by the lab itself)
@@ -108,6 +121,11 @@ fn act(command: Command) -> Result<()> {
             csv,
         ),
         Command::Echo { name, bind } => echo::serve(&name, &bind),
+        Command::Demo { agents } => lab::demo::run(&agents),
+        Command::Visit { target, json } => {
+            let stop = stop_at_eof(true);
+            lab::demo::visit::visit(target, &stop, &json)
+        }
         Command::Clean => {
             for path in net::clean::clean()? {
                 println!("removed {}", path.display());
@@ -125,14 +143,7 @@ fn probe(
     json: Option<PathBuf>,
     csv: Option<PathBuf>,
 ) -> Result<()> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopper = Arc::clone(&stop);
-    if until_eof {
-        std::thread::spawn(move || {
-            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-            stopper.store(true, Ordering::Relaxed);
-        });
-    }
+    let stop = stop_at_eof(until_eof);
     let samples = run::run(plan, &stop, |at| eprintln!("started {at}"))?;
     let summary = report::summarise(plan, &samples);
     let text =
@@ -146,6 +157,19 @@ fn probe(
             .map_err(|e| LabError(format!("cannot write {}: {e}", path.display())))?,
     }
     Ok(())
+}
+
+/// A flag that is set when stdin ends, if asked for.
+fn stop_at_eof(asked: bool) -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopper = Arc::clone(&stop);
+    if asked {
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            stopper.store(true, Ordering::Relaxed);
+        });
+    }
+    stop
 }
 
 /// `1s`, `1.5ms`, `200us`.

@@ -51,8 +51,16 @@ impl Pair {
     /// # Errors
     /// See [`World::new`].
     pub fn with(change: impl FnOnce(Settings) -> Settings) -> Result<Pair> {
-        let world = World::new(&["a", "b"])?;
-        let settings = change(Settings::pair(&world)?);
+        Pair::beside(&[], change)
+    }
+
+    /// As [`Pair::with`], in a world with further nodes that have no part in the cluster.
+    ///
+    /// # Errors
+    /// See [`World::new`].
+    pub fn beside(strangers: &[&str], change: impl FnOnce(Settings) -> Settings) -> Result<Pair> {
+        let world = World::new(&[&["a", "b"], strangers].concat())?;
+        let settings = change(Settings::of(&world, &["a", "b"])?);
         let pair = Pair {
             daemons: Mutex::default(),
             echoes: Mutex::default(),
@@ -61,6 +69,7 @@ impl Pair {
         };
         for node in ["a", "b"] {
             pair.start_echo(node)?;
+            crate::agent::install(&pair.world, node)?;
         }
         Ok(pair)
     }
@@ -98,9 +107,43 @@ impl Pair {
     /// The node is off, or there is no daemon to start.
     pub fn start(&self, node: &str) -> Result<()> {
         self.settings.install(&self.world, node)?;
+        self.start_again(node)
+    }
+
+    /// Starts the daemon of a node with the configuration that is there.
+    ///
+    /// # Errors
+    /// The node is off, or there is no daemon to start.
+    pub fn start_again(&self, node: &str) -> Result<()> {
         let daemon = Daemon::start(&self.world, node)?;
         lock(&self.daemons).insert(node.to_owned(), daemon);
         Ok(())
+    }
+
+    /// Kills the daemon of a node with SIGKILL; its machine goes on.
+    ///
+    /// # Errors
+    /// None was started there.
+    pub fn crash(&self, node: &str) -> Result<()> {
+        self.world.timeline.note(format!("{node}: hbd killed"));
+        self.daemon(node, |d| {
+            d.crash();
+            Ok(())
+        })
+    }
+
+    /// Has the daemon of a node leave in order (SIGTERM), which is exit code 0.
+    ///
+    /// # Errors
+    /// Any other end, or none within [`BOUND`].
+    pub fn leave(&self, node: &str) -> Result<()> {
+        self.world.timeline.note(format!("{node}: SIGTERM to hbd"));
+        let code = self.daemon(node, |d| d.terminate(BOUND))?;
+        self.world.timeline.note(format!("{node}: hbd ended with {code}"));
+        if code == 0 {
+            return Ok(());
+        }
+        Err(LabError(format!("hbd on {node} left with exit code {code}")))
     }
 
     /// Starts (again) the responder of a node, e.g. after it was booted.
@@ -205,6 +248,27 @@ impl Pair {
     /// It could not be started.
     pub fn probe(&self, label: &str) -> Result<ProbeHandle> {
         ProbeHandle::start(&self.world, label, &[ip(VIP)], Duration::from_millis(1))
+    }
+
+    /// Owns `node` the group throughout `window`? Asked again and again; see [`crate::scenario::throughout`].
+    ///
+    /// # Errors
+    /// It did not once.
+    pub fn stays_with(&self, node: &str, window: Duration) -> Result<()> {
+        let audit = self.audit();
+        let what = format!("{node} was to keep the group");
+        crate::scenario::throughout(&what, window, || audit.expect_owner(node).map(drop))?;
+        self.world.timeline.note(format!("audited: {node} owned for {window:?}"));
+        Ok(())
+    }
+
+    /// Waits until a node says that the peer is up and that `owner` has the group.
+    ///
+    /// # Errors
+    /// It did not come to that within [`BOUND`].
+    pub fn joined(&self, node: &str, owner: &str) -> Result<Status> {
+        let what = format!("the peer is up, {owner} owns the group");
+        self.wait(node, &what, |s| s.sees(other(node), "up") && s.has(GROUP, "started", Some(owner)))
     }
 
     /// Cuts everything between the two nodes, on both LANs.

@@ -125,7 +125,8 @@ fn is_well(resource: Look, usual: &str) -> bool {
         && resource.maybe("last_error").is_none()
 }
 
-/// The tree below a group. The states are this node's: where the group is `elsewhere`, that is said.
+/// The tree below a group. Where the group is `elsewhere`, the states are the owner's unless they differ from the
+/// group's: then they are this node's, and that is said.
 fn resources(page: &mut Page, indent: usize, group: Look, elsewhere: bool) {
     let all: Vec<_> = group.list("resources").collect();
     // On the node that does not have the group "stopped" is as well as "started" on the other.
@@ -139,9 +140,11 @@ fn resources(page: &mut Page, indent: usize, group: Look, elsewhere: bool) {
         .filter(|one| all.len() <= LISTED || !is_well(**one, usual))
         .collect();
     let folded = all.len() - shown.len();
-    let here = if elsewhere { " here" } else { "" };
-    let states: Vec<_> = shown.iter().map(|one| one.text("state") + here).collect();
-    let folded_state = format!("{usual}{here}");
+    // The owner's state is said as it is; what differs from the group's is this node's.
+    let group_state = group.text("state");
+    let with_place = |state: String| if elsewhere && state != group_state { state + " here" } else { state };
+    let states: Vec<_> = shown.iter().map(|one| with_place(one.text("state"))).collect();
+    let folded_state = with_place(usual.to_owned());
     let mut state_width = widest(states.iter().map(String::as_str), 13);
     if folded > 0 {
         state_width = state_width.max(folded_state.len());

@@ -142,8 +142,11 @@ fn outside(look: Look, page: &mut Page) {
     }
 }
 
+/// Unproven datagrams up to this number are what the start of a few daemons leaves behind.
+const HANDSHAKES: u64 = 50;
+
 /// `REASON COUNT` for each reason datagrams were not believed for. Our own coming back on a broadcast medium
-/// are no news.
+/// are no news, nor are the first words of a daemon that has just started.
 fn rejected(look: Look) -> Vec<String> {
     let Some(counts) = look.0.get("rejected").and_then(Value::as_object) else {
         return Vec::new();
@@ -151,7 +154,8 @@ fn rejected(look: Look) -> Vec<String> {
     counts
         .iter()
         .filter(|(reason, count)| {
-            count.as_u64().unwrap_or(0) > 0 && !matches!(reason.as_str(), "own" | "reflected")
+            let usual = if reason.as_str() == "unproven" { HANDSHAKES } else { 0 };
+            count.as_u64().unwrap_or(0) > usual && !matches!(reason.as_str(), "own" | "reflected")
         })
         .map(|(reason, count)| format!("{} {count}", text::line(reason)))
         .collect()

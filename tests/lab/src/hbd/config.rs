@@ -53,6 +53,16 @@ impl Settings {
     /// The world has no such nodes.
     pub fn pair(world: &World) -> Result<Settings> {
         let nodes = world.nodes();
+        let names: Vec<&str> = nodes.iter().map(String::as_str).collect();
+        Settings::of(world, &names)
+    }
+
+    /// As [`Settings::pair`] for these nodes of the world.
+    ///
+    /// # Errors
+    /// The world has no such nodes.
+    pub fn of(world: &World, names: &[&str]) -> Result<Settings> {
+        let nodes: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let addresses: Vec<(String, String)> = nodes
             .iter()
             .map(|n| Ok((n.clone(), world.machine(n)?.ipv4(Lan::Service).to_string())))

@@ -1,0 +1,326 @@
+//! A pair of cores on a virtual clock: a small world with links that can be cut, disks, a kernel that takes
+//! leased addresses away, agents that do as they are told, and a record of what happened.
+
+mod drive;
+mod look;
+mod machine;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use cluster::*;
+
+use crate::watch::Watch;
+
+pub const DELAY: Duration = Duration::from_micros(200);
+pub const FSYNC: Duration = Duration::from_millis(1);
+/// How long the kernel keeps a leased address: `floor(deadtime) + 1` seconds.
+pub const LEASE: Duration = Duration::from_secs(2);
+/// Datagrams a socket of a frozen process keeps; later ones are lost.
+const BACKLOG: usize = 200;
+/// More ticks than this at one instant are a busy loop.
+const TICKS: u32 = 100;
+
+/// How an agent answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    Good,
+    FailsStart,
+    FailsStop,
+    Hangs,
+}
+
+/// What happens at a point in time.
+#[derive(Clone, Debug)]
+enum Happening {
+    Arrives {
+        node: usize,
+        link: usize,
+        bytes: Vec<u8>,
+    },
+    Ends {
+        node: usize,
+        begun: Time,
+        run: Run,
+    },
+    Written {
+        node: usize,
+        serial: u64,
+        state: Durable,
+    },
+}
+
+impl Happening {
+    /// The node whose process has this in its hands, if it is not on the wire.
+    fn within(&self) -> Option<usize> {
+        match self {
+            Happening::Arrives { .. } => None,
+            Happening::Ends { node, .. } | Happening::Written { node, .. } => Some(*node),
+        }
+    }
+}
+
+/// A machine.
+pub struct Node {
+    pub name: String,
+    pub core: Option<Core>,
+    pub life: u32,
+    /// The nonce of its present life.
+    pub boot: u64,
+    /// Without power since it was lost.
+    pub off: bool,
+    /// The groups as it was last told of them.
+    pub groups: Vec<GroupSettings>,
+    pub disk: Durable,
+    pub disk_fails: bool,
+    /// What runs here, by resource name.
+    pub running: BTreeSet<String>,
+    /// Addresses the kernel takes away by itself, and when.
+    pub leases: BTreeMap<String, Time>,
+    /// Addresses the daemon's present life has set or found, and keeps alive when told to.
+    held: BTreeSet<String>,
+    pub moods: BTreeMap<String, Mood>,
+    /// Not scheduled; what comes in queues up.
+    pub frozen: bool,
+    /// What came in while frozen.
+    backlog: VecDeque<Input>,
+    /// Operations on addresses that the frozen process has still to carry out.
+    stalled: Vec<(Time, Run)>,
+    /// Inputs not handled yet; the core is never entered twice.
+    inbox: VecDeque<Input>,
+    busy: bool,
+    ticks: (Time, u32),
+    pub exited: bool,
+}
+
+/// The world.
+pub struct World {
+    pub now: Time,
+    pub nodes: Vec<Node>,
+    pub settings: Settings,
+    /// Every resource there ever was.
+    catalog: BTreeMap<ResourceKey, ResourceSettings>,
+    queue: BTreeMap<(Time, u64), Happening>,
+    count: u64,
+    /// (from, to, link) that lose everything.
+    pub cut: BTreeSet<(usize, usize, usize)>,
+    /// Only one datagram in so many arrives, if not 0; which, is the same in each run.
+    pub keep_one_in: u64,
+    sent: u64,
+    dice: u64,
+    pub log: Vec<String>,
+    pub replies: BTreeMap<u64, Vec<Reply>>,
+    pub op_time: Duration,
+    /// What failed or was killed at its timeout may have done its work all the same.
+    pub half_done: bool,
+    next_command: u64,
+    boots: u64,
+    pub captured: Vec<Vec<u8>>,
+    /// Instants at which each resource ran on more than one node.
+    pub overlaps: Vec<(Time, String)>,
+    /// Looks at every step, if there.
+    pub watch: Option<Watch>,
+}
+
+pub fn resource(key: u64, name: &str, address: bool) -> ResourceSettings {
+    ResourceSettings {
+        key: ResourceKey(key),
+        name: name.to_owned(),
+        address,
+        start_timeout: Duration::from_secs(5),
+        stop_timeout: Duration::from_secs(5),
+        status_timeout: Duration::from_secs(5),
+    }
+}
+
+pub fn settings(me: &str) -> Settings {
+    Settings {
+        cluster: "test".to_owned(),
+        me: me.to_owned(),
+        nodes: vec!["a".to_owned(), "b".to_owned()],
+        keepalive: Duration::from_millis(100),
+        warntime: Duration::from_millis(500),
+        deadtime: Duration::from_secs(1),
+        initdead: Duration::from_secs(3),
+        failback: Failback::Off,
+        links: vec!["bcast:eth0".to_owned(), "bcast:eth1".to_owned()],
+        config_digest: 7,
+        lease_renew: Duration::from_millis(600),
+        groups: vec![GroupSettings {
+            name: "g".to_owned(),
+            preferred: Some("a".to_owned()),
+            requires: Requires::Nothing,
+            resources: vec![
+                resource(1, "vip1", true),
+                resource(2, "vip2", true),
+                resource(3, "web", false),
+            ],
+        }],
+    }
+}
+
+pub fn keyring() -> proto::Keyring {
+    proto::Keyring::parse("auth 1\n1 sha256 a-secret-for-tests\n").expect("good keys")
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(settings("a"))
+    }
+
+    pub fn with(settings: Settings) -> Self {
+        let node = |name: &String| Node {
+            name: name.clone(),
+            core: None,
+            life: 0,
+            boot: 0,
+            off: false,
+            groups: Vec::new(),
+            disk: Durable::default(),
+            disk_fails: false,
+            running: BTreeSet::new(),
+            leases: BTreeMap::new(),
+            held: BTreeSet::new(),
+            moods: BTreeMap::new(),
+            frozen: false,
+            backlog: VecDeque::new(),
+            stalled: Vec::new(),
+            inbox: VecDeque::new(),
+            busy: false,
+            ticks: (Time(0), 0),
+            exited: false,
+        };
+        let mut world = Self {
+            now: Time::from_millis(1000),
+            nodes: settings.nodes.iter().map(node).collect(),
+            settings,
+            catalog: BTreeMap::new(),
+            queue: BTreeMap::new(),
+            count: 0,
+            cut: BTreeSet::new(),
+            keep_one_in: 0,
+            sent: 0,
+            dice: 0,
+            log: Vec::new(),
+            replies: BTreeMap::new(),
+            op_time: Duration::from_millis(2),
+            half_done: false,
+            next_command: 0,
+            boots: 0,
+            captured: Vec::new(),
+            overlaps: Vec::new(),
+            watch: None,
+        };
+        world.note_resources();
+        world
+    }
+
+    /// A pair that has settled, with the group on a.
+    pub fn settled() -> Self {
+        Self::settled_with(settings("a"))
+    }
+
+    /// A pair of these settings that has settled, with the group g on a.
+    pub fn settled_with(settings: Settings) -> Self {
+        let mut world = Self::with(settings);
+        world.boot(0);
+        world.boot(1);
+        world.run_until(5000, |w| w.owner("g") == Some(0));
+        world.run(2000);
+        world
+    }
+
+    /// The settings as node `n` has them.
+    pub fn settings_of(&self, n: usize) -> Settings {
+        Settings {
+            me: self.nodes[n].name.clone(),
+            ..self.settings.clone()
+        }
+    }
+
+    fn note_resources(&mut self) {
+        for resource in self.settings.groups.iter().flat_map(|g| &g.resources) {
+            self.catalog.insert(resource.key, resource.clone());
+        }
+    }
+
+    /// A throw of dice with so many sides; the same in each run.
+    fn throw(&mut self, sides: u64) -> u64 {
+        self.dice += 1;
+        let mixed = self
+            .dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695)
+            >> 33;
+        mixed % 997 % sides
+    }
+
+    fn at(&mut self, after: Duration, happening: Happening) {
+        self.count += 1;
+        self.queue.insert((self.now + after, self.count), happening);
+    }
+
+    /// Lets `ms` milliseconds pass.
+    pub fn run(&mut self, ms: u64) {
+        self.run_for(Duration::from_millis(ms));
+    }
+
+    /// Lets some time pass.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.step(end) {}
+        self.now = end;
+    }
+
+    /// Lets time pass until something holds; panics with the record if it does not within `ms`.
+    #[track_caller]
+    pub fn run_until(&mut self, ms: u64, holds: impl Fn(&World) -> bool) {
+        let end = self.now + Duration::from_millis(ms);
+        while !holds(self) {
+            if !self.step(end) {
+                panic!("not within {ms} ms\n{}", self.timeline());
+            }
+        }
+    }
+
+    fn step(&mut self, end: Time) -> bool {
+        let event = self.queue.first_key_value().map(|((at, _), _)| *at);
+        let lease = self.nodes.iter().flat_map(|node| node.leases.values());
+        let lease = lease.min().copied();
+        let tick = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| !node.frozen)
+            .filter_map(|(n, node)| Some((node.core.as_ref()?.deadline()?, n)))
+            .min();
+        let all = [event, lease, tick.map(|(at, _)| at)];
+        let next = all.into_iter().flatten().min();
+        let Some(next) = next.filter(|next| *next <= end) else {
+            return false;
+        };
+        self.now = self.now.max(next);
+        if event == Some(next) {
+            if let Some((_, happening)) = self.queue.pop_first() {
+                self.happen(happening);
+            }
+        } else if lease == Some(next) {
+            self.end_leases();
+        } else if let Some((_, n)) = tick {
+            self.tick(n);
+        }
+        if let Some(mut watch) = self.watch.take() {
+            watch.time(self);
+            self.watch = Some(watch);
+        }
+        true
+    }
+
+    fn tick(&mut self, n: usize) {
+        let (at, count) = self.nodes[n].ticks;
+        let count = if at == self.now { count + 1 } else { 1 };
+        self.nodes[n].ticks = (self.now, count);
+        assert!(count <= TICKS, "a busy loop\n{}", self.timeline());
+        self.input(n, Input::Tick);
+    }
+}
