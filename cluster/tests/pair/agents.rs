@@ -8,11 +8,8 @@ use crate::{done, refused};
 #[test]
 fn addresses_start_in_one_operation_and_stop_in_reverse() {
     let w = World::settled();
-    let starts: Vec<_> = w
-        .lines(0, "a Start")
-        .iter()
-        .map(|l| l.split("Start ").nth(1).unwrap().to_owned())
-        .collect();
+    let starts: Vec<_> =
+        w.lines(0, "a Start").iter().map(|l| l.split("Start ").nth(1).unwrap().to_owned()).collect();
     assert_eq!(starts, ["vip1 vip2", "web"]);
 }
 
@@ -48,22 +45,10 @@ fn a_group_that_failed_on_both_nodes_rests_and_says_so() {
         let status = w.status(n).unwrap();
         assert_eq!(status.groups[0].state, "failed");
         assert_eq!(status.groups[0].owner, None);
-        assert!(
-            status
-                .degraded
-                .iter()
-                .any(|d| d.contains("failed to start here")),
-            "{:?}",
-            status.degraded
-        );
+        assert!(status.degraded.iter().any(|d| d.contains("failed to start here")), "{:?}", status.degraded);
     }
     w.mood(0, "web", Mood::Good);
-    let c = w.command(
-        1,
-        Command::Cleanup {
-            group: Some("g".to_owned()),
-        },
-    );
+    let c = w.command(1, Command::Cleanup { group: Some("g".to_owned()) });
     done(w.finish(c));
     w.run(1000);
     w.expect_owner(0);
@@ -73,35 +58,19 @@ fn a_group_that_failed_on_both_nodes_rests_and_says_so() {
 fn a_failed_stop_blocks_and_nothing_starts_elsewhere() {
     let mut w = World::settled();
     w.mood(0, "vip1", Mood::FailsStop);
-    let c = w.command(
-        0,
-        Command::Move {
-            group: "g".to_owned(),
-            to: None,
-        },
-    );
+    let c = w.command(0, Command::Move { group: "g".to_owned(), to: None });
     assert!(refused(w.finish(c)).contains("could not be stopped"));
     w.run(5000);
     assert!(w.runs(1).is_empty());
     for n in 0..2 {
-        assert_eq!(
-            w.status(n).unwrap().groups[0].state,
-            "blocked",
-            "{}",
-            w.timeline()
-        );
+        assert_eq!(w.status(n).unwrap().groups[0].state, "blocked", "{}", w.timeline());
     }
     // Not even when the blocked node is lost.
     w.power_off(0);
     w.run(5000);
     assert!(w.runs(1).is_empty(), "{}", w.timeline());
     assert_eq!(w.status(1).unwrap().groups[0].state, "blocked");
-    let c = w.command(
-        1,
-        Command::FenceAck {
-            node: "a".to_owned(),
-        },
-    );
+    let c = w.command(1, Command::FenceAck { node: "a".to_owned() });
     done(w.finish(c));
     w.run(1000);
     w.expect_owner(1);
@@ -111,13 +80,7 @@ fn a_failed_stop_blocks_and_nothing_starts_elsewhere() {
 fn cleanup_after_a_failed_stop_looks_again() {
     let mut w = World::settled();
     w.mood(0, "vip1", Mood::FailsStop);
-    let c = w.command(
-        0,
-        Command::Move {
-            group: "g".to_owned(),
-            to: None,
-        },
-    );
+    let c = w.command(0, Command::Move { group: "g".to_owned(), to: None });
     refused(w.finish(c));
     w.mood(0, "vip1", Mood::Good);
     let c = w.command(1, Command::Cleanup { group: None });
@@ -137,11 +100,7 @@ fn a_hung_agent_is_bounded_and_the_peer_gets_its_turn() {
     w.run(30_000);
     // It hung in start; its status and stop hang too, so a is blocked and says so.
     let status = w.status(1).unwrap();
-    assert!(
-        status.groups[0].state == "blocked" || w.owner("g") == Some(1),
-        "{}",
-        w.timeline()
-    );
+    assert!(status.groups[0].state == "blocked" || w.owner("g") == Some(1), "{}", w.timeline());
     assert_eq!(w.status(1).unwrap().nodes[0].state, "up");
     w.expect_no_overlap();
 }
@@ -160,30 +119,13 @@ fn a_group_that_requires_fencing_waits_for_the_operators_word() {
     assert!(w.runs(1).is_empty());
     let status = w.status(1).unwrap();
     assert_eq!(status.groups[0].state, "blocked");
-    assert!(
-        status
-            .degraded
-            .iter()
-            .any(|d| d.contains("hbctl fence-ack a")),
-        "{:?}",
-        status.degraded
-    );
-    let c = w.command(
-        1,
-        Command::FenceAck {
-            node: "a".to_owned(),
-        },
-    );
+    assert!(status.degraded.iter().any(|d| d.contains("hbctl fence-ack a")), "{:?}", status.degraded);
+    let c = w.command(1, Command::FenceAck { node: "a".to_owned() });
     done(w.finish(c));
     w.run(500);
     w.expect_owner(1);
     w.boot(0);
     w.run(3000);
-    let c = w.command(
-        1,
-        Command::FenceAck {
-            node: "a".to_owned(),
-        },
-    );
+    let c = w.command(1, Command::FenceAck { node: "a".to_owned() });
     assert!(refused(w.finish(c)).contains("is up"));
 }

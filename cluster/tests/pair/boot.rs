@@ -46,10 +46,7 @@ fn a_late_comer_does_not_take_the_group_back() {
 #[test]
 fn with_auto_failback_the_preferred_node_gets_its_group_back_after_a_while() {
     let mut s = settings("a");
-    s.failback = Failback::On {
-        after: ms(2000),
-        window: false,
-    };
+    s.failback = Failback::On { after: ms(2000), window: false };
     let mut w = World::with(s);
     w.boot(1);
     w.run(4000);
@@ -64,10 +61,7 @@ fn with_auto_failback_the_preferred_node_gets_its_group_back_after_a_while() {
 #[test]
 fn failback_waits_for_its_window() {
     let mut s = settings("a");
-    s.failback = Failback::On {
-        after: ms(0),
-        window: true,
-    };
+    s.failback = Failback::On { after: ms(0), window: true };
     let mut w = World::with(s);
     w.boot(1);
     w.run(4000);

@@ -10,13 +10,7 @@ fn hand_over_survives_loss() {
     for keep in 2..5 {
         let mut w = World::settled();
         w.keep_one_in = keep;
-        let c = w.command(
-            0,
-            Command::Move {
-                group: "g".to_owned(),
-                to: Some("b".to_owned()),
-            },
-        );
+        let c = w.command(0, Command::Move { group: "g".to_owned(), to: Some("b".to_owned()) });
         done(w.finish(c));
         w.keep_one_in = 0;
         w.run(1000);
@@ -32,22 +26,8 @@ fn a_crash_of_either_side_at_any_step_of_a_hand_over_ends_with_one_owner() {
         for step in 0..120_u64 {
             for power in [true, false] {
                 let mut w = World::settled();
-                w.command(
-                    0,
-                    Command::Standby {
-                        node: None,
-                        force: false,
-                    },
-                );
-                let end = w.now + std::time::Duration::from_micros(step * 100);
-                while w.now < end {
-                    let left = end.since(w.now).min(ms(1));
-                    let ms = u64::try_from(left.as_micros()).unwrap().max(100) / 1000;
-                    if ms == 0 {
-                        break;
-                    }
-                    w.run(ms);
-                }
+                w.command(0, Command::Standby { node: None, force: false });
+                w.run_for(std::time::Duration::from_micros(step * 100));
                 if power {
                     w.power_off(victim)
                 } else {
@@ -56,9 +36,7 @@ fn a_crash_of_either_side_at_any_step_of_a_hand_over_ends_with_one_owner() {
                 w.run(200);
                 w.boot(victim);
                 w.run(6000);
-                let Some(owner) = w.owner("g") else {
-                    panic!("no owner {victim} {step}\n{}", w.timeline())
-                };
+                let Some(owner) = w.owner("g") else { panic!("no owner {victim} {step}\n{}", w.timeline()) };
                 w.expect_owner(owner);
                 w.expect_no_overlap();
             }
@@ -88,10 +66,7 @@ fn leaving_alone_stops_everything_in_reverse() {
     w.input(0, Input::Stop);
     w.run_until(2000, |w| w.nodes[0].exited);
     assert!(w.runs(0).is_empty());
-    let stops: Vec<_> = w
-        .lines(from, "Stop")
-        .iter()
-        .map(|l| l.split("Stop ").nth(1).unwrap().to_owned())
-        .collect();
+    let stops: Vec<_> =
+        w.lines(from, "Stop").iter().map(|l| l.split("Stop ").nth(1).unwrap().to_owned()).collect();
     assert_eq!(stops, ["web", "vip1 vip2"]);
 }

@@ -9,6 +9,8 @@ mod reload;
 mod replay;
 mod restarts;
 mod silence;
+mod walk;
+mod watch;
 mod world;
 
 use cluster::*;

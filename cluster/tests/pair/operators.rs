@@ -9,13 +9,7 @@ use crate::{done, ms, refused};
 fn standby_hands_over_without_waiting_for_a_heartbeat() {
     let mut w = World::settled();
     let before = w.now;
-    let c = w.command(
-        0,
-        Command::Standby {
-            node: None,
-            force: false,
-        },
-    );
+    let c = w.command(0, Command::Standby { node: None, force: false });
     done(w.finish(c));
     w.expect_owner(1);
     w.expect_no_overlap();
@@ -31,22 +25,11 @@ fn standby_hands_over_without_waiting_for_a_heartbeat() {
 #[test]
 fn standby_of_the_other_node_is_done_there() {
     let mut w = World::settled();
-    let c = w.command(
-        1,
-        Command::Standby {
-            node: Some("a".to_owned()),
-            force: false,
-        },
-    );
+    let c = w.command(1, Command::Standby { node: Some("a".to_owned()), force: false });
     done(w.finish(c));
     w.expect_owner(1);
     assert!(w.status(0).unwrap().standby);
-    let c = w.command(
-        1,
-        Command::Online {
-            node: Some("a".to_owned()),
-        },
-    );
+    let c = w.command(1, Command::Online { node: Some("a".to_owned()) });
     done(w.finish(c));
     w.run(200);
     assert!(!w.status(0).unwrap().standby);
@@ -55,13 +38,7 @@ fn standby_of_the_other_node_is_done_there() {
 #[test]
 fn standby_survives_a_restart_and_starts_nothing() {
     let mut w = World::settled();
-    let c = w.command(
-        0,
-        Command::Standby {
-            node: None,
-            force: false,
-        },
-    );
+    let c = w.command(0, Command::Standby { node: None, force: false });
     done(w.finish(c));
     w.run(500);
     w.kill(0);
@@ -79,22 +56,10 @@ fn standby_with_nobody_to_take_over_is_refused_unless_forced() {
     let mut w = World::settled();
     w.power_off(1);
     w.run(2000);
-    let c = w.command(
-        0,
-        Command::Standby {
-            node: None,
-            force: false,
-        },
-    );
+    let c = w.command(0, Command::Standby { node: None, force: false });
     assert!(refused(w.finish(c)).contains("nobody can take g"));
     w.expect_owner(0);
-    let c = w.command(
-        0,
-        Command::Standby {
-            node: None,
-            force: true,
-        },
-    );
+    let c = w.command(0, Command::Standby { node: None, force: true });
     done(w.finish(c));
     assert!(w.runs(0).is_empty());
 }
@@ -103,13 +68,7 @@ fn standby_with_nobody_to_take_over_is_refused_unless_forced() {
 fn standby_is_given_up_when_the_heir_cannot_start() {
     let mut w = World::settled();
     w.mood(1, "web", Mood::FailsStart);
-    let c = w.command(
-        0,
-        Command::Standby {
-            node: None,
-            force: false,
-        },
-    );
+    let c = w.command(0, Command::Standby { node: None, force: false });
     let why = refused(w.finish(c));
     assert!(why.contains("given up"), "{why}");
     w.run(1000);
@@ -121,44 +80,21 @@ fn standby_is_given_up_when_the_heir_cannot_start() {
 #[test]
 fn move_takeover_and_failback_end_with_a_result() {
     let mut w = World::settled();
-    let c = w.command(
-        0,
-        Command::Move {
-            group: "g".to_owned(),
-            to: Some("b".to_owned()),
-        },
-    );
+    let c = w.command(0, Command::Move { group: "g".to_owned(), to: Some("b".to_owned()) });
     assert_eq!(done(w.finish(c)), "g is on b");
     w.expect_owner(1);
     let c = w.command(0, Command::Takeover { groups: vec![] });
     done(w.finish(c));
     w.expect_owner(0);
-    let c = w.command(
-        1,
-        Command::Takeover {
-            groups: vec!["g".to_owned()],
-        },
-    );
+    let c = w.command(1, Command::Takeover { groups: vec!["g".to_owned()] });
     done(w.finish(c));
     w.expect_owner(1);
     let c = w.command(1, Command::Failback { groups: vec![] });
     done(w.finish(c));
     w.expect_owner(0);
-    let c = w.command(
-        0,
-        Command::Move {
-            group: "g".to_owned(),
-            to: Some("a".to_owned()),
-        },
-    );
+    let c = w.command(0, Command::Move { group: "g".to_owned(), to: Some("a".to_owned()) });
     assert!(done(w.finish(c)).contains("already"));
-    let c = w.command(
-        0,
-        Command::Move {
-            group: "nix".to_owned(),
-            to: None,
-        },
-    );
+    let c = w.command(0, Command::Move { group: "nix".to_owned(), to: None });
     assert!(refused(w.finish(c)).contains("there is no group nix"));
     w.expect_no_overlap();
 }
@@ -166,22 +102,13 @@ fn move_takeover_and_failback_end_with_a_result() {
 #[test]
 fn a_move_away_from_the_preferred_node_is_not_undone_by_auto_failback() {
     let mut s = settings("a");
-    s.failback = Failback::On {
-        after: ms(0),
-        window: false,
-    };
+    s.failback = Failback::On { after: ms(0), window: false };
     let mut w = World::with(s);
     w.boot(0);
     w.boot(1);
     w.run(3000);
     w.expect_owner(0);
-    let c = w.command(
-        0,
-        Command::Move {
-            group: "g".to_owned(),
-            to: None,
-        },
-    );
+    let c = w.command(0, Command::Move { group: "g".to_owned(), to: None });
     done(w.finish(c));
     w.run(5000);
     w.expect_owner(1);
@@ -189,13 +116,7 @@ fn a_move_away_from_the_preferred_node_is_not_undone_by_auto_failback() {
     done(w.finish(c));
     w.expect_owner(0);
     // After a standby, online brings it home.
-    let c = w.command(
-        0,
-        Command::Standby {
-            node: None,
-            force: false,
-        },
-    );
+    let c = w.command(0, Command::Standby { node: None, force: false });
     done(w.finish(c));
     w.run(1000);
     w.expect_owner(1);
@@ -208,26 +129,10 @@ fn a_move_away_from_the_preferred_node_is_not_undone_by_auto_failback() {
 #[test]
 fn two_orders_at_once_end_with_one_owner() {
     let mut w = World::settled();
-    let one = w.command(
-        0,
-        Command::Standby {
-            node: None,
-            force: false,
-        },
-    );
-    let two = w.command(
-        1,
-        Command::Standby {
-            node: None,
-            force: false,
-        },
-    );
+    let one = w.command(0, Command::Standby { node: None, force: false });
+    let two = w.command(1, Command::Standby { node: None, force: false });
     w.run(3000);
-    assert!(
-        w.verdict(one).is_some() && w.verdict(two).is_some(),
-        "{}",
-        w.timeline()
-    );
+    assert!(w.verdict(one).is_some() && w.verdict(two).is_some(), "{}", w.timeline());
     let owner = w.owner("g").expect("an owner");
     w.expect_owner(owner);
     w.expect_no_overlap();

@@ -3,7 +3,7 @@
 use cluster::*;
 
 use crate::done;
-use crate::world::World;
+use crate::world::{World, settings};
 
 #[test]
 fn a_frozen_owner_looks_first_and_gives_way() {
@@ -22,19 +22,27 @@ fn a_frozen_owner_looks_first_and_gives_way() {
 
 #[test]
 fn a_frozen_owner_that_nobody_replaced_puts_its_addresses_back() {
+    let mut s = settings("a");
+    s.groups[0].requires = Requires::Fencing;
+    let mut w = World::settled_with(s);
+    w.freeze(0);
+    w.run(3000);
+    assert_eq!(w.runs(0), ["web"]);
+    w.thaw(0);
+    w.run(2000);
+    w.expect_owner(0);
+    assert!(w.lines(0, "a Stop").is_empty());
+}
+
+#[test]
+fn a_frozen_owner_keeps_its_addresses_if_nobody_could_take_them() {
     let mut w = World::settled();
-    let c = w.command(
-        1,
-        Command::Standby {
-            node: None,
-            force: false,
-        },
-    );
+    let c = w.command(1, Command::Standby { node: None, force: false });
     done(w.finish(c));
     w.run(500);
     w.freeze(0);
     w.run(3000);
-    assert_eq!(w.runs(0), ["web"]);
+    assert_eq!(w.runs(0), ["vip1", "vip2", "web"]);
     w.thaw(0);
     w.run(2000);
     w.expect_owner(0);

@@ -48,12 +48,6 @@ fn a_mismatch_of_the_configuration_is_shouted_and_moves_nothing() {
     w.expect_owner(0);
     assert!(w.lines(from, "Start").is_empty() && w.lines(from, "Stop").is_empty());
     for n in 0..2 {
-        assert!(
-            w.status(n)
-                .unwrap()
-                .degraded
-                .iter()
-                .any(|d| d.contains("differs"))
-        );
+        assert!(w.status(n).unwrap().degraded.iter().any(|d| d.contains("differs")));
     }
 }

@@ -14,13 +14,7 @@ fn everything_ever_sent_replayed_changes_nothing() {
     let from = w.log.len();
     for bytes in &old {
         for link in 0..2 {
-            w.input(
-                1,
-                Input::Datagram {
-                    link,
-                    bytes: bytes.clone(),
-                },
-            );
+            w.input(1, Input::Datagram { link, bytes: bytes.clone() });
         }
     }
     assert_eq!(w.status(1).unwrap().nodes[0].state, "dead");
@@ -29,23 +23,11 @@ fn everything_ever_sent_replayed_changes_nothing() {
     w.boot(1);
     w.run(100);
     for bytes in &old {
-        w.input(
-            1,
-            Input::Datagram {
-                link: 0,
-                bytes: bytes.clone(),
-            },
-        );
+        w.input(1, Input::Datagram { link: 0, bytes: bytes.clone() });
     }
     assert_eq!(w.status(1).unwrap().nodes[0].state, "init");
     w.run(5000);
     w.expect_owner(1);
     assert!(w.lines(from, "b Stop").is_empty());
-    assert!(
-        w.status(1)
-            .unwrap()
-            .rejected
-            .keys()
-            .any(|k| k == "unproven" || k == "stale_incarnation")
-    );
+    assert!(w.status(1).unwrap().rejected.keys().any(|k| k == "unproven" || k == "stale_incarnation"));
 }

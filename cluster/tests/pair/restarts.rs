@@ -13,11 +13,7 @@ fn a_killed_daemon_that_comes_back_adopts_what_runs() {
     w.boot(0);
     w.run(3000);
     w.expect_owner(0);
-    assert!(
-        w.lines(from, " Start ").is_empty() && w.lines(from, " Stop ").is_empty(),
-        "{}",
-        w.timeline()
-    );
+    assert!(w.lines(from, " Start ").is_empty() && w.lines(from, " Stop ").is_empty(), "{}", w.timeline());
     assert!(w.said("adopted"));
 }
 
@@ -88,11 +84,5 @@ fn a_disk_that_cannot_be_written_does_not_stop_a_takeover() {
     w.power_off(0);
     w.run(2500);
     w.expect_owner(1);
-    assert!(
-        w.status(1)
-            .unwrap()
-            .degraded
-            .iter()
-            .any(|d| d.contains("cannot be written"))
-    );
+    assert!(w.status(1).unwrap().degraded.iter().any(|d| d.contains("cannot be written")));
 }

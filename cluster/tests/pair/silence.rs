@@ -35,10 +35,7 @@ fn one_cut_link_moves_nothing_and_is_said() {
     assert!(w.lines(from, "Start").is_empty() && w.lines(from, "Stop").is_empty());
     let status = w.status(1).unwrap();
     assert!(
-        status
-            .degraded
-            .iter()
-            .any(|d| d.contains("link bcast:eth0 to a is down")),
+        status.degraded.iter().any(|d| d.contains("link bcast:eth0 to a is down")),
         "{:?}",
         status.degraded
     );
@@ -53,20 +50,8 @@ fn a_one_way_cut_of_one_link_is_seen_on_both_sides() {
     w.cut.insert((0, 1, 0));
     w.run(3000);
     w.expect_owner(0);
-    assert!(
-        w.status(1)
-            .unwrap()
-            .degraded
-            .iter()
-            .any(|d| d.contains("a hears us, we do not hear it"))
-    );
-    assert!(
-        w.status(0)
-            .unwrap()
-            .degraded
-            .iter()
-            .any(|d| d.contains("we hear b, it does not hear us"))
-    );
+    assert!(w.status(1).unwrap().degraded.iter().any(|d| d.contains("a hears us, we do not hear it")));
+    assert!(w.status(0).unwrap().degraded.iter().any(|d| d.contains("we hear b, it does not hear us")));
 }
 
 #[test]
@@ -94,9 +79,7 @@ fn after_a_split_the_higher_epoch_stays_and_announces_again() {
     w.run(1000);
     w.expect_owner(1);
     let timeline = w.timeline();
-    let stopped = timeline
-        .rfind("a group g: stopping -> stopped")
-        .expect("a stopped");
+    let stopped = timeline.rfind("a group g: stopping -> stopped").expect("a stopped");
     let announced = timeline.rfind("b announces g").expect("b announced");
     assert!(announced > stopped, "{timeline}");
     assert_eq!(w.lines(from, "b announces g").len(), 1);

@@ -7,13 +7,7 @@ impl World {
     pub fn boot(&mut self, n: usize) {
         self.boots += 1;
         let boot = 0x5151 + self.boots * 7919;
-        let core = Core::new(
-            self.settings_of(n),
-            keyring(),
-            self.nodes[n].disk.clone(),
-            boot,
-            self.now,
-        );
+        let core = Core::new(self.settings_of(n), keyring(), self.nodes[n].disk.clone(), boot, self.now);
         self.note_resources();
         let groups = self.settings.groups.clone();
         let node = &mut self.nodes[n];
@@ -45,32 +39,20 @@ impl World {
     pub fn command(&mut self, n: usize, command: Command) -> u64 {
         self.next_command += 1;
         let id = self.next_command;
-        self.input(
-            n,
-            Input::Command {
-                id: CommandId(id),
-                by: "root".to_owned(),
-                command,
-            },
-        );
+        self.input(n, Input::Command { id: CommandId(id), by: "root".to_owned(), command });
         id
     }
 
     /// The last word on a command, if there is one.
     pub fn verdict(&self, id: u64) -> Option<&Reply> {
-        self.replies
-            .get(&id)?
-            .iter()
-            .find(|reply| !matches!(reply, Reply::Progress(_)))
+        self.replies.get(&id)?.iter().find(|reply| !matches!(reply, Reply::Progress(_)))
     }
 
     /// Runs until a command has its last word.
     #[track_caller]
     pub fn finish(&mut self, id: u64) -> Reply {
         self.run_until(30_000, |w| w.verdict(id).is_some());
-        self.verdict(id)
-            .cloned()
-            .unwrap_or(Reply::Refused("no answer".to_owned()))
+        self.verdict(id).cloned().unwrap_or(Reply::Refused("no answer".to_owned()))
     }
 
     /// Gives a core an input; if its process is frozen, the input waits.
@@ -93,7 +75,9 @@ impl World {
         }
         self.nodes[n].busy = true;
         while let Some(input) = self.nodes[n].inbox.pop_front() {
-            if let (Input::Datagram { bytes, .. }, Some(mut watch)) = (&input, self.watch.take()) {
+            if let Input::Datagram { bytes, .. } = &input
+                && let Some(mut watch) = self.watch.take()
+            {
                 watch.heard(self, n, bytes);
                 self.watch = Some(watch);
             }
@@ -130,11 +114,7 @@ impl World {
                 }
                 Action::Persist { serial, state } => {
                     let node = n;
-                    let written = Happening::Written {
-                        node,
-                        serial,
-                        state,
-                    };
+                    let written = Happening::Written { node, serial, state };
                     self.at(FSYNC, written);
                 }
                 Action::Event(event) => {
@@ -169,19 +149,11 @@ impl World {
         for to in (0..self.nodes.len()).filter(|&to| to != from) {
             for link in 0..self.settings.links.len() {
                 self.sent += 1;
-                let dice = (self
-                    .sent
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1_442_695)
-                    >> 33)
-                    % 997;
+                let dice =
+                    (self.sent.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695) >> 33) % 997;
                 let lost = self.keep_one_in > 0 && !dice.is_multiple_of(self.keep_one_in);
                 if !lost && !self.cut.contains(&(from, to, link)) {
-                    let arrives = Happening::Arrives {
-                        node: to,
-                        link,
-                        bytes: bytes.clone(),
-                    };
+                    let arrives = Happening::Arrives { node: to, link, bytes: bytes.clone() };
                     self.at(DELAY * (1 + link as u32), arrives);
                 }
             }
@@ -194,14 +166,8 @@ impl World {
                 self.input(node, Input::Datagram { link, bytes });
             }
             Happening::Ends { node, begun, run } => self.op_ends(node, begun, run),
-            Happening::Written {
-                node,
-                serial,
-                state,
-            } => {
-                let error = self.nodes[node]
-                    .disk_fails
-                    .then(|| "no space left".to_owned());
+            Happening::Written { node, serial, state } => {
+                let error = self.nodes[node].disk_fails.then(|| "no space left".to_owned());
                 if error.is_none() {
                     self.nodes[node].disk = state;
                 }

@@ -10,11 +10,7 @@ impl World {
     }
 
     pub(super) fn group_name(&self, id: proto::GroupId) -> String {
-        let group = self
-            .settings
-            .groups
-            .iter()
-            .find(|g| proto::GroupId::of(&g.name) == id);
+        let group = self.settings.groups.iter().find(|g| proto::GroupId::of(&g.name) == id);
         group.map(|g| g.name.clone()).unwrap_or_default()
     }
 
@@ -25,9 +21,7 @@ impl World {
                 return false;
             };
             let says = |g: &GroupStatus| {
-                g.name == group
-                    && g.state == "started"
-                    && g.owner.as_deref() == Some(&self.nodes[n].name)
+                g.name == group && g.state == "started" && g.owner.as_deref() == Some(&self.nodes[n].name)
             };
             status.groups.iter().any(says)
         });
@@ -55,39 +49,21 @@ impl World {
 
     /// Lines of the record with this text since line `from`.
     pub fn lines(&self, from: usize, text: &str) -> Vec<&String> {
-        self.log[from..]
-            .iter()
-            .filter(|line| line.contains(text))
-            .collect()
+        self.log[from..].iter().filter(|line| line.contains(text)).collect()
     }
 
     #[track_caller]
     pub fn expect_owner(&self, n: usize) {
         let found = self.owner("g");
         assert_eq!(found, Some(n), "\n{}", self.timeline());
-        assert_eq!(
-            self.runs(n),
-            ["vip1", "vip2", "web"],
-            "\n{}",
-            self.timeline()
-        );
+        assert_eq!(self.runs(n), ["vip1", "vip2", "web"], "\n{}", self.timeline());
         for (other, node) in self.nodes.iter().enumerate() {
-            assert!(
-                other == n || node.running.is_empty(),
-                "{} runs too\n{}",
-                node.name,
-                self.timeline()
-            );
+            assert!(other == n || node.running.is_empty(), "{} runs too\n{}", node.name, self.timeline());
         }
     }
 
     #[track_caller]
     pub fn expect_no_overlap(&self) {
-        assert!(
-            self.overlaps.is_empty(),
-            "{:?}\n{}",
-            self.overlaps,
-            self.timeline()
-        );
+        assert!(self.overlaps.is_empty(), "{:?}\n{}", self.overlaps, self.timeline());
     }
 }

@@ -83,10 +83,7 @@ impl World {
     }
 
     pub fn resource_name(&self, key: ResourceKey) -> String {
-        self.catalog
-            .get(&key)
-            .map(|r| r.name.clone())
-            .unwrap_or_else(|| format!("key{}", key.0))
+        self.catalog.get(&key).map(|r| r.name.clone()).unwrap_or_else(|| format!("key{}", key.0))
     }
 
     fn is_address(&self, key: ResourceKey) -> bool {
@@ -94,19 +91,13 @@ impl World {
     }
 
     pub(super) fn begin(&mut self, n: usize, run: Run) {
-        let names: Vec<String> = run
-            .resources
-            .iter()
-            .map(|key| self.resource_name(*key))
-            .collect();
+        let names: Vec<String> = run.resources.iter().map(|key| self.resource_name(*key)).collect();
         self.say(n, &format!("{:?} {}", run.op, names.join(" ")));
         if let Some(mut watch) = self.watch.take() {
             watch.begins(self, n, &run);
             self.watch = Some(watch);
         }
-        let hangs = names
-            .iter()
-            .any(|name| self.mood_of(n, name) == Mood::Hangs);
+        let hangs = names.iter().any(|name| self.mood_of(n, name) == Mood::Hangs);
         let time = if hangs { run.timeout } else { self.op_time };
         let (node, begun) = (n, self.now);
         self.at(time, Happening::Ends { node, begun, run });
@@ -120,13 +111,10 @@ impl World {
             return;
         }
         let late = own_work && self.now.since(begun) > run.timeout && run.op == OpKind::Start;
-        let results = if late {
-            vec![OpResult::TimedOut; run.resources.len()]
-        } else {
-            self.carry_out(n, &run)
-        };
+        let results =
+            if late { vec![OpResult::TimedOut; run.resources.len()] } else { self.carry_out(n, &run) };
         if let Some(mut watch) = self.watch.take() {
-            watch.ends(self, n, &run, &results);
+            watch.ends(n, &run);
             self.watch = Some(watch);
         }
         let id = run.id;
@@ -144,9 +132,7 @@ impl World {
         let name = self.resource_name(key);
         let mood = self.mood_of(n, &name);
         let all_the_same = self.half_done && self.throw(2) == 0;
-        let lease = self
-            .is_address(key)
-            .then(|| run.leased.then(|| self.now + LEASE));
+        let lease = self.is_address(key).then(|| run.leased.then(|| self.now + LEASE));
         let node = &mut self.nodes[n];
         let good = match (run.op, mood) {
             (OpKind::Status, Mood::Hangs) => return OpResult::TimedOut,

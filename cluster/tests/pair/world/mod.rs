@@ -33,21 +33,9 @@ pub enum Mood {
 /// What happens at a point in time.
 #[derive(Clone, Debug)]
 enum Happening {
-    Arrives {
-        node: usize,
-        link: usize,
-        bytes: Vec<u8>,
-    },
-    Ends {
-        node: usize,
-        begun: Time,
-        run: Run,
-    },
-    Written {
-        node: usize,
-        serial: u64,
-        state: Durable,
-    },
+    Arrives { node: usize, link: usize, bytes: Vec<u8> },
+    Ends { node: usize, begun: Time, run: Run },
+    Written { node: usize, serial: u64, state: Durable },
 }
 
 impl Happening {
@@ -150,11 +138,7 @@ pub fn settings(me: &str) -> Settings {
             name: "g".to_owned(),
             preferred: Some("a".to_owned()),
             requires: Requires::Nothing,
-            resources: vec![
-                resource(1, "vip1", true),
-                resource(2, "vip2", true),
-                resource(3, "web", false),
-            ],
+            resources: vec![resource(1, "vip1", true), resource(2, "vip2", true), resource(3, "web", false)],
         }],
     }
 }
@@ -232,10 +216,7 @@ impl World {
 
     /// The settings as node `n` has them.
     pub fn settings_of(&self, n: usize) -> Settings {
-        Settings {
-            me: self.nodes[n].name.clone(),
-            ..self.settings.clone()
-        }
+        Settings { me: self.nodes[n].name.clone(), ..self.settings.clone() }
     }
 
     fn note_resources(&mut self) {
@@ -247,11 +228,7 @@ impl World {
     /// A throw of dice with so many sides; the same in each run.
     fn throw(&mut self, sides: u64) -> u64 {
         self.dice += 1;
-        let mixed = self
-            .dice
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695)
-            >> 33;
+        let mixed = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695) >> 33;
         mixed % 997 % sides
     }
 

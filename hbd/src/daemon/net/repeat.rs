@@ -14,6 +14,10 @@ const BURST: usize = 200;
 /// Between two such goes.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// A repeat this late is not sent: the process was away, and the address may be another node's by now. If it is
+/// not, the core looks first and then has it announced anew.
+const STALE: Duration = Duration::from_millis(500);
+
 /// An address on an interface.
 pub type Target = (u32, IpAddr);
 
@@ -61,6 +65,7 @@ impl Repeats {
 
     /// What is to be announced now; a bounded number.
     pub fn take(&mut self, now: Time) -> Vec<Target> {
+        self.rounds.retain(|round| now.since(round.due) < STALE);
         let Some(at) = self.rounds.iter().position(|round| round.due <= now) else { return Vec::new() };
         let round = &mut self.rounds[at];
         let end = (round.done + BURST).min(round.targets.len());
@@ -138,6 +143,14 @@ mod tests {
         repeats.begin(ips(0, 2), at(1500));
         repeats.cancel(&[IpAddr::from([10, 0, 0, 0]), IpAddr::from([10, 0, 0, 1])]);
         assert!(repeats.due().is_some(), "the others go on");
+    }
+
+    #[test]
+    fn after_a_pause_of_the_process_nothing_is_repeated() {
+        let mut repeats = Repeats::default();
+        repeats.begin(ips(0, 3), at(0));
+        assert!(repeats.take(at(1500)).is_empty(), "half a second late");
+        assert_eq!(repeats.due(), None);
     }
 
     #[test]
