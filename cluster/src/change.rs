@@ -22,14 +22,7 @@ impl Core {
         self.phase_since = self.now;
         self.news = true;
         let me = self.settings.me.clone();
-        self.event(
-            Level::Info,
-            "node",
-            &me,
-            Some(from),
-            Some(to),
-            why.to_owned(),
-        );
+        self.event(Level::Info, "node", &me, Some(from), Some(to), why.to_owned());
     }
 
     pub(crate) fn set_peer_state(&mut self, p: usize, state: PeerState, why: String) {
@@ -43,20 +36,9 @@ impl Core {
         if state != PeerState::Up {
             self.forget_wishes_of(p);
         }
-        let level = if state == PeerState::Dead {
-            Level::Warn
-        } else {
-            Level::Info
-        };
+        let level = if state == PeerState::Dead { Level::Warn } else { Level::Info };
         let name = self.peers[p].name.clone();
-        self.event(
-            level,
-            "peer",
-            &name,
-            Some(from.word()),
-            Some(state.word()),
-            why,
-        );
+        self.event(level, "peer", &name, Some(from.word()), Some(state.word()), why);
     }
 
     /// A preferred node that was away wants its groups back when it returns.
@@ -72,24 +54,9 @@ impl Core {
     pub(crate) fn set_link(&mut self, p: usize, l: usize, up: bool) {
         self.peers[p].links[l].up = up;
         let subject = format!("{} ({})", self.settings.links[l], self.peers[p].name);
-        let (from, to, level) = if up {
-            ("down", "up", Level::Info)
-        } else {
-            ("up", "down", Level::Warn)
-        };
-        let why = if up {
-            "heard"
-        } else {
-            "nothing heard for deadtime"
-        };
-        self.event(
-            level,
-            "link",
-            &subject,
-            Some(from),
-            Some(to),
-            why.to_owned(),
-        );
+        let (from, to, level) = if up { ("down", "up", Level::Info) } else { ("up", "down", Level::Warn) };
+        let why = if up { "heard" } else { "nothing heard for deadtime" };
+        self.event(level, "link", &subject, Some(from), Some(to), why.to_owned());
         self.news = true;
     }
 
@@ -107,13 +74,9 @@ impl Core {
             return;
         }
         let settled = matches!(local, Local::Started | Local::Stopped | Local::Blocked);
-        let took = settled
-            .then(|| u64::try_from(self.now.since(group.began).as_millis()).unwrap_or(u64::MAX));
-        let level = if local == Local::Blocked {
-            Level::Error
-        } else {
-            Level::Info
-        };
+        let took =
+            settled.then(|| u64::try_from(self.now.since(group.began).as_millis()).unwrap_or(u64::MAX));
+        let level = if local == Local::Blocked { Level::Error } else { Level::Info };
         let name = group.settings.name.clone();
         self.out.push(Action::Event(Event {
             level,

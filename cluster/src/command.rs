@@ -25,17 +25,9 @@ pub(crate) enum Origin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// A group to be started on a node, under a later epoch than this.
-    GroupAt {
-        group: GroupId,
-        node: NodeId,
-        after: u64,
-    },
+    GroupAt { group: GroupId, node: NodeId, after: u64 },
     /// Another node's answer.
-    Answer {
-        order: u32,
-        target: NodeId,
-        what: String,
-    },
+    Answer { order: u32, target: NodeId, what: String },
     /// This node to be on standby.
     Standby,
     /// A group to have been looked at.
@@ -70,26 +62,15 @@ pub(crate) struct Verdict {
 
 impl Pending {
     pub(crate) fn new(origin: Origin) -> Self {
-        Self {
-            origin,
-            parts: Vec::new(),
-            done: Vec::new(),
-            failed: Vec::new(),
-        }
+        Self { origin, parts: Vec::new(), done: Vec::new(), failed: Vec::new() }
     }
 
     pub(crate) fn refused(origin: Origin, why: impl Into<String>) -> Self {
-        Self {
-            failed: vec![why.into()],
-            ..Self::new(origin)
-        }
+        Self { failed: vec![why.into()], ..Self::new(origin) }
     }
 
     pub(crate) fn done(origin: Origin, what: impl Into<String>) -> Self {
-        Self {
-            done: vec![what.into()],
-            ..Self::new(origin)
-        }
+        Self { done: vec![what.into()], ..Self::new(origin) }
     }
 }
 
@@ -97,32 +78,17 @@ impl Core {
     /// An operator's command.
     pub(crate) fn command(&mut self, id: CommandId, by: String, command: Command) {
         let text = describe(&command);
-        self.event(
-            Level::Info,
-            "operator",
-            &by,
-            None,
-            None,
-            format!("ordered: {text}"),
-        );
+        self.event(Level::Info, "operator", &by, None, None, format!("ordered: {text}"));
         let origin = Origin::Local(id);
         let pending = match command {
             Command::Standby { node, force } => match self.other_node(node) {
                 Ok(None) => self.go_standby(origin, force),
-                Ok(Some(peer)) => self.ask(
-                    Pending::new(origin),
-                    &by,
-                    peer,
-                    OrderKind::Standby,
-                    "standby",
-                ),
+                Ok(Some(peer)) => self.ask(Pending::new(origin), &by, peer, OrderKind::Standby, "standby"),
                 Err(why) => Pending::refused(origin, why),
             },
             Command::Online { node } => match self.other_node(node) {
                 Ok(None) => self.go_online(origin),
-                Ok(Some(peer)) => {
-                    self.ask(Pending::new(origin), &by, peer, OrderKind::Online, "online")
-                }
+                Ok(Some(peer)) => self.ask(Pending::new(origin), &by, peer, OrderKind::Online, "online"),
                 Err(why) => Pending::refused(origin, why),
             },
             Command::Move { group, to } => self.order_move(origin, &by, &group, to),
@@ -130,19 +96,14 @@ impl Core {
                 let here = core.settings.me.clone();
                 core.bring(pending, &by, g, &here)
             }),
-            Command::Failback { groups } => {
-                self.each_group(origin, &groups, |core, mut pending, g| {
-                    core.groups[g].stay = false;
-                    let Some(home) = core.groups[g].settings.preferred.clone() else {
-                        pending.done.push(format!(
-                            "{} has no preferred node",
-                            core.groups[g].settings.name
-                        ));
-                        return pending;
-                    };
-                    core.bring(pending, &by, g, &home)
-                })
-            }
+            Command::Failback { groups } => self.each_group(origin, &groups, |core, mut pending, g| {
+                core.groups[g].stay = false;
+                let Some(home) = core.groups[g].settings.preferred.clone() else {
+                    pending.done.push(format!("{} has no preferred node", core.groups[g].settings.name));
+                    return pending;
+                };
+                core.bring(pending, &by, g, &home)
+            }),
             Command::Maintenance { on } => self.set_maintenance(origin, on),
             Command::Cleanup { group } => self.order_cleanup(origin, &by, group),
             Command::FenceAck { node } => self.fence_ack(origin, &by, &node),
@@ -156,10 +117,9 @@ impl Core {
             None => Ok(None),
             Some(name) if name == self.settings.me => Ok(None),
             Some(name) if self.settings.nodes.contains(&name) => Ok(Some(NodeId::of(&name))),
-            Some(name) => Err(format!(
-                "there is no node {name}; there are: {}",
-                self.settings.nodes.join(", ")
-            )),
+            Some(name) => {
+                Err(format!("there is no node {name}; there are: {}", self.settings.nodes.join(", ")))
+            }
         }
     }
 
@@ -186,11 +146,7 @@ impl Core {
     }
 
     pub(crate) fn no_group(&self, name: &str) -> String {
-        let names: Vec<&str> = self
-            .groups
-            .iter()
-            .map(|group| group.settings.name.as_str())
-            .collect();
+        let names: Vec<&str> = self.groups.iter().map(|group| group.settings.name.as_str()).collect();
         format!("there is no group {name}; there are: {}", names.join(", "))
     }
 
@@ -204,14 +160,7 @@ impl Core {
         self.changes += 1;
         self.news = true;
         let me = self.settings.me.clone();
-        self.event(
-            Level::Warn,
-            "maintenance",
-            &me,
-            Some(other),
-            Some(word),
-            "ordered here".to_owned(),
-        );
+        self.event(Level::Warn, "maintenance", &me, Some(other), Some(word), "ordered here".to_owned());
         Pending::done(origin, format!("maintenance is {word}"))
     }
 
@@ -219,19 +168,13 @@ impl Core {
         let names: Vec<String> = name.into_iter().collect();
         let mut pending = self.each_group(origin, &names, |core, mut pending, g| {
             core.clean_group(g);
-            pending.parts.push(Part::Looked {
-                group: core.groups[g].id,
-            });
+            pending.parts.push(Part::Looked { group: core.groups[g].id });
             pending
         });
         if pending.failed.is_empty() {
             let group = names.first().map(|name| GroupId::of(name));
-            let live: Vec<NodeId> = self
-                .peers
-                .iter()
-                .filter(|peer| peer.live())
-                .map(|peer| peer.id)
-                .collect();
+            let live: Vec<NodeId> =
+                self.peers.iter().filter(|peer| peer.live()).map(|peer| peer.id).collect();
             for peer in live {
                 pending = self.ask(pending, by, peer, OrderKind::Cleanup { group }, "cleanup");
             }
@@ -250,21 +193,12 @@ impl Core {
             PeerState::Left => {
                 return Pending::done(origin, format!("{node} had left in order already"));
             }
-            PeerState::Init => {
-                self.set_peer_state(p, PeerState::Dead, format!("{by} says that it is down"))
-            }
+            PeerState::Init => self.set_peer_state(p, PeerState::Dead, format!("{by} says that it is down")),
             PeerState::Dead => {}
         }
         self.peers[p].confirmed = Some(ConfirmedDown { by: by.to_owned() });
         self.changes += 1;
-        self.event(
-            Level::Warn,
-            "peer",
-            node,
-            None,
-            None,
-            format!("confirmed to be down by {by}"),
-        );
+        self.event(Level::Warn, "peer", node, None, None, format!("confirmed to be down by {by}"));
         Pending::done(origin, format!("{node} counts as down, on your word"))
     }
 }
@@ -278,19 +212,10 @@ fn describe(command: &Command) -> String {
         }
         Command::Online { node: n } => format!("online{}", node(n)),
         Command::Move { group, to } => {
-            format!(
-                "move {group}{}",
-                to.as_ref()
-                    .map(|to| format!(" --to {to}"))
-                    .unwrap_or_default()
-            )
+            format!("move {group}{}", to.as_ref().map(|to| format!(" --to {to}")).unwrap_or_default())
         }
-        Command::Takeover { groups } => format!("takeover {}", groups.join(" "))
-            .trim_end()
-            .to_owned(),
-        Command::Failback { groups } => format!("failback {}", groups.join(" "))
-            .trim_end()
-            .to_owned(),
+        Command::Takeover { groups } => format!("takeover {}", groups.join(" ")).trim_end().to_owned(),
+        Command::Failback { groups } => format!("failback {}", groups.join(" ")).trim_end().to_owned(),
         Command::Maintenance { on } => format!("maintenance {}", if *on { "on" } else { "off" }),
         Command::Cleanup { group } => format!("cleanup{}", node(group)),
         Command::FenceAck { node } => format!("fence-ack {node}"),

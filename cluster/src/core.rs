@@ -47,6 +47,7 @@ pub struct Core {
     pub(crate) groups: Vec<Group>,
     pub(crate) pings: (u8, u8),
     pub(crate) window_open: bool,
+    /// The kind of the leases given out last: bounded, or without end.
     pub(crate) leased: bool,
     pub(crate) next_renew: Time,
     pub(crate) next_keepalive: Time,
@@ -78,35 +79,20 @@ impl Core {
     ///
     /// `restored` is what the predecessor left on disk (default if nothing), `boot` a random number no other life
     /// of this daemon had, `now` the present.
-    pub fn new(
-        settings: Settings,
-        keyring: Keyring,
-        restored: Durable,
-        boot: u64,
-        now: Time,
-    ) -> Self {
+    pub fn new(settings: Settings, keyring: Keyring, restored: Durable, boot: u64, now: Time) -> Self {
         let peers = settings
             .nodes
             .iter()
             .filter(|name| **name != settings.me)
             .map(|name| {
-                Peer::new(
-                    name,
-                    restored.peers.get(name).copied().unwrap_or(0),
-                    settings.links.len(),
-                    now,
-                )
+                Peer::new(name, restored.peers.get(name).copied().unwrap_or(0), settings.links.len(), now)
             })
             .collect();
         let groups = settings
             .groups
             .iter()
             .map(|group| {
-                let kept = restored
-                    .groups
-                    .get(&group.name)
-                    .copied()
-                    .unwrap_or_default();
+                let kept = restored.groups.get(&group.name).copied().unwrap_or_default();
                 let mut group = Group::new(group.clone(), kept.reserved, now);
                 group.mine = kept.mine;
                 group
@@ -122,15 +108,8 @@ impl Core {
             now,
             phase: Phase::Booting,
             phase_since: now,
-            standby: if restored.standby {
-                StandbyState::On
-            } else {
-                StandbyState::Off
-            },
-            maintenance: Maintenance {
-                version: restored.maintenance.0,
-                on: restored.maintenance.1,
-            },
+            standby: if restored.standby { StandbyState::On } else { StandbyState::Off },
+            maintenance: Maintenance { version: restored.maintenance.0, on: restored.maintenance.1 },
             peers,
             groups,
             pings: (0, 0),
@@ -217,9 +196,8 @@ impl Core {
                 break;
             }
         }
-        self.groups.retain(|group| {
-            !(group.doomed && group.local == Local::Stopped && group.release.is_none())
-        });
+        self.groups
+            .retain(|group| !(group.doomed && group.local == Local::Stopped && group.release.is_none()));
         self.settle_leases();
         self.keep();
         self.speak();
@@ -257,13 +235,7 @@ impl Core {
 
     /// A node's name, for people.
     pub(crate) fn node_name(&self, id: NodeId) -> String {
-        let known = self
-            .settings
-            .nodes
-            .iter()
-            .find(|name| NodeId::of(name) == id);
-        known
-            .cloned()
-            .unwrap_or_else(|| format!("node {:08x}", id.0))
+        let known = self.settings.nodes.iter().find(|name| NodeId::of(name) == id);
+        known.cloned().unwrap_or_else(|| format!("node {:08x}", id.0))
     }
 }

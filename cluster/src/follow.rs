@@ -22,28 +22,15 @@ impl Core {
                     Some(Err(why)) => pending.failed.push(why),
                 }
             }
-            if pending.parts.is_empty() {
-                self.finish(pending)
-            } else {
-                open.push(pending)
-            }
+            if pending.parts.is_empty() { self.finish(pending) } else { open.push(pending) }
         }
         self.pending.append(&mut open);
     }
 
     fn give_up_on_the_gone(&mut self) {
-        let gone = |order: &SentOrder| {
-            !self
-                .peers
-                .iter()
-                .any(|peer| peer.id == order.target && peer.live())
-        };
-        let lost: Vec<(u32, NodeId)> = self
-            .orders
-            .iter()
-            .filter(|o| gone(o))
-            .map(|o| (o.id, o.target))
-            .collect();
+        let gone = |order: &SentOrder| !self.peers.iter().any(|peer| peer.id == order.target && peer.live());
+        let lost: Vec<(u32, NodeId)> =
+            self.orders.iter().filter(|o| gone(o)).map(|o| (o.id, o.target)).collect();
         for (id, target) in lost {
             self.orders.retain(|order| order.id != id);
             let why = format!("{} went away before it answered", self.node_name(target));
@@ -55,15 +42,11 @@ impl Core {
         match part {
             Part::Answer { .. } => None,
             Part::Standby => (self.standby == StandbyState::On
-                && self
-                    .groups
-                    .iter()
-                    .all(|group| matches!(group.local, Local::Stopped | Local::Blocked)))
+                && self.groups.iter().all(|group| matches!(group.local, Local::Stopped | Local::Blocked)))
             .then(|| Ok(format!("{} is on standby", self.settings.me))),
             Part::Looked { group } => {
                 let group = &self.groups[self.group_index(*group)?];
-                let busy =
-                    matches!(group.local, Local::Unknown | Local::Probing) || group.op.is_some();
+                let busy = matches!(group.local, Local::Unknown | Local::Probing) || group.op.is_some();
                 (!busy).then(|| Ok(format!("{} looked at", group.settings.name)))
             }
             Part::GroupAt { group, node, after } => {
@@ -84,10 +67,7 @@ impl Core {
             return Some(Ok(format!("{name} is on {target}")));
         }
         if group.local == Local::Blocked {
-            return Some(Err(format!(
-                "{name} could not be stopped here: {}",
-                group.why
-            )));
+            return Some(Err(format!("{name} could not be stopped here: {}", group.why)));
         }
         if group.mine.is_some_and(|epoch| epoch > after) {
             let back = format!("{target} did not start {name}: it is back here");
@@ -102,27 +82,15 @@ impl Core {
 
     pub(crate) fn finish(&mut self, pending: Pending) {
         let ok = pending.failed.is_empty();
-        let text = if ok {
-            pending.done.join("; ")
-        } else {
-            pending.failed.join("; ")
-        };
+        let text = if ok { pending.done.join("; ") } else { pending.failed.join("; ") };
         match pending.origin {
             Origin::Local(command) => {
-                let reply = if ok {
-                    Reply::Done(text)
-                } else {
-                    Reply::Refused(text)
-                };
+                let reply = if ok { Reply::Done(text) } else { Reply::Refused(text) };
                 self.out.push(Action::Reply { command, reply });
             }
             Origin::Remote { issuer, id } => {
                 let refused = (!ok).then_some(text);
-                self.verdicts.push(Verdict {
-                    issuer,
-                    id,
-                    refused,
-                });
+                self.verdicts.push(Verdict { issuer, id, refused });
                 self.news = true;
             }
         }

@@ -66,13 +66,7 @@ pub struct Resource {
 impl Resource {
     /// A resource nothing is known of.
     pub fn new(settings: ResourceSettings) -> Self {
-        Self {
-            settings,
-            state: ResourceState::Unknown,
-            failures: 0,
-            last_error: None,
-            doomed: false,
-        }
+        Self { settings, state: ResourceState::Unknown, failures: 0, last_error: None, doomed: false }
     }
 }
 
@@ -135,6 +129,8 @@ pub struct CurrentOp {
     pub kind: OpKind,
     /// On which resources (indices, ascending).
     pub on: Vec<usize>,
+    /// Of addresses started: leased, or set without end.
+    pub leased: bool,
 }
 
 /// A group given away and not yet taken.
@@ -199,12 +195,7 @@ impl Group {
     /// A group not looked at yet.
     pub fn new(settings: GroupSettings, known: u64, now: Time) -> Self {
         let id = GroupId::of(&settings.name);
-        let resources = settings
-            .resources
-            .iter()
-            .cloned()
-            .map(Resource::new)
-            .collect();
+        let resources = settings.resources.iter().cloned().map(Resource::new).collect();
         Self {
             settings,
             id,
@@ -255,28 +246,12 @@ impl Group {
 
     /// Failures counted on its resources.
     pub fn failures(&self) -> u32 {
-        self.resources
-            .iter()
-            .map(|resource| resource.failures)
-            .sum()
-    }
-
-    /// All of its addresses are known to run.
-    pub fn addresses_run(&self) -> bool {
-        let mut addresses = self
-            .resources
-            .iter()
-            .filter(|resource| resource.settings.address)
-            .peekable();
-        addresses.peek().is_some()
-            && addresses.all(|resource| resource.state == ResourceState::Started)
+        self.resources.iter().map(|resource| resource.failures).sum()
     }
 
     /// It has built-in addresses.
     pub fn has_addresses(&self) -> bool {
-        self.resources
-            .iter()
-            .any(|resource| resource.settings.address)
+        self.resources.iter().any(|resource| resource.settings.address)
     }
 
     /// The next operation its state asks for: what, and on which resources. `None`: nothing to do in this
@@ -296,10 +271,7 @@ impl Group {
         if let Some(stop) = self.descending(doomed) {
             return Some(stop);
         }
-        let first = self
-            .resources
-            .iter()
-            .find(|r| !r.doomed && r.state != ResourceState::Started)?;
+        let first = self.resources.iter().find(|r| !r.doomed && r.state != ResourceState::Started)?;
         if self.check_first && first.state == ResourceState::Unknown {
             return self.ascending(OpKind::Status, |r| r.state == ResourceState::Unknown);
         }
@@ -311,18 +283,13 @@ impl Group {
     }
 
     /// The first resource that fits, with the addresses directly after it if it is one.
-    fn ascending(
-        &self,
-        kind: OpKind,
-        fits: impl Fn(&Resource) -> bool,
-    ) -> Option<(OpKind, Vec<usize>)> {
+    fn ascending(&self, kind: OpKind, fits: impl Fn(&Resource) -> bool) -> Option<(OpKind, Vec<usize>)> {
         let first = self.resources.iter().position(&fits)?;
         let mut on = vec![first];
         if self.resources[first].settings.address {
             on.extend(
-                (first + 1..self.resources.len()).take_while(|&i| {
-                    self.resources[i].settings.address && fits(&self.resources[i])
-                }),
+                (first + 1..self.resources.len())
+                    .take_while(|&i| self.resources[i].settings.address && fits(&self.resources[i])),
             );
         }
         Some((kind, on))
@@ -334,9 +301,9 @@ impl Group {
         let mut on = vec![last];
         if self.resources[last].settings.address {
             on.extend(
-                (0..last).rev().take_while(|&i| {
-                    self.resources[i].settings.address && fits(&self.resources[i])
-                }),
+                (0..last)
+                    .rev()
+                    .take_while(|&i| self.resources[i].settings.address && fits(&self.resources[i])),
             );
         }
         on.reverse();
@@ -344,15 +311,15 @@ impl Group {
     }
 
     /// Writes down that an operation begins.
-    pub fn begin(&mut self, id: OpId, kind: OpKind, on: Vec<usize>) {
-        for &i in &on {
-            match kind {
+    pub fn begin(&mut self, op: CurrentOp) {
+        for &i in &op.on {
+            match op.kind {
                 OpKind::Start => self.resources[i].state = ResourceState::Starting,
                 OpKind::Stop => self.resources[i].state = ResourceState::Stopping,
                 OpKind::Status => {}
             }
         }
-        self.op = Some(CurrentOp { id, kind, on });
+        self.op = Some(op);
     }
 
     /// Writes down how the operation under way ended; gives the first failure, as
@@ -362,10 +329,7 @@ impl Group {
         let mut failure = None;
         for (at, &i) in op.on.iter().enumerate() {
             // An answer too short is an answer that says nothing good of the rest.
-            let result = results
-                .get(at)
-                .cloned()
-                .unwrap_or_else(|| OpResult::Failed("no result".to_owned()));
+            let result = results.get(at).cloned().unwrap_or_else(|| OpResult::Failed("no result".to_owned()));
             if let Some(reason) = self.resources[i].end(op.kind, result) {
                 failure.get_or_insert((self.resources[i].settings.name.clone(), reason));
             }
@@ -395,15 +359,9 @@ impl Resource {
             (OpKind::Status, OpResult::NotRunning) => (ResourceState::Stopped, None),
             (OpKind::Start, OpResult::Ok) => (ResourceState::Started, None),
             (OpKind::Stop, OpResult::Ok) => (ResourceState::Stopped, None),
-            (_, OpResult::TimedOut) => (
-                ResourceState::Failed,
-                Some("timed out and was killed".to_owned()),
-            ),
+            (_, OpResult::TimedOut) => (ResourceState::Failed, Some("timed out and was killed".to_owned())),
             (_, OpResult::Failed(reason)) => (ResourceState::Failed, Some(reason)),
-            (kind, other) => (
-                ResourceState::Failed,
-                Some(format!("{kind:?} answered {other:?}")),
-            ),
+            (kind, other) => (ResourceState::Failed, Some(format!("{kind:?} answered {other:?}"))),
         };
         self.state = state;
         if let Some(reason) = &failure {

@@ -17,11 +17,7 @@ impl Core {
             Err(reject) => return self.reject(reject.reason()),
         };
         if message.from == self.settings.me {
-            return self.reject(if message.boot == self.boot {
-                "own"
-            } else {
-                "own_name"
-            });
+            return self.reject(if message.boot == self.boot { "own" } else { "own_name" });
         }
         let Some(p) = self.peers.iter().position(|peer| peer.name == message.from) else {
             return self.reject("unknown_node");
@@ -65,12 +61,7 @@ impl Core {
     /// newer incarnation of us than this one, our disk has lost it: go on above that.
     fn learn_from_echo(&mut self, message: &Message) -> bool {
         let mine = |echo: &&proto::Echo| echo.node == self.me && echo.boot == self.boot;
-        let Some(known) = message
-            .echoes
-            .iter()
-            .find(mine)
-            .map(|echo| echo.incarnation)
-        else {
+        let Some(known) = message.echoes.iter().find(mine).map(|echo| echo.incarnation) else {
             return false;
         };
         if known > self.incarnation {
@@ -93,8 +84,7 @@ impl Core {
         if known.is_some_and(|s| s.boot == message.boot && s.incarnation == message.incarnation) {
             return true;
         }
-        let risen =
-            known.is_some_and(|s| s.boot == message.boot && message.incarnation > s.incarnation);
+        let risen = known.is_some_and(|s| s.boot == message.boot && message.incarnation > s.incarnation);
         let newer = message.incarnation > peer.newest;
         let first = known.is_none() && message.incarnation == peer.newest;
         if !(newer || first) {
@@ -144,8 +134,7 @@ impl Core {
             let (name, incarnation) = (self.peers[p].name.clone(), message.incarnation);
             let why = format!("its daemon was restarted, incarnation {incarnation}");
             self.event(Level::Warn, "peer", &name, None, None, why);
-            self.verdicts
-                .retain(|verdict| verdict.issuer != self.peers[p].id);
+            self.verdicts.retain(|verdict| verdict.issuer != self.peers[p].id);
         }
     }
 
@@ -175,10 +164,7 @@ impl Core {
         if let Some(session) = &mut peer.session {
             session.highest = message.sequence;
         }
-        let mine = message
-            .echoes
-            .iter()
-            .find(|echo| echo.node == self.me && echo.boot == self.boot);
+        let mine = message.echoes.iter().find(|echo| echo.node == self.me && echo.boot == self.boot);
         let heard_links = mine.map_or(0, |echo| echo.links);
         for (l, link) in peer.links.iter_mut().enumerate() {
             link.heard_by_peer = heard_links >> l & 1 == 1;
@@ -195,19 +181,13 @@ impl Core {
     fn note_heard(&mut self, p: usize) {
         let (now, warntime) = (self.now, self.settings.warntime);
         let peer = &mut self.peers[p];
-        let gap = peer
-            .heard
-            .filter(|_| peer.live())
-            .map(|heard| now.since(heard));
+        let gap = peer.heard.filter(|_| peer.live()).map(|heard| now.since(heard));
         peer.heard = Some(now);
         if let Some(gap) = gap.filter(|gap| *gap > warntime) {
             peer.late += 1;
             let name = peer.name.clone();
-            let why = format!(
-                "late heartbeat: {} ms (warntime {} ms)",
-                gap.as_millis(),
-                warntime.as_millis()
-            );
+            let why =
+                format!("late heartbeat: {} ms (warntime {} ms)", gap.as_millis(), warntime.as_millis());
             self.event(Level::Warn, "peer", &name, None, None, why);
         }
     }
@@ -215,10 +195,7 @@ impl Core {
     fn note_state(&mut self, p: usize, said: NodeState) {
         let (state, why) = match (self.peers[p].state, said) {
             (PeerState::Left, NodeState::Left) => return,
-            (_, NodeState::Left) => (
-                PeerState::Left,
-                "it said farewell: everything there is stopped",
-            ),
+            (_, NodeState::Left) => (PeerState::Left, "it said farewell: everything there is stopped"),
             (PeerState::Up, _) => return,
             (PeerState::Dead, _) => (PeerState::Up, "heard again"),
             (PeerState::Init | PeerState::Left, _) => (PeerState::Up, "heard"),
@@ -235,19 +212,8 @@ impl Core {
         let name = self.peers[p].name.clone();
         let was_standby = before.is_some_and(|view| view.standby);
         if standby != was_standby {
-            let (from, to) = if standby {
-                ("online", "standby")
-            } else {
-                ("standby", "online")
-            };
-            self.event(
-                Level::Info,
-                "peer",
-                &name,
-                Some(from),
-                Some(to),
-                "it says so".to_owned(),
-            );
+            let (from, to) = if standby { ("online", "standby") } else { ("standby", "online") };
+            self.event(Level::Info, "peer", &name, Some(from), Some(to), "it says so".to_owned());
             self.peers[p].since = self.now;
             self.forget_wishes_of(p);
         }
@@ -267,10 +233,7 @@ impl Core {
     }
 
     fn note_epochs(&mut self, p: usize) {
-        let Peer {
-            view: Some(view), ..
-        } = &self.peers[p]
-        else {
+        let Peer { view: Some(view), .. } = &self.peers[p] else {
             return;
         };
         for group in &mut self.groups {
@@ -290,11 +253,7 @@ impl Core {
         self.news = true;
         if theirs.on != ours.on {
             let me = self.settings.me.clone();
-            let (from, to) = if theirs.on {
-                ("off", "on")
-            } else {
-                ("on", "off")
-            };
+            let (from, to) = if theirs.on { ("off", "on") } else { ("on", "off") };
             let why = format!("maintenance, set on {}", self.peers[p].name);
             self.event(Level::Warn, "maintenance", &me, Some(from), Some(to), why);
         }

@@ -22,32 +22,19 @@ impl Core {
         self.durable = durable.clone();
         self.serial += 1;
         self.unwritten.insert(self.serial, durable.clone());
-        self.out.push(Action::Persist {
-            serial: self.serial,
-            state: durable,
-        });
+        self.out.push(Action::Persist { serial: self.serial, state: durable });
     }
 
     fn to_keep(&self) -> Durable {
         let groups = self.groups.iter().map(|group| {
             let mine = group.mine.filter(|_| group.local != Local::Stopped);
-            (
-                group.settings.name.clone(),
-                DurableGroup {
-                    reserved: group.known + 1,
-                    mine,
-                },
-            )
+            (group.settings.name.clone(), DurableGroup { reserved: group.known + 1, mine })
         });
         Durable {
             incarnation: self.incarnation,
             standby: self.standby == StandbyState::On,
             maintenance: (self.maintenance.version, self.maintenance.on),
-            peers: self
-                .peers
-                .iter()
-                .map(|peer| (peer.name.clone(), peer.newest))
-                .collect(),
+            peers: self.peers.iter().map(|peer| (peer.name.clone(), peer.newest)).collect(),
             groups: groups.collect(),
         }
     }
@@ -60,10 +47,7 @@ impl Core {
         self.unwritten = self.unwritten.split_off(&(serial + 1));
         if error.is_some() != self.disk_error.is_some() {
             let (level, text) = match &error {
-                Some(error) => (
-                    Level::Error,
-                    format!("the state cannot be written: {error}"),
-                ),
+                Some(error) => (Level::Error, format!("the state cannot be written: {error}")),
                 None => (Level::Info, "the state can be written again".to_owned()),
             };
             self.event(level, "state", "disk", None, None, text);
@@ -79,8 +63,6 @@ impl Core {
         let kept = self.on_disk.groups.get(&self.groups[g].settings.name);
         kept.is_some_and(|kept| kept.reserved >= epoch)
             || self.disk_error.is_some()
-            || self.groups[g]
-                .disk_wait
-                .is_some_and(|since| self.now.since(since) >= DISK_WAIT)
+            || self.groups[g].disk_wait.is_some_and(|since| self.now.since(since) >= DISK_WAIT)
     }
 }

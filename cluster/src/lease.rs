@@ -3,59 +3,67 @@
 use proto::GroupId;
 
 use crate::core::Core;
-use crate::group::{Group, Local};
+use crate::group::{CurrentOp, Group, Local, ResourceState, Then};
 use crate::io::{Action, OpKind};
 use crate::peer::PeerState;
 
 impl Core {
     /// Leases are bounded while somebody is there who could take over.
-    pub(crate) fn settle_leases(&mut self) {
-        let leased = !self.maintenance.on
+    pub(crate) fn lease_bounded(&self) -> bool {
+        !self.maintenance.on
             && self.peers.iter().any(|peer| match peer.state {
                 PeerState::Init => true,
                 PeerState::Up => !peer.standby(),
                 PeerState::Dead | PeerState::Left => false,
-            });
-        let changed = leased != self.leased;
-        self.leased = leased;
-        let due = leased && self.now >= self.next_renew;
-        if self.doubt.is_some() || !(changed || due) {
+            })
+    }
+
+    /// Renews the leases that are due, or all of them if their kind changed.
+    pub(crate) fn settle_leases(&mut self) {
+        if self.doubt.is_some() {
             // A change during a doubt is made good by the renewal at its end.
-            self.leased = if self.doubt.is_some() && changed {
-                !leased
-            } else {
-                leased
-            };
+            return;
+        }
+        let leased = self.lease_bounded();
+        let changed = leased != self.leased;
+        let due = leased && self.now >= self.next_renew;
+        self.leased = leased;
+        if !(changed || due) {
             return;
         }
         self.next_renew = self.now + self.settings.lease_renew;
-        let running = |group: &&Group| match group.local {
-            Local::Started => true,
-            Local::Starting => group.addresses_run(),
-            _ => false,
-        };
-        let groups: Vec<GroupId> = self
-            .groups
-            .iter()
-            .filter(running)
-            .filter(|g| g.has_addresses())
-            .map(|g| g.id)
-            .collect();
+        let groups = self.groups.iter().filter(|group| self.kept_alive(group));
+        let groups: Vec<GroupId> = groups.map(|group| group.id).collect();
         if !groups.is_empty() {
             self.out.push(Action::Lease { groups, leased });
         }
     }
 
-    /// Addresses of a predecessor that are found alive are kept alive while the rest is looked at.
-    pub(crate) fn adopt_addresses(&mut self, g: usize, kind: Option<OpKind>) {
+    /// What there is of its addresses must not end by itself: they serve until they are stopped. What another
+    /// node owns and what could not be stopped had better end.
+    pub(crate) fn kept_alive(&self, group: &Group) -> bool {
+        let lost = || self.peers.iter().any(|peer| peer.holds(group.id).is_some());
+        group.has_addresses()
+            && match group.local {
+                Local::Starting | Local::Started => true,
+                Local::Stopping(then) => then != Then::Lost,
+                Local::Probing | Local::Leftover => group.mine.is_some() && !group.recheck && !lost(),
+                Local::Unknown | Local::Stopped | Local::Blocked => false,
+            }
+    }
+
+    /// Addresses of a predecessor that are found alive are kept alive while the rest is looked at; those
+    /// started under the other kind of lease are given the right one.
+    pub(crate) fn lease_after(&mut self, g: usize, op: &CurrentOp) {
         let group = &self.groups[g];
-        let ours =
-            group.local == Local::Probing && group.mine.is_some() && kind == Some(OpKind::Status);
-        if ours && group.addresses_run() {
-            self.out.push(Action::Lease {
-                groups: vec![group.id],
-                leased: self.leased,
-            });
+        let found = group.local == Local::Probing && op.kind == OpKind::Status;
+        let other = op.kind == OpKind::Start && op.leased != self.leased;
+        let addresses = op.on.iter().any(|&i| {
+            let resource = &group.resources[i];
+            resource.settings.address && resource.state == ResourceState::Started
+        });
+        if (found || other) && addresses && self.doubt.is_none() && self.kept_alive(group) {
+            self.out.push(Action::Lease { groups: vec![group.id], leased: self.leased });
         }
     }
 }

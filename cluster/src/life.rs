@@ -69,25 +69,20 @@ impl Core {
     pub(crate) fn time_passes(&mut self) {
         let deadtime = self.settings.deadtime;
         if self.phase == Phase::Booting && self.now.since(self.phase_since) >= DISK_WAIT {
-            self.disk_error
-                .get_or_insert_with(|| "the disk does not answer".to_owned());
+            self.disk_error.get_or_insert_with(|| "the disk does not answer".to_owned());
             self.set_phase(Phase::Joining, "started without the disk's answer");
         }
-        if self.peers.iter().any(|p| {
-            p.live()
-                && p.heard
-                    .is_some_and(|heard| self.now.since(heard) >= deadtime)
-        }) {
+        if self
+            .peers
+            .iter()
+            .any(|p| p.live() && p.heard.is_some_and(|heard| self.now.since(heard) >= deadtime))
+        {
             self.drain();
         }
         for p in 0..self.peers.len() {
             for l in 0..self.peers[p].links.len() {
                 let link = &self.peers[p].links[l];
-                if link.up
-                    && link
-                        .heard
-                        .is_some_and(|heard| self.now.since(heard) >= deadtime)
-                {
+                if link.up && link.heard.is_some_and(|heard| self.now.since(heard) >= deadtime) {
                     self.set_link(p, l, false);
                 }
             }
@@ -112,10 +107,7 @@ impl Core {
                 }
             }
         }
-        let looked = self
-            .groups
-            .iter()
-            .all(|group| !matches!(group.local, Local::Unknown | Local::Probing));
+        let looked = self.groups.iter().all(|group| !matches!(group.local, Local::Unknown | Local::Probing));
         let heard = self.peers.iter().all(|peer| peer.state != PeerState::Init);
         if looked && heard && self.doubt.is_none() && !self.draining {
             self.set_phase(Phase::Up, "knows what runs here, and who is there");
@@ -127,16 +119,11 @@ impl Core {
     pub(crate) fn notice_late_wake(&mut self) {
         let Some(sent) = self.last_sent else { return };
         let silent = self.now.since(sent);
-        if silent < self.settings.deadtime * 3 / 4
-            || !matches!(self.phase, Phase::Joining | Phase::Up)
-        {
+        if silent < self.settings.deadtime * 3 / 4 || !matches!(self.phase, Phase::Joining | Phase::Up) {
             return;
         }
         let away = silent.saturating_sub(self.settings.keepalive);
-        self.doubt = Some(Doubt {
-            drained: None,
-            until: self.now + self.settings.deadtime,
-        });
+        self.doubt = Some(Doubt { drained: None, until: self.now + self.settings.deadtime });
         self.last_sent = Some(self.now); // noticed once; the pause is over
         self.next_keepalive = self.now;
         for peer in &mut self.peers {
@@ -155,10 +142,7 @@ impl Core {
             &me,
             None,
             None,
-            format!(
-                "this process was away for {} ms: looking at the others before acting",
-                away.as_millis()
-            ),
+            format!("this process was away for {} ms: looking at the others before acting", away.as_millis()),
         );
         self.drain();
     }
@@ -206,11 +190,7 @@ impl Core {
         }
         self.doubt = None;
         self.next_renew = self.now;
-        for group in self
-            .groups
-            .iter_mut()
-            .filter(|group| group.local == Local::Started)
-        {
+        for group in self.groups.iter_mut().filter(|group| group.local == Local::Started) {
             // Still the owner: see what is left of it, put back what is missing, then announce.
             for resource in &mut group.resources {
                 resource.state = ResourceState::Unknown;
@@ -242,9 +222,8 @@ impl Core {
     pub(crate) fn settle_leaving(&mut self) {
         match self.phase {
             Phase::Leaving { since } => {
-                let waiting = |group: &Group| {
-                    group.release.is_some() && self.now.since(since) < self.leave_bound()
-                };
+                let waiting =
+                    |group: &Group| group.release.is_some() && self.now.since(since) < self.leave_bound();
                 let done = self.groups.iter().all(|group| match group.local {
                     Local::Stopped => !waiting(group),
                     Local::Blocked | Local::Unknown => group.op.is_none(),
@@ -252,10 +231,7 @@ impl Core {
                 });
                 if done {
                     self.set_phase(
-                        Phase::Left {
-                            left: FAREWELLS,
-                            next: self.now,
-                        },
+                        Phase::Left { left: FAREWELLS, next: self.now },
                         "everything here is stopped",
                     );
                     self.settle_leaving();
@@ -266,10 +242,7 @@ impl Core {
                     self.out.push(Action::Exit);
                 }
                 let next = self.now + FAREWELL_PAUSE.min(self.settings.keepalive / 2);
-                self.phase = Phase::Left {
-                    left: left.saturating_sub(1),
-                    next,
-                };
+                self.phase = Phase::Left { left: left.saturating_sub(1), next };
                 self.news = left > 0;
             }
             _ => {}

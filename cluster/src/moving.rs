@@ -9,27 +9,14 @@ use crate::life::Phase;
 use crate::standby::StandbyState;
 
 impl Core {
-    pub(crate) fn order_move(
-        &mut self,
-        origin: Origin,
-        by: &str,
-        name: &str,
-        to: Option<String>,
-    ) -> Pending {
-        let Some(g) = self
-            .groups
-            .iter()
-            .position(|group| group.settings.name == name)
-        else {
+    pub(crate) fn order_move(&mut self, origin: Origin, by: &str, name: &str, to: Option<String>) -> Pending {
+        let Some(g) = self.groups.iter().position(|group| group.settings.name == name) else {
             return Pending::refused(origin, self.no_group(name));
         };
         let to = match to {
             Some(to) if !self.settings.nodes.contains(&to) => {
                 let nodes = self.settings.nodes.join(", ");
-                return Pending::refused(
-                    origin,
-                    format!("there is no node {to}; there are: {nodes}"),
-                );
+                return Pending::refused(origin, format!("there is no node {to}; there are: {nodes}"));
             }
             Some(to) => to,
             None if self.groups[g].held() => match self.heir(g) {
@@ -55,18 +42,13 @@ impl Core {
                 return pending;
             }
             if let (true, Some(why)) = (to == self.settings.me, self.why_not_here(g)) {
-                pending
-                    .failed
-                    .push(format!("{name} cannot come here: {why}"));
+                pending.failed.push(format!("{name} cannot come here: {why}"));
                 return pending;
             }
             let (owner, to) = (owner.id, NodeId::of(to));
             self.ask(pending, by, owner, OrderKind::Give { group: id, to }, &name)
         } else {
-            let why = self.groups[g]
-                .hold
-                .clone()
-                .unwrap_or_else(|| self.why_nobody(g));
+            let why = self.groups[g].hold.clone().unwrap_or_else(|| self.why_nobody(g));
             pending.failed.push(format!("nobody has {name}: {why}"));
             pending
         }
@@ -80,25 +62,15 @@ impl Core {
             return pending;
         }
         let refusal = self.not_now().or_else(|| match self.groups[g].local {
-            Local::Started => self
-                .why_not(to, g)
-                .map(|why| format!("{target} cannot take {name}: {why}")),
-            other => Some(format!(
-                "{name} is {} here: {}",
-                other.word(),
-                self.groups[g].why
-            )),
+            Local::Started => self.why_not(to, g).map(|why| format!("{target} cannot take {name}: {why}")),
+            other => Some(format!("{name} is {} here: {}", other.word(), self.groups[g].why)),
         });
         if let Some(why) = refusal {
             pending.failed.push(why);
             return pending;
         }
         let (group, after) = (self.groups[g].id, self.groups[g].mine.unwrap_or(0));
-        pending.parts.push(Part::GroupAt {
-            group,
-            node: to,
-            after,
-        });
+        pending.parts.push(Part::GroupAt { group, node: to, after });
         self.give(g, to, "ordered");
         pending
     }
@@ -113,9 +85,7 @@ impl Core {
                 Some("this node has just woken from a pause; try again".to_owned())
             }
             Phase::Up => None,
-            Phase::Booting | Phase::Joining => {
-                Some("this node is still joining; try again".to_owned())
-            }
+            Phase::Booting | Phase::Joining => Some("this node is still joining; try again".to_owned()),
             Phase::Leaving { .. } | Phase::Left { .. } => Some("this node is leaving".to_owned()),
         }
     }
@@ -123,9 +93,7 @@ impl Core {
     fn why_not_here(&self, g: usize) -> Option<String> {
         self.not_now().or_else(|| {
             if self.groups[g].failed {
-                Some(
-                    "a start failed here; see hbctl status, mend it, then hbctl cleanup".to_owned(),
-                )
+                Some("a start failed here; see hbctl status, mend it, then hbctl cleanup".to_owned())
             } else if self.standby != StandbyState::Off {
                 Some("this node is on standby: hbctl online".to_owned())
             } else {
@@ -150,8 +118,7 @@ impl Core {
             "it is joining or leaving".to_owned()
         } else {
             match peer.report(self.groups[g].id) {
-                None => "it does not have the group in its configuration, or is looking at it"
-                    .to_owned(),
+                None => "it does not have the group in its configuration, or is looking at it".to_owned(),
                 Some(report) if report.failed => "a start failed there (hbctl cleanup)".to_owned(),
                 Some(_) => "it will not take it now".to_owned(),
             }
@@ -159,10 +126,10 @@ impl Core {
     }
 
     pub(crate) fn why_nobody(&self, g: usize) -> String {
-        let each = self.peers.iter().filter_map(|peer| {
-            self.why_not(peer.id, g)
-                .map(|why| format!("{}: {why}", peer.name))
-        });
+        let each = self
+            .peers
+            .iter()
+            .filter_map(|peer| self.why_not(peer.id, g).map(|why| format!("{}: {why}", peer.name)));
         each.collect::<Vec<_>>().join("; ")
     }
 }

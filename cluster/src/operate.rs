@@ -2,7 +2,7 @@
 
 use crate::core::Core;
 use crate::event::Level;
-use crate::group::{Local, Release, Then};
+use crate::group::{CurrentOp, Group, Local, Release, Then};
 use crate::io::{Action, OpId, OpKind, OpResult, Run};
 use crate::life::Phase;
 
@@ -50,21 +50,12 @@ impl Core {
 
     fn begin_op(&mut self, g: usize, kind: OpKind, on: Vec<usize>) {
         let id = self.new_op();
+        let leased = self.lease_bounded();
         let group = &mut self.groups[g];
         let timeout = group.timeout(kind, &on);
-        let resources = on
-            .iter()
-            .map(|&i| group.resources[i].settings.key)
-            .collect();
-        group.begin(id, kind, on);
-        let run = Run {
-            id,
-            group: group.id,
-            resources,
-            op: kind,
-            timeout,
-            leased: self.leased,
-        };
+        let resources = on.iter().map(|&i| group.resources[i].settings.key).collect();
+        let run = Run { id, group: group.id, resources, op: kind, timeout, leased };
+        group.begin(CurrentOp { id, kind, on, leased });
         self.out.push(Action::Run(run));
     }
 
@@ -92,10 +83,7 @@ impl Core {
         group.resources.retain(|resource| !resource.doomed);
         let why = match then {
             Then::Give(heir) => {
-                let able = self
-                    .peers
-                    .iter()
-                    .any(|peer| peer.id == heir && peer.able(group.id));
+                let able = self.peers.iter().any(|peer| peer.id == heir && peer.able(group.id));
                 let name = self.node_name(heir);
                 if able {
                     self.groups[g].release = Some(Release { to: heir, epoch });
@@ -117,23 +105,19 @@ impl Core {
 
     /// An operation ended.
     pub(crate) fn op_done(&mut self, id: OpId, results: &[OpResult]) {
-        let Some(g) = self
-            .groups
-            .iter()
-            .position(|group| group.op.as_ref().is_some_and(|op| op.id == id))
-        else {
+        let of = |group: &Group| group.op.clone().filter(|op| op.id == id);
+        let mut all = self.groups.iter().enumerate();
+        let Some((g, op)) = all.find_map(|(g, group)| Some((g, of(group)?))) else {
             return;
         };
-        let kind = self.groups[g].op.as_ref().map(|op| op.kind);
         let failure = self.groups[g].end(results);
         let Some((resource, reason)) = failure else {
-            self.adopt_addresses(g, kind);
-            return;
+            return self.lease_after(g, &op);
         };
-        let verb = match kind {
-            Some(OpKind::Start) => "start",
-            Some(OpKind::Stop) => "stop",
-            _ => "status",
+        let verb = match op.kind {
+            OpKind::Start => "start",
+            OpKind::Stop => "stop",
+            OpKind::Status => "status",
         };
         let subject = format!("{}/{resource}", self.groups[g].settings.name);
         self.event(
@@ -144,20 +128,12 @@ impl Core {
             Some("failed"),
             format!("{verb} failed: {reason}"),
         );
-        match (self.groups[g].local, kind) {
-            (Local::Starting, Some(OpKind::Start)) => {
-                self.stop_group(
-                    g,
-                    Then::Failed,
-                    format!("start of {resource} failed: {reason}"),
-                );
+        match (self.groups[g].local, op.kind) {
+            (Local::Starting, OpKind::Start) => {
+                self.stop_group(g, Then::Failed, format!("start of {resource} failed: {reason}"));
             }
-            (_, Some(OpKind::Stop)) => {
-                self.set_local(
-                    g,
-                    Local::Blocked,
-                    format!("stop of {resource} failed: {reason}"),
-                );
+            (_, OpKind::Stop) => {
+                self.set_local(g, Local::Blocked, format!("stop of {resource} failed: {reason}"));
             }
             _ => {}
         }

@@ -15,29 +15,13 @@ impl Core {
         kind: OrderKind,
         what: &str,
     ) -> Pending {
-        if !self
-            .peers
-            .iter()
-            .any(|peer| peer.id == target && peer.live())
-        {
-            pending.failed.push(format!(
-                "{} is not there to be asked",
-                self.node_name(target)
-            ));
+        if !self.peers.iter().any(|peer| peer.id == target && peer.live()) {
+            pending.failed.push(format!("{} is not there to be asked", self.node_name(target)));
             return pending;
         }
         self.next_order += 1;
-        self.orders.push(SentOrder {
-            id: self.next_order,
-            target,
-            kind,
-            by: by.to_owned(),
-        });
-        pending.parts.push(Part::Answer {
-            order: self.next_order,
-            target,
-            what: what.to_owned(),
-        });
+        self.orders.push(SentOrder { id: self.next_order, target, kind, by: by.to_owned() });
+        pending.parts.push(Part::Answer { order: self.next_order, target, what: what.to_owned() });
         self.news = true;
         pending
     }
@@ -45,8 +29,7 @@ impl Core {
     /// Takes up what a peer orders of this node, once.
     pub(crate) fn take_orders(&mut self, p: usize, message: &Message) {
         let issuer = self.peers[p].id;
-        self.verdicts
-            .retain(|v| v.issuer != issuer || message.orders.iter().any(|order| order.id == v.id));
+        self.verdicts.retain(|v| v.issuer != issuer || message.orders.iter().any(|order| order.id == v.id));
         let me = self.me;
         for order in message.orders.iter().filter(|order| order.target == me) {
             if order.id > self.peers[p].orders_taken {
@@ -57,10 +40,7 @@ impl Core {
     }
 
     fn obey(&mut self, issuer: NodeId, order: &Order) {
-        let origin = Origin::Remote {
-            issuer,
-            id: order.id,
-        };
+        let origin = Origin::Remote { issuer, id: order.id };
         let by = format!("{} on {}", order.by, self.node_name(issuer));
         let text = match order.kind {
             OrderKind::Standby => "standby".to_owned(),
@@ -68,28 +48,17 @@ impl Core {
             OrderKind::Give { group, to } => {
                 format!("give {} to {}", self.group_name(group), self.node_name(to))
             }
-            OrderKind::Cleanup { group } => format!(
-                "cleanup {}",
-                group.map(|id| self.group_name(id)).unwrap_or_default()
-            ),
+            OrderKind::Cleanup { group } => {
+                format!("cleanup {}", group.map(|id| self.group_name(id)).unwrap_or_default())
+            }
         };
-        self.event(
-            Level::Info,
-            "operator",
-            &by,
-            None,
-            None,
-            format!("ordered: {text}"),
-        );
+        self.event(Level::Info, "operator", &by, None, None, format!("ordered: {text}"));
         let pending = match order.kind {
             OrderKind::Standby => self.go_standby(origin, false),
             OrderKind::Online => self.go_online(origin),
             OrderKind::Give { group, to } => match self.group_index(group) {
                 Some(g) if self.groups[g].held() => self.give_if_fit(Pending::new(origin), g, to),
-                Some(g) => Pending::refused(
-                    origin,
-                    format!("{} is not here", self.groups[g].settings.name),
-                ),
+                Some(g) => Pending::refused(origin, format!("{} is not here", self.groups[g].settings.name)),
                 None => Pending::refused(origin, "no such group in the configuration here"),
             },
             OrderKind::Cleanup { group } => {
@@ -97,9 +66,7 @@ impl Core {
                 for g in 0..self.groups.len() {
                     if group.is_none_or(|id| self.groups[g].id == id) {
                         self.clean_group(g);
-                        pending.parts.push(Part::Looked {
-                            group: self.groups[g].id,
-                        });
+                        pending.parts.push(Part::Looked { group: self.groups[g].id });
                     }
                 }
                 pending
@@ -109,10 +76,8 @@ impl Core {
     }
 
     fn group_name(&self, id: GroupId) -> String {
-        self.group_index(id).map_or_else(
-            || format!("group {:08x}", id.0),
-            |g| self.groups[g].settings.name.clone(),
-        )
+        self.group_index(id)
+            .map_or_else(|| format!("group {:08x}", id.0), |g| self.groups[g].settings.name.clone())
     }
 
     /// Takes in what a peer answered to our orders.
@@ -120,8 +85,7 @@ impl Core {
         let (me, from, name) = (self.me, self.peers[p].id, self.peers[p].name.clone());
         for ack in message.acks.iter().filter(|ack| ack.issuer == me) {
             let before = self.orders.len();
-            self.orders
-                .retain(|order| !(order.id == ack.id && order.target == from));
+            self.orders.retain(|order| !(order.id == ack.id && order.target == from));
             if self.orders.len() < before {
                 self.news = true;
                 self.answered(

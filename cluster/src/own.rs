@@ -22,11 +22,7 @@ impl Core {
         if matches!(self.phase, Phase::Leaving { .. }) {
             return match self.heir(g) {
                 Some(heir) => self.give(g, heir, "this node is leaving"),
-                None => self.stop_group(
-                    g,
-                    Then::Rest,
-                    "this node is leaving, nobody can take it".to_owned(),
-                ),
+                None => self.stop_group(g, Then::Rest, "this node is leaving, nobody can take it".to_owned()),
             };
         }
         if self.standby != StandbyState::Off && group.local == Local::Started {
@@ -42,21 +38,14 @@ impl Core {
         if let Some(heir) = self.heir(g) {
             self.give(g, heir, "this node is on standby");
         } else if self.standby == StandbyState::On && !self.peers.iter().any(Peer::joining) {
-            self.stop_group(
-                g,
-                Then::Rest,
-                "this node is on standby and nobody can take it".to_owned(),
-            );
+            self.stop_group(g, Then::Rest, "this node is on standby and nobody can take it".to_owned());
         }
     }
 
     /// Two owners: the higher epoch stays, at the same epoch the lower name. True if it was given up here.
     fn dispute(&mut self, g: usize) -> bool {
         let group = &self.groups[g];
-        let mine = (
-            group.mine.unwrap_or(0),
-            std::cmp::Reverse(self.settings.me.as_str()),
-        );
+        let mine = (group.mine.unwrap_or(0), std::cmp::Reverse(self.settings.me.as_str()));
         let mut winner: Option<(u64, &str)> = None;
         let mut disputed = false;
         for peer in &self.peers {
@@ -70,18 +59,8 @@ impl Core {
         }
         let name = group.settings.name.clone();
         if let Some((epoch, winner)) = winner.filter(|_| !self.maintenance.on) {
-            let why = format!(
-                "{winner} owns it under epoch {epoch}, this node under {}",
-                mine.0
-            );
-            self.event(
-                Level::Warn,
-                "group",
-                &name,
-                None,
-                None,
-                format!("two owners: {why}"),
-            );
+            let why = format!("{winner} owns it under epoch {epoch}, this node under {}", mine.0);
+            self.event(Level::Warn, "group", &name, None, None, format!("two owners: {why}"));
             self.stop_group(g, Then::Lost, why);
             return true;
         }
@@ -89,9 +68,7 @@ impl Core {
             let why = format!("two owners: this node keeps it, under epoch {}", mine.0);
             self.event(Level::Warn, "group", &name, None, None, why);
         } else if !disputed && self.groups[g].disputed && self.groups[g].local == Local::Started {
-            self.out.push(Action::Announce {
-                group: self.groups[g].id,
-            });
+            self.out.push(Action::Announce { group: self.groups[g].id });
         }
         self.groups[g].disputed = disputed;
         false
@@ -100,16 +77,9 @@ impl Core {
     /// The best other node that would take the group: its preferred one, else by order of the configuration.
     pub(crate) fn heir(&self, g: usize) -> Option<NodeId> {
         let group = &self.groups[g];
-        let able = |name: &&String| {
-            self.peers
-                .iter()
-                .any(|peer| peer.name == **name && peer.able(group.id))
-        };
+        let able = |name: &&String| self.peers.iter().any(|peer| peer.name == **name && peer.able(group.id));
         let preferred = group.settings.preferred.iter();
-        preferred
-            .chain(&self.settings.nodes)
-            .find(able)
-            .map(|name| NodeId::of(name))
+        preferred.chain(&self.settings.nodes).find(able).map(|name| NodeId::of(name))
     }
 
     /// Begins to hand a group over.

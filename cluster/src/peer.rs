@@ -92,11 +92,7 @@ impl View {
             standby: message.standby,
             digest: message.config_digest,
             pings: (message.pings_seen, message.pings_total),
-            groups: message
-                .groups
-                .iter()
-                .map(|report| (report.id, *report))
-                .collect(),
+            groups: message.groups.iter().map(|report| (report.id, *report)).collect(),
         }
     }
 }
@@ -160,20 +156,12 @@ impl Peer {
 
     /// Live, and past its own start.
     pub fn joined(&self) -> bool {
-        self.live()
-            && self
-                .view
-                .as_ref()
-                .is_some_and(|view| view.state == NodeState::Up)
+        self.live() && self.view.as_ref().is_some_and(|view| view.state == NodeState::Up)
     }
 
     /// Live, and still in its start.
     pub fn joining(&self) -> bool {
-        self.live()
-            && self
-                .view
-                .as_ref()
-                .is_none_or(|view| view.state == NodeState::Joining)
+        self.live() && self.view.as_ref().is_none_or(|view| view.state == NodeState::Joining)
     }
 
     /// What it last said of a group.
@@ -194,8 +182,7 @@ impl Peer {
 
     /// Whether it was, when last heard, unable to stop the group.
     pub fn blocked(&self, group: GroupId) -> bool {
-        self.report(group)
-            .is_some_and(|report| report.state == GroupState::Blocked)
+        self.report(group).is_some_and(|report| report.state == GroupState::Blocked)
     }
 
     /// Taken out, as far as it last said.
@@ -207,9 +194,7 @@ impl Peer {
 /// The states in which something of the group may run on the node that reports them.
 pub fn holding(state: GroupState) -> bool {
     match state {
-        GroupState::Starting | GroupState::Started | GroupState::Stopping | GroupState::Blocked => {
-            true
-        }
+        GroupState::Starting | GroupState::Started | GroupState::Stopping | GroupState::Blocked => true,
         GroupState::Stopped | GroupState::Released => false,
     }
 }

@@ -32,27 +32,16 @@ impl Core {
             let epoch = *self.groups[g].mine.get_or_insert(0);
             self.groups[g].adopted = true;
             self.next_renew = self.now;
-            self.set_local(
-                g,
-                Local::Started,
-                format!("all of it runs here already: adopted, epoch {epoch}"),
-            );
+            self.set_local(g, Local::Started, format!("all of it runs here already: adopted, epoch {epoch}"));
             if self.phase == Phase::Up {
                 self.join_group(g);
             }
         } else if unclear || group.mine.is_none() {
-            let why = if unclear {
-                "the state of a resource is unclear"
-            } else {
-                "left behind, not owned here"
-            };
+            let why =
+                if unclear { "the state of a resource is unclear" } else { "left behind, not owned here" };
             self.stop_group(g, Then::Rest, format!("part of it runs here: {why}"));
         } else {
-            self.set_local(
-                g,
-                Local::Leftover,
-                "part of it runs here, left by a predecessor".to_owned(),
-            );
+            self.set_local(g, Local::Leftover, "part of it runs here, left by a predecessor".to_owned());
         }
     }
 
@@ -86,17 +75,10 @@ impl Core {
                 self.claim_epoch(g);
             }
             Local::Leftover if free_here && self.standby == StandbyState::Off => {
-                self.take(
-                    g,
-                    "part of it runs here already and nobody else has it".to_owned(),
-                );
+                self.take(g, "part of it runs here already and nobody else has it".to_owned());
             }
             Local::Leftover if !self.maintenance.on => {
-                self.stop_group(
-                    g,
-                    Then::Rest,
-                    "left by a predecessor, and not to run here".to_owned(),
-                );
+                self.stop_group(g, Then::Rest, "left by a predecessor, and not to run here".to_owned());
             }
             _ => {}
         }

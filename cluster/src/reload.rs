@@ -21,14 +21,7 @@ impl Core {
         self.settings = new;
         self.changes += 1;
         self.news = true;
-        self.event(
-            Level::Info,
-            "config",
-            &me,
-            None,
-            None,
-            "the configuration was read again".to_owned(),
-        );
+        self.event(Level::Info, "config", &me, None, None, "the configuration was read again".to_owned());
     }
 
     fn reload_links(&mut self, new: &Settings) {
@@ -39,11 +32,7 @@ impl Core {
         for peer in &mut self.peers {
             let mut kept: BTreeMap<&String, PeerLink> =
                 old.iter().zip(std::mem::take(&mut peer.links)).collect();
-            peer.links = new
-                .links
-                .iter()
-                .map(|name| kept.remove(name).unwrap_or_default())
-                .collect();
+            peer.links = new.links.iter().map(|name| kept.remove(name).unwrap_or_default()).collect();
         }
     }
 
@@ -51,8 +40,7 @@ impl Core {
         self.peers.retain(|peer| new.nodes.contains(&peer.name));
         for name in new.nodes.iter().filter(|name| **name != new.me) {
             if !self.peers.iter().any(|peer| peer.name == *name) {
-                self.peers
-                    .push(Peer::new(name, 0, new.links.len(), self.now));
+                self.peers.push(Peer::new(name, 0, new.links.len(), self.now));
             }
         }
     }
@@ -60,9 +48,7 @@ impl Core {
     fn reload_groups(&mut self, new: &Settings) {
         let mut old = std::mem::take(&mut self.groups);
         for settings in &new.groups {
-            let at = old
-                .iter()
-                .position(|group| group.settings.name == settings.name);
+            let at = old.iter().position(|group| group.settings.name == settings.name);
             let group = match at {
                 Some(at) => self.reload_group(old.remove(at), settings),
                 None => Group::new(settings.clone(), 0, self.now),
@@ -77,12 +63,8 @@ impl Core {
 
     fn reload_group(&mut self, mut group: Group, new: &GroupSettings) -> Group {
         group.doomed = false;
-        let keys = |resources: &[Resource]| {
-            resources
-                .iter()
-                .map(|r| r.settings.key)
-                .collect::<Vec<ResourceKey>>()
-        };
+        let keys =
+            |resources: &[Resource]| resources.iter().map(|r| r.settings.key).collect::<Vec<ResourceKey>>();
         let before = keys(&group.resources);
         if group.settings == *new {
             return group;
@@ -90,17 +72,11 @@ impl Core {
         group.settings = new.clone();
         // Operations under way speak of resources by position: what is dropped goes to the end only once they
         // are over; until then nothing may move, so the operation's places are found again by key.
-        let on: Vec<ResourceKey> = group
-            .op
-            .iter()
-            .flat_map(|op| &op.on)
-            .map(|&i| group.resources[i].settings.key)
-            .collect();
+        let on: Vec<ResourceKey> =
+            group.op.iter().flat_map(|op| &op.on).map(|&i| group.resources[i].settings.key).collect();
         let mut old: Vec<Resource> = std::mem::take(&mut group.resources);
         for settings in &new.resources {
-            let at = old
-                .iter()
-                .position(|resource| resource.settings.key == settings.key);
+            let at = old.iter().position(|resource| resource.settings.key == settings.key);
             let mut resource = match at {
                 Some(at) => old.remove(at),
                 None => {
@@ -121,12 +97,7 @@ impl Core {
             }
         }
         if let Some(op) = &mut group.op {
-            let place = |key| {
-                group
-                    .resources
-                    .iter()
-                    .position(|resource| resource.settings.key == key)
-            };
+            let place = |key| group.resources.iter().position(|resource| resource.settings.key == key);
             op.on = on.into_iter().filter_map(place).collect();
         }
         if group.local == Local::Started && keys(&group.resources) != before {

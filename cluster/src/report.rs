@@ -29,9 +29,7 @@ impl Core {
             echoes: self.peers.iter().flat_map(echoes).collect(),
             pings_seen: self.pings.0,
             pings_total: self.pings.1,
-            groups: (0..self.groups.len())
-                .filter_map(|g| self.group_report(g))
-                .collect(),
+            groups: (0..self.groups.len()).filter_map(|g| self.group_report(g)).collect(),
             orders: self.orders.iter().take(MAX_ORDERS).map(order).collect(),
             acks: self.verdicts.iter().take(MAX_ORDERS).map(ack).collect(),
         }
@@ -53,10 +51,7 @@ impl Core {
             able: self.able(g) && !self.maintenance.on && self.doubt.is_none(),
             failed: group.failed,
             declined: group.declined >= epoch,
-            to: group
-                .release
-                .map(|release| release.to)
-                .filter(|_| state == GroupState::Released),
+            to: group.release.map(|release| release.to).filter(|_| state == GroupState::Released),
         })
     }
 
@@ -73,16 +68,8 @@ impl Core {
             standby: self.standby == StandbyState::On,
             maintenance: self.maintenance.on,
             state: state.to_owned(),
-            nodes: self
-                .peers
-                .iter()
-                .map(|peer| self.node_status(peer, now))
-                .collect(),
-            groups: self
-                .groups
-                .iter()
-                .map(|group| self.group_status(group, now))
-                .collect(),
+            nodes: self.peers.iter().map(|peer| self.node_status(peer, now)).collect(),
+            groups: self.groups.iter().map(|group| self.group_status(group, now)).collect(),
             degraded: self.degraded(now),
             rejected: self.rejected.clone(),
         }
@@ -104,13 +91,7 @@ impl Core {
             late: peer.late,
             incarnation: peer.newest,
             pings: peer.view.as_ref().map_or((0, 0), |view| view.pings),
-            links: self
-                .settings
-                .links
-                .iter()
-                .zip(&peer.links)
-                .map(link)
-                .collect(),
+            links: self.settings.links.iter().zip(&peer.links).map(link).collect(),
         }
     }
 
@@ -122,9 +103,7 @@ impl Core {
             let epoch = peer.holds(group.id)?;
             Some((peer.name.as_str(), peer.report(group.id)?.state, epoch))
         });
-        here.into_iter()
-            .chain(there)
-            .max_by_key(|(_, _, epoch)| *epoch)
+        here.into_iter().chain(there).max_by_key(|(_, _, epoch)| *epoch)
     }
 
     fn group_status(&self, group: &Group, now: Time) -> GroupStatus {
@@ -141,12 +120,7 @@ impl Core {
         let elsewhere = owner.is_some_and(|(name, _, _)| name != self.settings.me);
         let resource = |resource: &crate::group::Resource| ResourceStatus {
             name: resource.settings.name.clone(),
-            state: if elsewhere && !group.held() {
-                state
-            } else {
-                resource.state.word()
-            }
-            .to_owned(),
+            state: if elsewhere && !group.held() { state } else { resource.state.word() }.to_owned(),
             failures: resource.failures,
             last_error: resource.last_error.clone(),
         };
@@ -160,10 +134,7 @@ impl Core {
             resources: group.resources.iter().map(resource).collect(),
             why: match owner {
                 Some((name, state, epoch)) if elsewhere && !group.held() => {
-                    format!(
-                        "{} on {name}, epoch {epoch}",
-                        format!("{state:?}").to_lowercase()
-                    )
+                    format!("{} on {name}, epoch {epoch}", format!("{state:?}").to_lowercase())
                 }
                 _ => group.hold.clone().unwrap_or_else(|| group.why.clone()),
             },
@@ -193,10 +164,7 @@ impl Core {
             all.push(format!("the state cannot be written: {error}"));
         }
         if self.rejected.contains_key("own_name") {
-            all.push(format!(
-                "another machine calls itself {} too",
-                self.settings.me
-            ));
+            all.push(format!("another machine calls itself {} too", self.settings.me));
         }
         for peer in &self.peers {
             self.degraded_peer(peer, now, &mut all);
@@ -212,12 +180,10 @@ impl Core {
         let since = millis(now, peer.since) / 1000;
         match peer.state {
             PeerState::Init => all.push(format!("{name} has not been heard yet")),
-            PeerState::Dead => all.push(format!(
-                "{name} has been dead for {since} s: no takeover is possible"
-            )),
-            PeerState::Left => all.push(format!(
-                "{name} left {since} s ago: no takeover is possible"
-            )),
+            PeerState::Dead => {
+                all.push(format!("{name} has been dead for {since} s: no takeover is possible"))
+            }
+            PeerState::Left => all.push(format!("{name} left {since} s ago: no takeover is possible")),
             PeerState::Up if peer.standby() => {
                 all.push(format!("{name} is on standby: no takeover is possible"))
             }
@@ -229,61 +195,37 @@ impl Core {
         for (link, at) in self.settings.links.iter().zip(&peer.links) {
             match (at.up, at.heard_by_peer) {
                 (false, false) => all.push(format!("link {link} to {name} is down")),
-                (false, true) => {
-                    all.push(format!("link {link}: {name} hears us, we do not hear it"))
-                }
-                (true, false) => {
-                    all.push(format!("link {link}: we hear {name}, it does not hear us"))
-                }
+                (false, true) => all.push(format!("link {link}: {name} hears us, we do not hear it")),
+                (true, false) => all.push(format!("link {link}: we hear {name}, it does not hear us")),
                 (true, true) => {}
             }
         }
-        if peer
-            .view
-            .as_ref()
-            .is_some_and(|view| view.digest != self.settings.config_digest)
-        {
-            all.push(format!(
-                "the configuration of {name} differs from this node's"
-            ));
+        if peer.view.as_ref().is_some_and(|view| view.digest != self.settings.config_digest) {
+            all.push(format!("the configuration of {name} differs from this node's"));
         }
     }
 
     fn degraded_group(&self, group: &Group, all: &mut Vec<String>) {
         let name = &group.settings.name;
         if group.local == Local::Blocked {
-            all.push(format!(
-                "{name} is blocked here: {}; mend it, then: hbctl cleanup {name}",
-                group.why
-            ));
+            all.push(format!("{name} is blocked here: {}; mend it, then: hbctl cleanup {name}", group.why));
         } else if let Some(hold) = &group.hold {
             all.push(format!("{name} is not started: {hold}"));
         }
         if group.failed {
-            let error = group
-                .resources
-                .iter()
-                .find_map(|r| r.last_error.as_ref().map(|e| (&r.settings.name, e)));
-            let what = error
-                .map(|(resource, error)| format!(" ({resource}: {error})"))
-                .unwrap_or_default();
-            all.push(format!(
-                "{name} failed to start here{what}; mend it, then: hbctl cleanup {name}"
-            ));
+            let error =
+                group.resources.iter().find_map(|r| r.last_error.as_ref().map(|e| (&r.settings.name, e)));
+            let what = error.map(|(resource, error)| format!(" ({resource}: {error})")).unwrap_or_default();
+            all.push(format!("{name} failed to start here{what}; mend it, then: hbctl cleanup {name}"));
         }
         if group.disputed {
             all.push(format!("{name} has two owners; the other one must stop"));
         }
         for peer in self.peers.iter().filter(|peer| peer.live()) {
             match peer.report(group.id) {
-                Some(report) if report.failed => {
-                    all.push(format!("{name} failed to start on {}", peer.name))
-                }
+                Some(report) if report.failed => all.push(format!("{name} failed to start on {}", peer.name)),
                 Some(report) if report.state == GroupState::Blocked => {
-                    all.push(format!(
-                        "{name} is blocked on {}: a stop failed there",
-                        peer.name
-                    ));
+                    all.push(format!("{name} is blocked on {}: a stop failed there", peer.name));
                 }
                 _ => {}
             }
@@ -292,21 +234,12 @@ impl Core {
 
     /// Why a group is where it is, rule by rule; `None` if there is no such group.
     pub fn why(&self, now: Time, name: &str) -> Option<Vec<String>> {
-        let g = self
-            .groups
-            .iter()
-            .position(|group| group.settings.name == name)?;
+        let g = self.groups.iter().position(|group| group.settings.name == name)?;
         let group = &self.groups[g];
         let status = self.group_status(group, now);
         let mut lines = vec![match &status.owner {
-            Some(owner) => format!(
-                "{name} is {} on {owner}, epoch {}",
-                status.state, status.epoch
-            ),
-            None => format!(
-                "{name} is {}; nobody owns it, last epoch {}",
-                status.state, group.known
-            ),
+            Some(owner) => format!("{name} is {} on {owner}, epoch {}", status.state, status.epoch),
+            None => format!("{name} is {}; nobody owns it, last epoch {}", status.state, group.known),
         }];
         lines.push(format!(
             "here it is {}, for {} s: {}",
@@ -339,10 +272,7 @@ impl Core {
         }
         lines.push(format!("requires = {}", status.requires));
         if let Some((timer, at)) = self.waiting_for() {
-            lines.push(format!(
-                "the daemon waits for {timer}, in {} ms",
-                millis(at, now)
-            ));
+            lines.push(format!("the daemon waits for {timer}, in {} ms", millis(at, now)));
         }
         Some(lines)
     }
@@ -363,37 +293,18 @@ impl Core {
 }
 
 fn echoes(peer: &Peer) -> impl Iterator<Item = Echo> + '_ {
-    let links = peer
-        .links
-        .iter()
-        .enumerate()
-        .filter(|(_, link)| link.up)
-        .fold(0, |set, (l, _)| set | 1 << l);
-    let echo = move |boot| Echo {
-        node: peer.id,
-        boot,
-        incarnation: peer.newest,
-        links,
-    };
+    let links = peer.links.iter().enumerate().filter(|(_, link)| link.up).fold(0, |set, (l, _)| set | 1 << l);
+    let echo = move |boot| Echo { node: peer.id, boot, incarnation: peer.newest, links };
     let session = peer.session.as_ref().map(|session| session.boot);
     session.into_iter().chain(peer.stranger).map(echo)
 }
 
 fn order(order: &crate::command::SentOrder) -> Order {
-    Order {
-        id: order.id,
-        target: order.target,
-        kind: order.kind,
-        by: order.by.clone(),
-    }
+    Order { id: order.id, target: order.target, kind: order.kind, by: order.by.clone() }
 }
 
 fn ack(verdict: &crate::command::Verdict) -> OrderAck {
-    OrderAck {
-        issuer: verdict.issuer,
-        id: verdict.id,
-        refused: verdict.refused.clone(),
-    }
+    OrderAck { issuer: verdict.issuer, id: verdict.id, refused: verdict.refused.clone() }
 }
 
 fn requires_word(requires: Requires) -> &'static str {

@@ -44,17 +44,10 @@ impl Core {
                 );
             }
         }
-        self.standby = if force {
-            StandbyState::On
-        } else {
-            StandbyState::Going
-        };
+        self.standby = if force { StandbyState::On } else { StandbyState::Going };
         self.changes += 1;
         self.news = true;
-        Pending {
-            parts: vec![Part::Standby],
-            ..Pending::new(origin)
-        }
+        Pending { parts: vec![Part::Standby], ..Pending::new(origin) }
     }
 
     pub(crate) fn go_online(&mut self, origin: Origin) -> Pending {
@@ -70,14 +63,7 @@ impl Core {
         self.changes += 1;
         self.news = true;
         let me = self.settings.me.clone();
-        self.event(
-            Level::Info,
-            "node",
-            &me,
-            Some("standby"),
-            Some("online"),
-            why.to_owned(),
-        );
+        self.event(Level::Info, "node", &me, Some("standby"), Some("online"), why.to_owned());
         for pending in &mut self.pending {
             if pending.parts.contains(&Part::Standby) {
                 pending.parts.retain(|part| *part != Part::Standby);
@@ -88,11 +74,8 @@ impl Core {
 
     /// The heir could not do it: this node stays in and takes the group back.
     pub(crate) fn cancel_standby(&mut self, g: usize) {
-        let why = format!(
-            "{} found nobody else to run it: {}",
-            self.groups[g].settings.name,
-            self.why_nobody(g)
-        );
+        let why =
+            format!("{} found nobody else to run it: {}", self.groups[g].settings.name, self.why_nobody(g));
         self.end_standby(&why);
     }
 
@@ -111,10 +94,7 @@ impl Core {
             }
             // Only when the heir is settled is it known whether the group must come back.
             let unsettled = |peer: &crate::peer::Peer| {
-                let state = peer
-                    .report(id)
-                    .filter(|_| peer.live())
-                    .map(|report| report.state);
+                let state = peer.report(id).filter(|_| peer.live()).map(|report| report.state);
                 matches!(state, Some(GroupState::Starting | GroupState::Stopping))
             };
             let here = group.local != Local::Stopped || group.release.is_some();

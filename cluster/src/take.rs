@@ -48,15 +48,11 @@ impl Core {
     /// or must wait.
     fn answer_release(&mut self, g: usize) -> bool {
         let (id, declined) = (self.groups[g].id, self.groups[g].declined);
-        let released = self
-            .peers
-            .iter()
-            .filter(|peer| peer.live())
-            .find_map(|peer| {
-                let report = peer.report(id)?;
-                let to_me = report.state == GroupState::Released && report.to == Some(self.me);
-                (to_me && report.epoch > declined).then(|| (peer.name.clone(), report.epoch))
-            });
+        let released = self.peers.iter().filter(|peer| peer.live()).find_map(|peer| {
+            let report = peer.report(id)?;
+            let to_me = report.state == GroupState::Released && report.to == Some(self.me);
+            (to_me && report.epoch > declined).then(|| (peer.name.clone(), report.epoch))
+        });
         let Some((giver, epoch)) = released else {
             return false;
         };
@@ -77,33 +73,24 @@ impl Core {
     /// Somebody else has it, may have it, or is about to take it.
     fn others_have(&self, g: usize) -> bool {
         let group = &self.groups[g];
-        self.peers
-            .iter()
-            .filter(|peer| peer.live())
-            .any(|peer| match peer.report(group.id) {
-                None => peer.joining() && self.now < self.patience_with(peer, group),
-                Some(report) if holding(report.state) => true,
-                Some(report) if report.state == GroupState::Released => {
-                    report.to != Some(self.me)
-                        && self
-                            .peers
-                            .iter()
-                            .any(|p| Some(p.id) == report.to && p.live())
-                }
-                Some(_) => {
-                    peer.joining()
-                        && self.rank(group, &peer.name) < self.rank(group, &self.settings.me)
-                        && self.now < self.patience_with(peer, group)
-                }
-            })
+        self.peers.iter().filter(|peer| peer.live()).any(|peer| match peer.report(group.id) {
+            None => peer.joining() && self.now < self.patience_with(peer, group),
+            Some(report) if holding(report.state) => true,
+            Some(report) if report.state == GroupState::Released => {
+                report.to != Some(self.me) && self.peers.iter().any(|p| Some(p.id) == report.to && p.live())
+            }
+            Some(_) => {
+                peer.joining()
+                    && self.rank(group, &peer.name) < self.rank(group, &self.settings.me)
+                    && self.now < self.patience_with(peer, group)
+            }
+        })
     }
 
     /// Until when a joining peer is waited for: longer if it has not said yet what runs there.
     pub(crate) fn patience_with(&self, peer: &Peer, group: &Group) -> Time {
-        let since = group
-            .orphan_since
-            .unwrap_or(self.now)
-            .max(peer.session.as_ref().map_or(self.now, |s| s.since));
+        let since =
+            group.orphan_since.unwrap_or(self.now).max(peer.session.as_ref().map_or(self.now, |s| s.since));
         match peer.report(group.id) {
             Some(_) => since + self.settings.deadtime,
             None if group.settings.requires == Requires::Nothing => since + self.settings.initdead,
@@ -115,10 +102,7 @@ impl Core {
     fn forget_used_release(&mut self, g: usize) {
         let group = &mut self.groups[g];
         let Some(release) = group.release else { return };
-        if self.peers.iter().any(|peer| {
-            peer.holds(group.id)
-                .is_some_and(|epoch| epoch > release.epoch)
-        }) {
+        if self.peers.iter().any(|peer| peer.holds(group.id).is_some_and(|epoch| epoch > release.epoch)) {
             group.release = None;
             self.news = true;
         }
@@ -130,15 +114,10 @@ impl Core {
             return false;
         };
         let id = self.groups[g].id;
-        let Some(heir) = self
-            .peers
-            .iter()
-            .find(|peer| peer.id == release.to && peer.live())
-        else {
+        let Some(heir) = self.peers.iter().find(|peer| peer.id == release.to && peer.live()) else {
             return false;
         };
-        heir.report(id)
-            .is_none_or(|report| !(report.declined && report.epoch >= release.epoch))
+        heir.report(id).is_none_or(|report| !(report.declined && report.epoch >= release.epoch))
     }
 
     /// What must be certain before this node may take a group that nobody live has, and is not.
@@ -176,20 +155,14 @@ impl Core {
     /// This node would take the group.
     pub(crate) fn able(&self, g: usize) -> bool {
         let group = &self.groups[g];
-        self.phase == Phase::Up
-            && self.standby == StandbyState::Off
-            && !group.failed
-            && !group.doomed
+        self.phase == Phase::Up && self.standby == StandbyState::Off && !group.failed && !group.doomed
     }
 
     /// Nobody better placed would take it.
     fn first_choice(&self, g: usize) -> bool {
         let group = &self.groups[g];
         let mine = self.rank(group, &self.settings.me);
-        !self
-            .peers
-            .iter()
-            .any(|peer| peer.able(group.id) && self.rank(group, &peer.name) < mine)
+        !self.peers.iter().any(|peer| peer.able(group.id) && self.rank(group, &peer.name) < mine)
     }
 
     /// The order in which nodes take a group that nobody has: the preferred one, then as configured.
@@ -197,12 +170,7 @@ impl Core {
         if group.settings.preferred.as_deref() == Some(node) {
             return 0;
         }
-        1 + self
-            .settings
-            .nodes
-            .iter()
-            .position(|name| name == node)
-            .unwrap_or(self.settings.nodes.len())
+        1 + self.settings.nodes.iter().position(|name| name == node).unwrap_or(self.settings.nodes.len())
     }
 
     fn why_take(&self, g: usize) -> String {

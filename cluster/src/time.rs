@@ -10,9 +10,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// The clock must go on while the machine is suspended (`CLOCK_BOOTTIME`), so that a long sleep
 /// shows as a late wake.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Time(pub u64);
 
 impl Time {
@@ -50,11 +48,6 @@ impl Sub<Duration> for Time {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}.{:03}s",
-            self.0 / 1_000_000_000,
-            self.0 / 1_000_000 % 1000
-        )
+        write!(f, "{}.{:03}s", self.0 / 1_000_000_000, self.0 / 1_000_000 % 1000)
     }
 }

@@ -77,12 +77,7 @@ impl Core {
         }
         if let Some(doubt) = self.doubt {
             each(Timer::DoubtEnds, doubt.until);
-        } else if self.leased
-            && self
-                .groups
-                .iter()
-                .any(|group| group.held() && group.has_addresses())
-        {
+        } else if self.leased && self.groups.iter().any(|group| self.kept_alive(group)) {
             each(Timer::LeaseRenew, self.next_renew);
         }
         for group in &self.groups {
@@ -116,10 +111,7 @@ impl Core {
             return None;
         }
         let home = group.settings.preferred.as_deref()?;
-        let peer = self
-            .peers
-            .iter()
-            .find(|peer| peer.name == home && peer.able(group.id))?;
+        let peer = self.peers.iter().find(|peer| peer.name == home && peer.able(group.id))?;
         Some(peer.since + after)
     }
 }

@@ -31,6 +31,26 @@ async fn nothing_is_left_of_an_agent_that_timed_out() {
 }
 
 #[tokio::test]
+async fn at_the_timeout_the_whole_group_may_end_in_order() {
+    let b = Bench::new();
+    let mut said = Vec::new();
+    // On a machine that is too busy, the agent does not get to its traps in time: then with more of it.
+    for seconds in [1, 5, 20] {
+        let file = b.path(&format!("said-{seconds}"));
+        let r = heartbeat(agent("gentle.sh"), &[file.to_str().expect("text")]);
+        let outcome = b.runner.run("g", &r, OpKind::Stop, Duration::from_secs(seconds)).await;
+        assert_eq!(outcome.result, OpResult::TimedOut);
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        said = text.lines().map(str::to_owned).collect();
+        said.sort();
+        if said.len() == 3 {
+            break;
+        }
+    }
+    assert_eq!(said, ["child", "leader", "up"]);
+}
+
+#[tokio::test]
 async fn dropping_an_operation_kills_its_whole_group() {
     let b = Bench::new();
     let r = heartbeat(agent("stubborn.sh"), &[&b.text("pid")]);

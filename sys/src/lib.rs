@@ -8,6 +8,7 @@
 //! | [`announce`] | gratuitous ARP and unsolicited neighbour advertisements |
 //! | [`udp`] | heartbeat sockets tied to their interface |
 //! | [`process`] | signals to whole process groups |
+//! | [`watch`] | waiting for descriptors, an exact alarm clock |
 //!
 //! Nothing here decides anything, and nothing here waits without a bound. Calls block unless they are `async`; keep
 //! them off the heartbeat loop.
@@ -20,3 +21,4 @@ mod option;
 pub mod process;
 pub mod rt;
 pub mod udp;
+pub mod watch;

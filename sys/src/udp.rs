@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use std::os::fd::AsFd;
 
 use nix::net::if_::if_nametoindex;
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 
 use crate::option;
 
@@ -39,8 +39,8 @@ pub struct Link {
 /// not depend on the addresses of the interface, nor on both nodes having noted the same prefix length, and it works
 /// on an interface that has no IPv4 address at all (the source is then 0.0.0.0). Receives what is broadcast or
 /// sent to
-/// `port` of any local address through that interface, its own broadcasts included: the kernel has no switch
-/// for that.
+/// `port` of any local address through that interface. What this machine itself broadcasts does not come back: a
+/// filter in the kernel drops the looped copy, which would wake the daemon as often as its peer does.
 ///
 /// # Errors
 /// `NotFound` if there is no such interface, `PermissionDenied` for a port below 1024 without CAP_NET_BIND_SERVICE,
@@ -56,11 +56,30 @@ fn open_bcast(interface: &str, port: u16) -> io::Result<Link> {
     let socket = new_socket(Domain::IPV4)?;
     socket.bind_device(Some(interface.as_bytes()))?;
     socket.set_broadcast(true)?;
+    // A kernel without socket filters only costs a wake for each own broadcast.
+    let _ = socket.attach_filter(&not_looped());
     finish(
         socket,
         SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
         SocketAddr::new(Ipv4Addr::BROADCAST.into(), port),
     )
+}
+
+/// The offset at which a socket filter finds what the kernel knows of a packet, and there the packet's type
+/// (SKF_AD_OFF and SKF_AD_PKTTYPE, include/uapi/linux/filter.h).
+const PACKET_TYPE: u32 = (-0x1000_i32).cast_unsigned() + 4;
+/// The copy of an own broadcast that the kernel hands back (include/uapi/linux/if_packet.h). A datagram that comes
+/// off the wire never has this type, whatever address it claims to be from.
+const PACKET_LOOPBACK: u32 = 5;
+
+/// The socket filter: if the packet is a looped copy, keep nothing of it, else all.
+fn not_looped() -> [SockFilter; 4] {
+    [
+        SockFilter::new(0x28, 0, 0, PACKET_TYPE),     // BPF_LD | BPF_H | BPF_ABS
+        SockFilter::new(0x15, 0, 1, PACKET_LOOPBACK), // BPF_JMP | BPF_JEQ | BPF_K
+        SockFilter::new(0x06, 0, 0, 0),               // BPF_RET | BPF_K
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+    ]
 }
 
 /// Multicast on one interface (`mcast eth0 239.255.42.1`), IPv4 or IPv6, at most `ttl` hops far.

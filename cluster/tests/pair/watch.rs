@@ -63,11 +63,23 @@ impl Watch {
     fn claim(&mut self, world: &World, n: usize, group: GroupId, epoch: u64) {
         let life = world.nodes[n].life;
         let newest = self.claims.entry((n, group)).or_insert((life, epoch));
-        let again = *newest == (life, epoch);
-        if epoch > newest.1 || self.forgetful.contains(&n) {
+        let before = *newest;
+        // An ownership of a former life may go on, or be found without knowing its epoch any more.
+        if epoch > before.1 || self.forgetful.contains(&n) {
             *newest = (life, epoch);
-        } else if !again {
-            let what = format!("S5: {n} claims epoch {epoch} after {newest:?}");
+        } else if epoch < before.1 && epoch > 0 {
+            let what = format!("S5: {n} claims epoch {epoch} after {before:?}");
+            self.blame(world, what);
+        }
+    }
+
+    /// S5: nothing starts under an epoch of a former life.
+    fn starts_under(&mut self, world: &World, n: usize, group: GroupId, epoch: u64) {
+        let life = world.nodes[n].life;
+        let before = self.claims.get(&(n, group)).copied();
+        let used = |(of, newest)| if of == life { epoch < newest } else { epoch <= newest };
+        if !self.forgetful.contains(&n) && before.is_some_and(used) {
+            let what = format!("S5: {n} starts under epoch {epoch} after {before:?}");
             self.blame(world, what);
         }
     }
@@ -137,8 +149,11 @@ impl Watch {
             let name = &group.name;
             self.blame(world, format!("S3: {name} starts on {n}: a stop failed"));
         }
-        let owner = status.groups.iter().find(|g| g.name == group.name);
-        let owner = owner.and_then(|g| g.owner.as_deref());
+        let Some(seen) = status.groups.iter().find(|g| g.name == group.name) else {
+            return;
+        };
+        self.starts_under(world, n, run.group, seen.epoch);
+        let owner = seen.owner.as_deref();
         if owner != Some(world.nodes[n].name.as_str()) {
             let name = &group.name;
             self.blame(world, format!("S7: {n} starts {name}, owned by {owner:?}"));

@@ -53,7 +53,9 @@ impl Policy {
             return Ok(name);
         }
         Err(match &self.group {
-            Some((_, group)) => format!("{name} may not steer this daemon: only root and the members of group {group} may"),
+            Some((_, group)) => {
+                format!("{name} may not steer this daemon: only root and the members of group {group} may")
+            }
             None => format!("{name} may not steer this daemon: only root may"),
         })
     }
@@ -64,7 +66,11 @@ mod tests {
     use super::*;
 
     fn check(policy: &Policy, uid: u32, gid: u32) -> Result<String, String> {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(policy.check(uid, gid))
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(policy.check(uid, gid))
     }
 
     #[test]

@@ -52,7 +52,12 @@ pub struct Server {
 
 impl Server {
     /// A server that passes questions on to the loop through `asks` and answers `events` from `history`.
-    pub fn new(asks: mpsc::Sender<Ask>, history: Arc<History>, policy: Policy, limits: Limits) -> Arc<Server> {
+    pub fn new(
+        asks: mpsc::Sender<Ask>,
+        history: Arc<History>,
+        policy: Policy,
+        limits: Limits,
+    ) -> Arc<Server> {
         let slots = Arc::new(Semaphore::new(limits.clients));
         Arc::new(Server { asks, history, policy: Mutex::new(policy), limits, slots })
     }
@@ -83,10 +88,12 @@ impl Server {
                     });
                 }
                 Err(_) => {
-                    let reason = format!("{} clients are being served already: try again later", self.limits.clients);
+                    let reason =
+                        format!("{} clients are being served already: try again later", self.limits.clients);
                     // Past tokio, which does not know yet that there is room. A client that cannot even take
                     // this at once is no loss.
-                    let _ = stream.into_std().map(|mut stream| stream.write(&line(&Answer::Refused { reason })));
+                    let _ =
+                        stream.into_std().map(|mut stream| stream.write(&line(&Answer::Refused { reason })));
                 }
             }
         }
@@ -105,13 +112,15 @@ impl Server {
     /// Who calls, and what for.
     async fn request(&self, stream: &UnixStream) -> Result<(String, Request), String> {
         let policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let caller = stream.peer_cred().map_err(|error| format!("your credentials cannot be read: {error}"))?;
+        let caller =
+            stream.peer_cred().map_err(|error| format!("your credentials cannot be read: {error}"))?;
         let by = policy.check(caller.uid(), caller.gid()).await?;
         let text = timeout(self.limits.request, read_line(stream))
             .await
             .map_err(|_| format!("no whole request within {} s", self.limits.request.as_secs()))?
             .map_err(|error| format!("the request cannot be read: {error}"))?;
-        let request = serde_json::from_slice(&text).map_err(|error| format!("the request is not understood: {error}"))?;
+        let request = serde_json::from_slice(&text)
+            .map_err(|error| format!("the request is not understood: {error}"))?;
         Ok((by, request))
     }
 

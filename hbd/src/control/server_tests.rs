@@ -72,7 +72,9 @@ async fn whoever_may_not_steer_is_refused_without_being_heard() {
 async fn an_order_goes_to_the_loop_and_its_words_come_back() {
     let mut ground = ground(myself(), Limits::default());
     let mut client = ground.send(ORDER).await;
-    let Some(Ask::Order { by, no_wait, progress, done, command }) = ground.asked.recv().await else { panic!() };
+    let Some(Ask::Order { by, no_wait, progress, done, command }) = ground.asked.recv().await else {
+        panic!()
+    };
     assert!(!by.is_empty() && !no_wait);
     assert_eq!(command, cluster::Command::Standby { node: None, force: false });
     progress.send("on the way".into()).await.unwrap();
@@ -109,7 +111,8 @@ async fn a_daemon_that_ends_says_so() {
 #[tokio::test]
 async fn garbage_is_answered_with_what_is_wrong() {
     let ground = ground(myself(), Limits::default());
-    for text in ["\n", "hello\n", "{\"verb\":\"dance\"}\n", "[1,2]\n", "{\"verb\":\"why\"}\n", "\u{0}\u{1}\n"] {
+    for text in ["\n", "hello\n", "{\"verb\":\"dance\"}\n", "[1,2]\n", "{\"verb\":\"why\"}\n", "\u{0}\u{1}\n"]
+    {
         let reason = refused(&mut ground.send(text).await).await;
         assert!(reason.contains("not understood"), "{text:?}: {reason}");
     }
@@ -177,7 +180,12 @@ async fn a_follower_that_does_not_read_is_let_go() {
             why: "w".repeat(4000),
             took_ms: None,
         };
-        ground.history.add(Arc::new(crate::control::StoredEvent { number, time: String::new(), node: "a".into(), event }));
+        ground.history.add(Arc::new(crate::control::StoredEvent {
+            number,
+            time: String::new(),
+            node: "a".into(),
+            event,
+        }));
         tokio::task::yield_now().await;
     }
     for _ in 0..400 {
@@ -203,7 +211,12 @@ async fn a_follower_sees_old_and_new_events_and_its_leaving_is_noticed() {
             why: "heard".into(),
             took_ms: None,
         };
-        ground.history.add(Arc::new(crate::control::StoredEvent { number, time: String::new(), node: "a".into(), event }));
+        ground.history.add(Arc::new(crate::control::StoredEvent {
+            number,
+            time: String::new(),
+            node: "a".into(),
+            event,
+        }));
     };
     (1..=3).for_each(add);
     let mut client = ground.send("{\"verb\":\"events\",\"count\":2,\"follow\":true}\n").await;

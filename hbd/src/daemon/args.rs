@@ -8,7 +8,11 @@ use super::log::Format;
 
 /// The high-availability heartbeat daemon: watches the other node and takes its groups over when it is dead.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "hbd", version, after_help = "Signals: TERM and INT leave in order, HUP reloads. See hbd(8).")]
+#[command(
+    name = "hbd",
+    version,
+    after_help = "Signals: TERM and INT leave in order, HUP reloads. See hbd(8)."
+)]
 pub struct Args {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = "/etc/hbd/hbd.toml")]

@@ -102,7 +102,12 @@ impl Engine {
 
     /// The first input, and the word to the service manager.
     pub fn begin(&mut self) {
-        tracing::info!("hbd {} starts as node {} of cluster {}", super::status::VERSION, self.config.me, self.config.cluster.name);
+        tracing::info!(
+            "hbd {} starts as node {} of cluster {}",
+            super::status::VERSION,
+            self.config.me,
+            self.config.cluster.name
+        );
         self.feed(Input::Tick);
         self.parts.notifier.ready();
     }
@@ -114,7 +119,10 @@ impl Engine {
 
     /// When something is due if nothing else happens.
     pub fn wake_at(&self) -> Option<Time> {
-        [self.parts.core.deadline(), self.parts.links.next_retry(), self.alive_due].into_iter().flatten().min()
+        [self.parts.core.deadline(), self.parts.links.next_retry(), self.alive_due]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Comes back when a datagram may be waiting.
@@ -201,7 +209,9 @@ impl Engine {
                 tracing::info!("{by} asks for a reload");
                 self.reload(Some(done));
             }
-            Ask::Order { by, command, no_wait, progress, done } => self.order(by, command, no_wait, progress, done),
+            Ask::Order { by, command, no_wait, progress, done } => {
+                self.order(by, command, no_wait, progress, done)
+            }
         }
     }
 
@@ -278,7 +288,9 @@ impl Engine {
         let names: Vec<String> = config.links.iter().map(|link| link.name.clone()).collect();
         self.parts.troubles.keep_links(&names);
         if self.parts.work.ask(work::Job::Config(Box::new(WorkConfig::of(&config)))).is_err() {
-            tracing::error!("who may steer and the failback window stay as they were: the work thread has too much to do");
+            tracing::error!(
+                "who may steer and the failback window stay as they were: the work thread has too much to do"
+            );
         }
         if config.daemon.realtime != self.config.daemon.realtime {
             tracing::warn!("[daemon] realtime changes at the next start of hbd");
@@ -288,7 +300,11 @@ impl Engine {
         self.say_unsupported();
         self.feed(Input::Reload(Box::new(settings)));
         self.link_changes(changes);
-        let text = if same { "the configuration was read again: nothing changed" } else { "the new configuration is in force" };
+        let text = if same {
+            "the configuration was read again: nothing changed"
+        } else {
+            "the new configuration is in force"
+        };
         text.to_owned()
     }
 
@@ -317,9 +333,11 @@ impl Engine {
             }
             Action::Run(run) => self.run(run),
             Action::Lease { groups, leased } => {
-                let entries = groups.iter().flat_map(|&group| self.parts.table.addresses(group)).cloned().collect();
+                let entries =
+                    groups.iter().flat_map(|&group| self.parts.table.addresses(group)).cloned().collect();
                 let max_age = lease_renew(self.config.cluster.deadtime);
-                let job = net::Job::Lease { entries, lifetime: self.lifetime(leased), queued: now(), max_age };
+                let job =
+                    net::Job::Lease { entries, lifetime: self.lifetime(leased), queued: now(), max_age };
                 if self.parts.net.ask(job).is_err() {
                     tracing::error!("a renewal of addresses was dropped: the net thread has too much to do");
                 }
@@ -327,7 +345,9 @@ impl Engine {
             Action::Announce { group } => {
                 let entries = self.parts.table.addresses(group).to_vec();
                 if self.parts.net.ask(net::Job::Announce { entries }).is_err() {
-                    tracing::error!("an announcement of addresses was dropped: the net thread has too much to do");
+                    tracing::error!(
+                        "an announcement of addresses was dropped: the net thread has too much to do"
+                    );
                 }
             }
             Action::Persist { serial, state } => {
@@ -449,7 +469,8 @@ fn summary(status: &cluster::status::Status) -> String {
         1..=4 => format!("running {}", here.join(", ")),
         many => format!("running {many} of {} groups", status.groups.len()),
     };
-    let peers: Vec<String> = status.nodes.iter().map(|node| format!("{} {}", node.name, node.state)).collect();
+    let peers: Vec<String> =
+        status.nodes.iter().map(|node| format!("{} {}", node.name, node.state)).collect();
     let standby = if status.standby { ", standby" } else { "" };
     let frozen = if status.maintenance { ", maintenance" } else { "" };
     format!("{} {}{standby}{frozen}; {what}; {}", status.node, status.state, peers.join(", "))

@@ -10,25 +10,21 @@
 //! The order is not enough, since a flood of the first would keep the rest waiting for ever. So each
 //! turn takes a bounded number of each, and the deadline is looked at in every turn.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::io;
-use std::time::Duration;
 
+use sys::watch::Alarm;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
-use tokio::time::{Instant, sleep};
 
 use super::ask::Ask;
 use super::engine::Engine;
 use super::report::Report;
-use super::when::now;
 
 /// Datagrams taken from one link in one turn.
 const DATAGRAMS: usize = 64;
 /// Reports taken in one turn.
 const REPORTS: usize = 64;
-/// Longest sleep; nothing depends on it.
-const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What the loop waits for besides the links and the time.
 pub struct Ports {
@@ -38,6 +34,8 @@ pub struct Ports {
     pub asked: Receiver<Ask>,
     /// From the service manager or a terminal.
     pub signals: Signals,
+    /// Rings at the deadline.
+    pub alarm: Alarm,
 }
 
 /// What a signal means.
@@ -92,37 +90,30 @@ enum Woken {
 /// Runs until the core says that all is stopped and said.
 pub async fn run(engine: &mut Engine, mut ports: Ports) {
     engine.begin();
-    let timer = sleep(LONGEST);
-    tokio::pin!(timer);
-    let mut armed = None;
     while !engine.ended() {
-        let wake = engine.wake_at();
-        if armed != Some(wake) {
-            let rest = wake.map_or(LONGEST, |wake| wake.since(now()).min(LONGEST));
-            timer.as_mut().reset(Instant::now() + rest);
-            armed = Some(wake);
+        if let Err(error) = ports.alarm.set(engine.wake_at().map(|wake| wake.0)) {
+            // Without its deadlines this node is no longer one: the next start may do better.
+            panic!("the alarm clock of the loop cannot be set: {error}");
         }
         let woken = tokio::select! {
             biased;
             () = engine.readable() => Woken::Datagrams,
             Some(report) = ports.reported.recv() => Woken::Report(report),
-            () = &mut timer => Woken::Deadline,
+            () = poll_fn(|context| ports.alarm.poll_ring(context)) => Woken::Deadline,
             meaning = ports.signals.next() => Woken::Signal(meaning),
             Some(ask) = ports.asked.recv() => Woken::Ask(ask),
         };
-        turn(engine, &mut ports, woken, &mut armed);
+        turn(engine, &mut ports, woken);
     }
 }
 
 /// One turn: a bounded number of each kind, in order of priority.
-fn turn(engine: &mut Engine, ports: &mut Ports, woken: Woken, armed: &mut Option<Option<cluster::Time>>) {
+fn turn(engine: &mut Engine, ports: &mut Ports, woken: Woken) {
     engine.datagrams(DATAGRAMS);
     let (mut first, mut ask) = (None, None);
     match woken {
-        Woken::Datagrams => {}
+        Woken::Datagrams | Woken::Deadline => {}
         Woken::Report(report) => first = Some(report),
-        // The timer has gone off: it must be set again even if the deadline is the same.
-        Woken::Deadline => *armed = None,
         Woken::Signal(Meaning::Leave) => engine.leave(),
         Woken::Signal(Meaning::Reload) => engine.reload(None),
         Woken::Ask(asked) => ask = Some(asked),

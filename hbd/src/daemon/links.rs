@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::task::Poll;
 use std::time::Duration;
@@ -15,8 +15,7 @@ use std::time::Duration;
 use cluster::{Input, Time};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, SockaddrStorage, recv, sendto};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use sys::watch::Watched;
 
 use crate::config::{Link, LinkKind};
 
@@ -36,7 +35,7 @@ pub struct Change {
 
 #[derive(Debug)]
 struct Socket {
-    udp: UdpSocket,
+    udp: Watched<UdpSocket>,
     targets: Vec<SockaddrStorage>,
 }
 
@@ -88,7 +87,7 @@ impl Links {
         poll_fn(|context| {
             for slot in &self.slots {
                 if let Some(socket) = &slot.socket
-                    && socket.udp.poll_recv_ready(context).is_ready()
+                    && socket.udp.poll_readable(context).is_ready()
                 {
                     return Poll::Ready(());
                 }
@@ -104,8 +103,10 @@ impl Links {
             let Some(socket) = &slot.socket else { continue };
             for _ in 0..bound {
                 // Through tokio, so that it learns when the socket is empty.
-                match socket.udp.try_io(Interest::READABLE, || take(&socket.udp, &mut self.buffer)) {
-                    Ok(length) => into.push_back(Input::Datagram { link, bytes: self.buffer[..length].to_vec() }),
+                match socket.udp.try_read(|udp| take(udp, &mut self.buffer)) {
+                    Ok(length) => {
+                        into.push_back(Input::Datagram { link, bytes: self.buffer[..length].to_vec() })
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     // An error that came in for an earlier message (ICMP); the send side deals with it.
                     Err(_) => {}
@@ -119,8 +120,10 @@ impl Links {
         for (link, slot) in self.slots.iter().enumerate() {
             let Some(socket) = &slot.socket else { continue };
             for _ in 0..bound {
-                match take(&socket.udp, &mut self.buffer) {
-                    Ok(length) => into.push_back(Input::Datagram { link, bytes: self.buffer[..length].to_vec() }),
+                match take(socket.udp.get(), &mut self.buffer) {
+                    Ok(length) => {
+                        into.push_back(Input::Datagram { link, bytes: self.buffer[..length].to_vec() })
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(_) => {}
                 }
@@ -174,7 +177,7 @@ impl Slot {
         let mut failed = None;
         let mut sent = false;
         for target in &socket.targets {
-            match sendto(socket.udp.as_raw_fd(), bytes, target, MsgFlags::MSG_DONTWAIT) {
+            match sendto(socket.udp.get().as_raw_fd(), bytes, target, MsgFlags::MSG_DONTWAIT) {
                 Ok(_) => sent = true,
                 Err(error) => {
                     self.send_errors += 1;
@@ -212,7 +215,10 @@ impl Slot {
 
 /// Errors that pass by themselves or concern one message only.
 fn transient(error: Errno) -> bool {
-    matches!(error, Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM | Errno::EINTR | Errno::ECONNREFUSED | Errno::EPERM)
+    matches!(
+        error,
+        Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM | Errno::EINTR | Errno::ECONNREFUSED | Errno::EPERM
+    )
 }
 
 fn take(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
@@ -221,7 +227,7 @@ fn take(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
 
 fn open(kind: &LinkKind, me: &str) -> Result<Socket, String> {
     let (socket, targets) = open_std(kind, me)?;
-    let udp = UdpSocket::from_std(socket).map_err(|error| format!("cannot wait for its datagrams: {error}"))?;
+    let udp = Watched::new(socket).map_err(|error| format!("cannot wait for its datagrams: {error}"))?;
     Ok(Socket { udp, targets: targets.into_iter().map(SockaddrStorage::from).collect() })
 }
 
@@ -311,16 +317,21 @@ mod tests {
         assert!(links.retry(t(1000)).is_empty(), "not said again");
         assert_eq!(links.next_retry(), Some(t(2000)));
         assert!(links.send(b"x", t(1000)).is_empty());
-        let before = links.slots[2].socket.as_ref().unwrap().udp.as_raw_fd();
+        let before = links.slots[2].socket.as_ref().unwrap().udp.get().as_raw_fd();
         assert!(links.reload(&[good], t(1000)).is_empty());
-        assert_eq!(links.slots[0].socket.as_ref().unwrap().udp.as_raw_fd(), before, "an unchanged link keeps its socket");
+        assert_eq!(
+            links.slots[0].socket.as_ref().unwrap().udp.get().as_raw_fd(),
+            before,
+            "an unchanged link keeps its socket"
+        );
         assert_eq!(links.next_retry(), None);
     }
 
     #[tokio::test]
     async fn a_link_that_cannot_send_is_said_once_and_again_when_it_works() {
         // The address is not on this machine: the socket opens (freebind) and every send fails.
-        let (mut links, changes) = Links::open("a", &[ucast("one", "192.0.2.77", "192.0.2.78", port())], t(0));
+        let (mut links, changes) =
+            Links::open("a", &[ucast("one", "192.0.2.77", "192.0.2.78", port())], t(0));
         assert!(changes.is_empty(), "{changes:?}");
         let said = links.send(b"x", t(5));
         assert_eq!(said.len(), 1, "{said:?}");

@@ -151,12 +151,23 @@ pub fn install(format: Format, queue: &LogQueue) -> Option<String> {
     // A log already installed (a test in the same process) stays.
     let _ = match format {
         Format::Json => registry
-            .with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false).with_writer(queue.clone()))
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_target(false)
+                    .with_writer(queue.clone()),
+            )
             .try_init(),
         Format::Text => {
             let short = Short { journal: std::env::var_os("JOURNAL_STREAM").is_some() };
             registry
-                .with(tracing_subscriber::fmt::layer().event_format(short).with_ansi(false).with_writer(queue.clone()))
+                .with(
+                    tracing_subscriber::fmt::layer()
+                        .event_format(short)
+                        .with_ansi(false)
+                        .with_writer(queue.clone()),
+                )
                 .try_init()
         }
     };
@@ -170,7 +181,10 @@ fn filter() -> (Targets, Option<String>) {
         return match text.to_str().and_then(|text| text.parse::<Targets>().ok()) {
             Some(filter) => (filter, None),
             None => {
-                let why = format!("{name}={} is not understood (use error, warn, info, debug or trace)", text.display());
+                let why = format!(
+                    "{name}={} is not understood (use error, warn, info, debug or trace)",
+                    text.display()
+                );
                 (default, Some(why))
             }
         };
@@ -189,7 +203,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &tracing::Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut out: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
         let level = *event.metadata().level();
         if self.journal {
             let number = match level {
@@ -362,7 +381,8 @@ mod tests {
         out.open();
         let queue = LogQueue::start(Box::new(out.clone())).unwrap();
         let short = Short { journal: true };
-        let layer = tracing_subscriber::fmt::layer().event_format(short).with_ansi(false).with_writer(queue.clone());
+        let layer =
+            tracing_subscriber::fmt::layer().event_format(short).with_ansi(false).with_writer(queue.clone());
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, || {
             event(&cluster::Event {
@@ -377,6 +397,9 @@ mod tests {
             tracing::info!(port = 694, "plain");
         });
         queue.flush(Duration::from_secs(10));
-        assert_eq!(out.text(), "<4>group vip: stopped -> started: b is dead | indeed (3 ms)\n<6>plain port=694\n");
+        assert_eq!(
+            out.text(),
+            "<4>group vip: stopped -> started: b is dead | indeed (3 ms)\n<6>plain port=694\n"
+        );
     }
 }

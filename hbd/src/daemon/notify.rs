@@ -22,7 +22,8 @@ impl Notifier {
     pub fn from_env() -> io::Result<Notifier> {
         let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(Notifier::default()) };
         let value = |name: &str| std::env::var(name).ok();
-        let watchdog = watchdog(value("WATCHDOG_USEC").as_deref(), value("WATCHDOG_PID").as_deref(), std::process::id());
+        let watchdog =
+            watchdog(value("WATCHDOG_USEC").as_deref(), value("WATCHDOG_PID").as_deref(), std::process::id());
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
         Ok(Notifier { socket: Some((socket, address(&name)?)), watchdog })
@@ -45,7 +46,9 @@ impl Notifier {
 
     /// A reload has begun; [`Notifier::ready`] must follow.
     pub fn reloading(&self) {
-        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+            .map(Duration::from)
+            .unwrap_or_default();
         self.say(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()));
     }
 

@@ -42,7 +42,9 @@ impl Request {
 /// Why a running daemon cannot take `new` over, if it cannot.
 pub fn objection(old: &Config, new: &Config) -> Option<String> {
     let changed = |what: &str, from: &str, to: &str| {
-        Some(format!("{what} cannot change from {from:?} to {to:?} while hbd runs: restart hbd (nothing was changed)"))
+        Some(format!(
+            "{what} cannot change from {from:?} to {to:?} while hbd runs: restart hbd (nothing was changed)"
+        ))
     };
     if old.cluster.name != new.cluster.name {
         return changed("[cluster] name", &old.cluster.name, &new.cluster.name);

@@ -55,7 +55,12 @@ fn group_settings(group: &Group) -> GroupSettings {
             status_timeout: resource.monitor_timeout,
         })
         .collect();
-    GroupSettings { name: group.name.clone(), preferred: group.preferred.clone(), requires: group.requires, resources }
+    GroupSettings {
+        name: group.name.clone(),
+        preferred: group.preferred.clone(),
+        requires: group.requires,
+        resources,
+    }
 }
 
 /// One key for each resource of a group, in order: made of the group's name and what the resource
@@ -70,7 +75,11 @@ fn keys(group: &Group) -> Vec<ResourceKey> {
             let hash = fnv64(definition.as_bytes());
             let ordinal = seen.entry(hash).or_default();
             *ordinal += 1;
-            ResourceKey(if *ordinal == 1 { hash } else { fnv64(format!("{definition}\0{ordinal}").as_bytes()) })
+            ResourceKey(if *ordinal == 1 {
+                hash
+            } else {
+                fnv64(format!("{definition}\0{ordinal}").as_bytes())
+            })
         })
         .collect()
 }
@@ -172,8 +181,13 @@ pub(super) mod tests {
 
     /// A built-in address.
     pub fn address(ip: &str) -> Resource {
-        let spec =
-            AddressSpec { ip: ip.parse().unwrap(), prefix: Some(24), interface: Some("eth0".into()), label: None, broadcast: None };
+        let spec = AddressSpec {
+            ip: ip.parse().unwrap(),
+            prefix: Some(24),
+            interface: Some("eth0".into()),
+            label: None,
+            broadcast: None,
+        };
         resource(&format!("IPaddr::{ip}/24/eth0"), Agent::Address(spec))
     }
 
@@ -197,7 +211,10 @@ pub(super) mod tests {
                 authkeys: "/etc/hbd/authkeys".into(),
             },
             nodes: vec!["a".into(), "b".into()],
-            links: vec![Link { name: "bcast:eth1".into(), kind: LinkKind::Bcast { interface: "eth1".into(), port: 694 } }],
+            links: vec![Link {
+                name: "bcast:eth1".into(),
+                kind: LinkKind::Bcast { interface: "eth1".into(), port: 694 },
+            }],
             pings: vec![],
             fences: vec![],
             witness: None,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use cluster::Core;
 use proto::Keyring;
+use sys::watch::Alarm;
 use tokio::sync::mpsc;
 
 use super::args::Args;
@@ -66,7 +67,8 @@ fn run(args: Args, request: Request, config: Config, keyring: Keyring) -> Result
     socket::folder(&args.state_dir, 0o700)?;
     // Held until this function returns.
     let _lock = socket::lock(&args.run_dir)?;
-    let log = LogQueue::start(Box::new(stderr())).map_err(|error| format!("cannot start the log: {error}"))?;
+    let log =
+        LogQueue::start(Box::new(stderr())).map_err(|error| format!("cannot start the log: {error}"))?;
     let complaint = log::install(args.log_format, &log);
     abort_on_panic(log.clone());
     for warning in config.warnings.iter().chain(&keyring.warnings()).chain(&complaint) {
@@ -82,7 +84,8 @@ fn run(args: Args, request: Request, config: Config, keyring: Keyring) -> Result
 fn abort_on_panic(log: LogQueue) {
     std::panic::set_hook(Box::new(move |panic| {
         let thread = std::thread::current();
-        let line = format!("hbd ends: internal error in thread {:?}: {panic}; please report this", thread.name());
+        let line =
+            format!("hbd ends: internal error in thread {:?}: {panic}; please report this", thread.name());
         log.put(line.replace('\n', " ").as_bytes());
         log.flush(LAST_WORDS);
         std::process::abort();
@@ -96,22 +99,24 @@ fn live(args: Args, request: Request, config: Config, keyring: Keyring, log: Log
         tracing::error!("{complaint}");
     }
     if found.lost {
-        tracing::error!("no whole state was found: this node starts as if it had never run, and learns its past from its peer");
+        tracing::error!(
+            "no whole state was found: this node starts as if it had never run, and learns its past from its peer"
+        );
     }
     let (listener, socket_path) = socket::listen(&args.run_dir, config.daemon.group.as_deref())?;
 
     let mut troubles = Troubles::default();
     let realtime = config.daemon.realtime && realtime(&mut troubles);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failed("the loop"))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed("the loop"))?;
     let _inside = runtime.enter();
     let signals = Signals::new().map_err(failed("listening to signals"))?;
+    let alarm = Alarm::new().map_err(failed("the clock"))?;
     let (reports, reported) = mpsc::channel(report::QUEUE);
     let (asks, asked) = mpsc::channel(ask::QUEUE);
     let disk = disk::Disk::start(files, reports.clone()).map_err(failed("the disk thread"))?;
-    let net = Net::start(reports.clone(), realtime.then_some(NET_PRIORITY)).map_err(failed("the net thread"))?;
+    let net =
+        Net::start(reports.clone(), realtime.then_some(NET_PRIORITY)).map_err(failed("the net thread"))?;
     let work = Work::start(Start {
         listener,
         socket: socket_path.clone(),
@@ -139,7 +144,7 @@ fn live(args: Args, request: Request, config: Config, keyring: Keyring, log: Log
     let parts = Parts { core, links, net, work, disk, log, notifier, table, troubles };
     let mut engine = Engine::new(parts, config, request, former.next, started);
     engine.link_changes(changes);
-    runtime.block_on(event_loop::run(&mut engine, Ports { reported, asked, signals }));
+    runtime.block_on(event_loop::run(&mut engine, Ports { reported, asked, signals, alarm }));
     engine.close();
     remove(&socket_path);
     Ok(())
@@ -148,8 +153,10 @@ fn live(args: Args, request: Request, config: Config, keyring: Keyring, log: Log
 /// Locks memory and makes this thread, the loop's, a real-time one.
 fn realtime(troubles: &mut Troubles) -> bool {
     let locked = sys::rt::lock_memory().map_err(|error| format!("memory is not locked: {error}"));
-    let timely = sys::rt::set_realtime(LOOP_PRIORITY).map_err(|error| format!("no real-time scheduling: {error}"));
-    let refused: Vec<String> = [&locked, &timely].into_iter().filter_map(|result| result.clone().err()).collect();
+    let timely =
+        sys::rt::set_realtime(LOOP_PRIORITY).map_err(|error| format!("no real-time scheduling: {error}"));
+    let refused: Vec<String> =
+        [&locked, &timely].into_iter().filter_map(|result| result.clone().err()).collect();
     if !refused.is_empty() {
         let sentence = format!("heartbeats may be late under load: {}", refused.join("; "));
         tracing::warn!("{sentence}");

@@ -84,10 +84,16 @@ impl Troubles {
     pub fn sentences(&self) -> Vec<String> {
         let mut sentences: Vec<_> = self.said.values().cloned().collect();
         if self.lost_lines > 0 {
-            sentences.push(format!("{} log lines were lost since the start: stderr is not read fast enough", self.lost_lines));
+            sentences.push(format!(
+                "{} log lines were lost since the start: stderr is not read fast enough",
+                self.lost_lines
+            ));
         }
         if self.lost_events > 0 {
-            sentences.push(format!("{} events were not kept since the start: the disk is too slow", self.lost_events));
+            sentences.push(format!(
+                "{} events were not kept since the start: the disk is too slow",
+                self.lost_events
+            ));
         }
         sentences
     }
@@ -166,7 +172,10 @@ mod tests {
         assert_eq!(troubles.sentences().len(), 2);
         config.pings.clear();
         troubles.set_unsupported(&config);
-        assert_eq!(troubles.sentences(), ["link serial:ttyS0 is not used: serial links are not in this version"]);
+        assert_eq!(
+            troubles.sentences(),
+            ["link serial:ttyS0 is not used: serial links are not in this version"]
+        );
     }
 
     #[test]

@@ -17,7 +17,8 @@ pub async fn watch(window: (u16, u16), reports: Reports) {
     let mut said = None;
     loop {
         let local = jiff::Zoned::now();
-        let minute = u16::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute())).unwrap_or_default();
+        let minute =
+            u16::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute())).unwrap_or_default();
         let open = inside(window, minute);
         if said != Some(open) {
             said = Some(open);
@@ -40,7 +41,13 @@ mod tests {
         let night = (120, 240);
         assert!(!inside(night, 119) && inside(night, 120) && inside(night, 239) && !inside(night, 240));
         let late = (23 * 60, 60);
-        assert!(inside(late, 23 * 60) && inside(late, 0) && inside(late, 59) && !inside(late, 60) && !inside(late, 720));
+        assert!(
+            inside(late, 23 * 60)
+                && inside(late, 0)
+                && inside(late, 59)
+                && !inside(late, 60)
+                && !inside(late, 720)
+        );
     }
 
     #[tokio::test]

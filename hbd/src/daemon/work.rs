@@ -19,9 +19,9 @@ use super::socket::give_to;
 use super::window;
 use crate::agents::{Runner, RunnerSettings};
 use crate::config::Config;
+use crate::control::StoredEvent;
 use crate::control::access::Policy;
 use crate::control::server::{Limits, Server};
-use crate::control::StoredEvent;
 
 /// Jobs that may wait for the work thread.
 const QUEUE: usize = 1024;
@@ -157,7 +157,14 @@ async fn policy(group: Option<String>) -> Policy {
     tokio::task::spawn_blocking(move || Policy::new(group.as_deref())).await.unwrap_or(nobody)
 }
 
-async fn operate(runner: Arc<Runner>, reports: Reports, id: OpId, op: OpKind, entries: Vec<Arc<Entry>>, timeout: Duration) {
+async fn operate(
+    runner: Arc<Runner>,
+    reports: Reports,
+    id: OpId,
+    op: OpKind,
+    entries: Vec<Arc<Entry>>,
+    timeout: Duration,
+) {
     let mut results = Vec::with_capacity(entries.len());
     for entry in &entries {
         let failed = results.iter().any(|result| !matches!(result, OpResult::Ok));
@@ -214,7 +221,10 @@ mod tests {
         };
         let (id, results) = next();
         assert_eq!(id, OpId(2));
-        assert!(matches!(&results[..], [OpResult::Failed(_), OpResult::Failed(why)] if why.contains("not tried")), "{results:?}");
+        assert!(
+            matches!(&results[..], [OpResult::Failed(_), OpResult::Failed(why)] if why.contains("not tried")),
+            "{results:?}"
+        );
         assert_eq!(next(), (OpId(1), vec![OpResult::TimedOut]));
     }
 }

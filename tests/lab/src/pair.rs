@@ -250,7 +250,7 @@ impl Pair {
         ProbeHandle::start(&self.world, label, &[ip(VIP)], Duration::from_millis(1))
     }
 
-    /// Owns `node` the group throughout `window`? Asked again and again; see [`crate::scenario::throughout`].
+    /// Wants `node` to own the group, audited again and again throughout `window`; see [`crate::scenario::throughout`].
     ///
     /// # Errors
     /// It did not once.

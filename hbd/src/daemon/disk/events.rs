@@ -162,7 +162,8 @@ mod tests {
         for number in 1..=100 {
             file.append(&event(number)).unwrap();
         }
-        let sizes: u64 = fs::read_dir(folder.path()).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum();
+        let sizes: u64 =
+            fs::read_dir(folder.path()).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum();
         assert!(sizes <= 4000, "{sizes} bytes");
         let former = EventsFile::open(folder.path()).1;
         assert_eq!(former.next, 101);

@@ -66,10 +66,9 @@ impl Disk {
     /// If it cannot be started.
     pub fn start(files: Files, reports: Reports) -> io::Result<Disk> {
         let (sender, receiver) = sync_channel(QUEUE);
-        std::thread::Builder::new()
-            .name("disk".into())
-            .stack_size(super::STACK)
-            .spawn(move || Worker { files, reports, state_failed: false, events_failed: false }.run(&receiver))?;
+        std::thread::Builder::new().name("disk".into()).stack_size(super::STACK).spawn(move || {
+            Worker { files, reports, state_failed: false, events_failed: false }.run(&receiver)
+        })?;
         Ok(Disk(sender))
     }
 
@@ -184,11 +183,17 @@ mod tests {
         let (reports, mut heard) = channel(REPORTS);
         let mut worker = Worker { files, reports, state_failed: false, events_failed: false };
         worker.batch(std::iter::once(Job::Persist { serial: 1, state: durable(1) }));
-        assert!(matches!(heard.try_recv().unwrap(), Report::Trouble { about: Trouble::State, sentence: Some(_) }));
+        assert!(matches!(
+            heard.try_recv().unwrap(),
+            Report::Trouble { about: Trouble::State, sentence: Some(_) }
+        ));
         assert!(matches!(heard.try_recv().unwrap(), Report::Persisted { serial: 1, error: Some(_) }));
         std::fs::create_dir(&later).unwrap();
         worker.batch(std::iter::once(Job::Persist { serial: 2, state: durable(2) }));
-        assert!(matches!(heard.try_recv().unwrap(), Report::Trouble { about: Trouble::State, sentence: None }));
+        assert!(matches!(
+            heard.try_recv().unwrap(),
+            Report::Trouble { about: Trouble::State, sentence: None }
+        ));
         assert!(matches!(heard.try_recv().unwrap(), Report::Persisted { serial: 2, error: None }));
     }
 

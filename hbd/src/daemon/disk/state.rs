@@ -81,7 +81,8 @@ impl StateFile {
             }
         }
         let lost = newest.is_none() && bad > 0;
-        let (generation, state) = newest.map_or((0, Durable::default()), |read| (read.generation, read.state));
+        let (generation, state) =
+            newest.map_or((0, Durable::default()), |read| (read.generation, read.state));
         (StateFile { folder: folder.to_owned(), generation }, Found { state, complaints, lost })
     }
 
@@ -91,7 +92,8 @@ impl StateFile {
     /// With what was tried; the former state is then still there.
     pub fn write(&mut self, state: &Durable) -> Result<(), String> {
         let generation = self.generation + 1;
-        let text = render(&Written { generation, state }).map_err(|error| format!("state cannot be written down: {error}"))?;
+        let text = render(&Written { generation, state })
+            .map_err(|error| format!("state cannot be written down: {error}"))?;
         let (now, old, new) = (self.folder.join(NOW), self.folder.join(OLD), self.folder.join(NEW));
         let step = |what: &str, path: &Path, result: io::Result<()>| {
             result.map_err(|error| format!("cannot {what} {}: {error}", path.display()))
@@ -139,7 +141,8 @@ fn look(path: &Path) -> Look {
 fn parse(bytes: &[u8]) -> Result<Read, &'static str> {
     let text = std::str::from_utf8(bytes).map_err(|_| "is no text")?;
     let (json, rest) = text.split_once('\n').ok_or("is torn: its checksum is missing")?;
-    let crc = rest.strip_suffix('\n').filter(|crc| crc.len() == 8).ok_or("is torn: its checksum is not whole")?;
+    let crc =
+        rest.strip_suffix('\n').filter(|crc| crc.len() == 8).ok_or("is torn: its checksum is not whole")?;
     let crc = u32::from_str_radix(crc, 16).map_err(|_| "is damaged: its checksum is no number")?;
     if crc != crc32fast::hash(json.as_bytes()) {
         return Err("is damaged: its checksum does not match");

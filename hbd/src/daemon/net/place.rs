@@ -39,7 +39,11 @@ impl Interfaces {
 ///
 /// # Errors
 /// A sentence that says what is missing.
-pub fn place(spec: &AddressSpec, interfaces: &Interfaces, netlink: &mut Netlink) -> Result<AddressSet, String> {
+pub fn place(
+    spec: &AddressSpec,
+    interfaces: &Interfaces,
+    netlink: &mut Netlink,
+) -> Result<AddressSet, String> {
     let ip = spec.ip;
     let network = if spec.interface.is_none() || spec.prefix.is_none() {
         netlink.route_to(ip).map_err(|error| error.to_string())?
@@ -52,7 +56,9 @@ pub fn place(spec: &AddressSpec, interfaces: &Interfaces, netlink: &mut Netlink)
             .numbered(network.ifindex)
             .ok_or_else(|| format!("the interface that leads to {ip} went away"))?,
         (None, None) => {
-            return Err(format!("no network on this machine contains {ip}: name its interface (IPaddr::{ip}/PREFIX/INTERFACE)"));
+            return Err(format!(
+                "no network on this machine contains {ip}: name its interface (IPaddr::{ip}/PREFIX/INTERFACE)"
+            ));
         }
     };
     if !link.up {
@@ -65,7 +71,15 @@ pub fn place(spec: &AddressSpec, interfaces: &Interfaces, netlink: &mut Netlink)
         IpAddr::V4(ip) => spec.broadcast.or_else(|| broadcast(ip, prefix)),
         IpAddr::V6(_) => None,
     };
-    Ok(AddressSet { ifindex: link.index, ip, prefix, label: spec.label.clone(), broadcast, lifetime: None, mark: MARK })
+    Ok(AddressSet {
+        ifindex: link.index,
+        ip,
+        prefix,
+        label: spec.label.clone(),
+        broadcast,
+        lifetime: None,
+        mark: MARK,
+    })
 }
 
 /// The broadcast address of the network of `ip`, if the network is large enough to have one.

@@ -135,7 +135,8 @@ mod tests {
         repeats.begin((0..BURST as u32 + 10).map(|n| (2, IpAddr::from(n.to_be_bytes()))).collect(), at(0));
         assert_eq!(repeats.take(at(1000)).len(), BURST);
         // Some already done in this round, some not.
-        let stopped: Vec<_> = (BURST as u32 - 5..BURST as u32 + 5).map(|n| IpAddr::from(n.to_be_bytes())).collect();
+        let stopped: Vec<_> =
+            (BURST as u32 - 5..BURST as u32 + 5).map(|n| IpAddr::from(n.to_be_bytes())).collect();
         repeats.cancel(&stopped);
         let rest = repeats.take(at(1020));
         assert_eq!(rest.len(), 5);

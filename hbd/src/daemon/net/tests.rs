@@ -86,8 +86,11 @@ fn worker() -> (Worker, Receiver<Report>) {
 fn started_seen_renewed_and_stopped() {
     in_namespace(|| {
         let (mut worker, mut heard) = worker();
-        let entries =
-            [entry(1, "10.9.0.50", None, None), entry(2, "10.9.0.51", Some(24), Some("v0")), entry(3, "fd00:9::50", Some(64), Some("v0"))];
+        let entries = [
+            entry(1, "10.9.0.50", None, None),
+            entry(2, "10.9.0.51", Some(24), Some("v0")),
+            entry(3, "fd00:9::50", Some(64), Some("v0")),
+        ];
         let mut all = |worker: &mut Worker, op, lifetime| {
             worker.job(run(op, &entries, lifetime));
             results(&mut heard)
@@ -95,9 +98,14 @@ fn started_seen_renewed_and_stopped() {
         assert_eq!(all(&mut worker, OpKind::Status, None), vec![OpResult::NotRunning; 3]);
         assert_eq!(all(&mut worker, OpKind::Start, Some(300)), vec![OpResult::Ok; 3]);
         let shown = ip("-d addr show dev v0");
-        assert!(shown.contains("inet 10.9.0.50/24 brd 10.9.0.255") && shown.contains("inet6 fd00:9::50/64"), "{shown}");
+        assert!(
+            shown.contains("inet 10.9.0.50/24 brd 10.9.0.255") && shown.contains("inet6 fd00:9::50/64"),
+            "{shown}"
+        );
         assert!(!shown.contains("tentative fd00"), "{shown}");
-        let lives = |shown: &str| shown.lines().filter(|line| line.contains("valid_lft") && !line.contains("forever")).count();
+        let lives = |shown: &str| {
+            shown.lines().filter(|line| line.contains("valid_lft") && !line.contains("forever")).count()
+        };
         assert_eq!(lives(&shown), 3, "{shown}");
         assert_eq!(all(&mut worker, OpKind::Status, None), vec![OpResult::Running; 3]);
         // One of them removed by somebody else: a renewal puts it back.
@@ -115,7 +123,10 @@ fn started_seen_renewed_and_stopped() {
         assert!(shown.contains("10.9.0.50/24") && lives(&shown) == 0, "without end now: {shown}");
         assert_eq!(all(&mut worker, OpKind::Stop, None), vec![OpResult::Ok; 3]);
         let shown = ip("addr show dev v0");
-        assert!(!shown.contains("10.9.0.5") && !shown.contains("fd00:9::50") && shown.contains("10.9.0.1/24"), "{shown}");
+        assert!(
+            !shown.contains("10.9.0.5") && !shown.contains("fd00:9::50") && shown.contains("10.9.0.1/24"),
+            "{shown}"
+        );
         assert_eq!(all(&mut worker, OpKind::Stop, None), vec![OpResult::Ok; 3], "stopped twice is stopped");
         // What is not held is not renewed.
         worker.job(lease(None));
@@ -128,7 +139,9 @@ fn an_old_renewal_and_an_old_start_change_nothing() {
     in_namespace(|| {
         let (mut worker, mut heard) = worker();
         let entries = [entry(1, "10.9.0.50", Some(24), Some("v0"))];
-        let Job::Run { id, op, entries: whose, lifetime, .. } = run(OpKind::Start, &entries, None) else { unreachable!() };
+        let Job::Run { id, op, entries: whose, lifetime, .. } = run(OpKind::Start, &entries, None) else {
+            unreachable!()
+        };
         let queued = cluster::Time(0);
         worker.job(Job::Run { id, op, entries: whose, timeout: Duration::from_millis(1), lifetime, queued });
         assert_eq!(results(&mut heard), [OpResult::TimedOut]);
@@ -136,7 +149,12 @@ fn an_old_renewal_and_an_old_start_change_nothing() {
         assert_eq!(results(&mut heard), [OpResult::Ok]);
         ip("addr del 10.9.0.50/24 dev v0");
         let lifetime = Some(Duration::from_secs(5));
-        worker.job(Job::Lease { entries: entries.to_vec(), lifetime, queued, max_age: Duration::from_millis(300) });
+        worker.job(Job::Lease {
+            entries: entries.to_vec(),
+            lifetime,
+            queued,
+            max_age: Duration::from_millis(300),
+        });
         assert!(!ip("addr show dev v0").contains("10.9.0.50"));
     });
 }
@@ -178,10 +196,20 @@ fn the_leftovers_of_a_predecessor_are_adopted_or_removed_and_foreign_ones_stay()
         let (mut after, mut heard) = worker();
         after.job(Job::Sweep { keep: vec![kept.clone()] });
         let shown = ip("addr show dev v0");
-        assert!(shown.contains("10.9.0.50/24") && !shown.contains("10.9.0.51/24") && shown.contains("10.9.0.99/24"), "{shown}");
+        assert!(
+            shown.contains("10.9.0.50/24")
+                && !shown.contains("10.9.0.51/24")
+                && shown.contains("10.9.0.99/24"),
+            "{shown}"
+        );
         after.job(run(OpKind::Status, std::slice::from_ref(&kept), None));
         assert_eq!(results(&mut heard), [OpResult::Running]);
-        after.job(Job::Lease { entries: vec![kept], lifetime: None, queued: now(), max_age: Duration::from_secs(60) });
+        after.job(Job::Lease {
+            entries: vec![kept],
+            lifetime: None,
+            queued: now(),
+            max_age: Duration::from_secs(60),
+        });
         let shown = ip("addr show dev v0");
         let line = shown.lines().skip_while(|line| !line.contains("10.9.0.50")).nth(1).unwrap_or_default();
         assert!(line.contains("valid_lft forever"), "{shown}");
@@ -193,8 +221,9 @@ fn many_addresses_are_one_operation_of_the_thread() {
     in_namespace(|| {
         let (reports, mut heard) = channel(64);
         let net = Net::start(reports, None).unwrap();
-        let entries: Vec<_> =
-            (0..500_u64).map(|n| entry(n, &format!("10.9.{}.{}", 1 + n / 250, 1 + n % 250), Some(16), Some("v0"))).collect();
+        let entries: Vec<_> = (0..500_u64)
+            .map(|n| entry(n, &format!("10.9.{}.{}", 1 + n / 250, 1 + n % 250), Some(16), Some("v0")))
+            .collect();
         net.ask(run(OpKind::Start, &entries, Some(300))).unwrap();
         assert_eq!(results(&mut heard), vec![OpResult::Ok; 500]);
         net.ask(run(OpKind::Status, &entries, None)).unwrap();

@@ -10,9 +10,9 @@ use cluster::{OpKind, OpResult, ResourceKey};
 use sys::announce::Announcer;
 use sys::netlink::{Address, AddressKey, AddressSet, Netlink};
 
+use super::Job;
 use super::place::{Interfaces, MARK, is, place};
 use super::repeat::{Repeats, Target};
-use super::Job;
 use crate::config::{AddressSpec, Agent};
 use crate::daemon::report::{Report, Reports, Trouble, tell};
 use crate::daemon::settings::Entry;
@@ -127,7 +127,9 @@ impl Worker {
         let mut results = vec![OpResult::Ok; entries.len()];
         let (mut keys, mut whose) = (Vec::new(), Vec::new());
         for (at, entry) in entries.iter().enumerate() {
-            for address in addresses.of(spec(entry).ip).filter(|address| is(address, spec(entry), &interfaces)) {
+            for address in
+                addresses.of(spec(entry).ip).filter(|address| is(address, spec(entry), &interfaces))
+            {
                 keys.push(address.key());
                 whose.push(at);
             }
@@ -153,7 +155,8 @@ impl Worker {
         entries
             .iter()
             .map(|entry| {
-                let mut there = addresses.of(spec(entry).ip).filter(|address| is(address, spec(entry), &interfaces));
+                let mut there =
+                    addresses.of(spec(entry).ip).filter(|address| is(address, spec(entry), &interfaces));
                 match there.find(|address| !address.dad_failed()) {
                     Some(address) => {
                         // Adopted: from now on it is renewed as if it had been set by this process.
@@ -179,7 +182,11 @@ impl Worker {
         }
         let mut lost = false;
         let failed = match self.netlink.set_addresses(&sets) {
-            Ok(done) => done.into_iter().filter_map(Result::err).inspect(|error| lost |= error.is_interface_gone()).last(),
+            Ok(done) => done
+                .into_iter()
+                .filter_map(Result::err)
+                .inspect(|error| lost |= error.is_interface_gone())
+                .last(),
             Err(error) => Some(error),
         };
         if lost {
@@ -209,12 +216,14 @@ impl Worker {
                 return;
             }
         };
-        let specs: HashMap<IpAddr, &AddressSpec> = keep.iter().map(|entry| (spec(entry).ip, spec(entry))).collect();
+        let specs: HashMap<IpAddr, &AddressSpec> =
+            keep.iter().map(|entry| (spec(entry).ip, spec(entry))).collect();
         let ours = addresses.0.iter().filter(|address| address.mark == MARK);
         let left: Vec<AddressKey> = ours
             .filter(|address| {
                 !specs.get(&address.ip).is_some_and(|spec| {
-                    is(address, spec, &interfaces) && spec.prefix.is_none_or(|prefix| prefix == address.prefix)
+                    is(address, spec, &interfaces)
+                        && spec.prefix.is_none_or(|prefix| prefix == address.prefix)
                 })
             })
             .map(Address::key)
@@ -227,7 +236,9 @@ impl Worker {
                 for (key, done) in left.iter().zip(done) {
                     match done {
                         Ok(_) => tracing::warn!("{key} was left by a former hbd and is in no group: removed"),
-                        Err(error) => tracing::error!("{key} was left by a former hbd and cannot be removed: {error}"),
+                        Err(error) => {
+                            tracing::error!("{key} was left by a former hbd and cannot be removed: {error}")
+                        }
                     }
                 }
             }
@@ -267,7 +278,8 @@ impl Worker {
     fn announce_once(&mut self, interfaces: &Interfaces, targets: &[Target]) {
         let numbers: HashSet<u32> = targets.iter().map(|&(ifindex, _)| ifindex).collect();
         for ifindex in numbers {
-            let ips: Vec<IpAddr> = targets.iter().filter(|target| target.0 == ifindex).map(|&(_, ip)| ip).collect();
+            let ips: Vec<IpAddr> =
+                targets.iter().filter(|target| target.0 == ifindex).map(|&(_, ip)| ip).collect();
             // Nobody listens on a loopback, and there are no neighbours on a link without hardware addresses.
             let Some(link) = interfaces.numbered(ifindex).filter(|link| !link.loopback) else { continue };
             let Some(mac) = link.mac else { continue };
@@ -318,7 +330,15 @@ impl Addresses {
 fn adopted(address: &Address, spec: &AddressSpec) -> AddressSet {
     let Address { ifindex, ip, prefix, .. } = *address;
     let lifetime = address.valid;
-    AddressSet { ifindex, ip, prefix, label: spec.label.clone(), broadcast: spec.broadcast, lifetime, mark: MARK }
+    AddressSet {
+        ifindex,
+        ip,
+        prefix,
+        label: spec.label.clone(),
+        broadcast: spec.broadcast,
+        lifetime,
+        mark: MARK,
+    }
 }
 
 /// The loop gives this thread addresses only; anything else would be set nowhere.

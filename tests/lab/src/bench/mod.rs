@@ -1,0 +1,109 @@
+//! `lab bench failover`: a client's view of hbd beside Debian's keepalived and heartbeat, on the same ground.
+//!
+//! ```text
+//! product   what differs between the three: files, command line, how to hand over, when a pair is settled
+//! ground    one world with one product's pair in it, the addresses on one node
+//! sample    one change of owner as the client saw it, and whether the prober itself could see
+//! outage    power loss and planned hand-over        many     1,000 addresses
+//! steady    memory and CPU of an idle pair          record   what was measured; table, CSV and plot are made of it
+//! ```
+//! Nothing here judges: a goal that is missed is a word in the table, and the exit code stays 0.
+
+mod ground;
+mod heartbeat;
+mod hbd;
+mod keepalived;
+mod many;
+mod outage;
+mod plot;
+mod private;
+mod processes;
+mod product;
+mod record;
+mod sample;
+mod steady;
+mod table;
+mod when;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::error::Context;
+use crate::{LabError, Result};
+use product::Product;
+use record::Record;
+
+/// What to measure and where to put it.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Samples of each kind of failover and product.
+    pub runs: u32,
+    /// Shorter steady state, fewer addresses for the peers that take long.
+    pub quick: bool,
+    /// Names of products to measure; empty: all that are installed.
+    pub only: Vec<String>,
+    /// Parts to measure (`power`, `standby`, `many`, `steady`); empty: all.
+    pub parts: Vec<String>,
+    /// The folder for `failover.csv`, `failover.svg` and `failover.txt`.
+    pub out: PathBuf,
+}
+
+/// The parts in the order they are run; the steady state is last, when nothing is left to start.
+pub const PARTS: [&str; 4] = ["power", "standby", "many", "steady"];
+
+/// Measures, prints the table and writes the files. A product that cannot be measured is told and left out.
+///
+/// # Errors
+/// The lab cannot run here, there is nothing to measure, or a file cannot be written.
+pub fn failover(options: &Options) -> Result<()> {
+    if !crate::available() {
+        return Err(LabError::new("the bench needs what the lab needs, see above"));
+    }
+    check(options)?;
+    let products = product::installed(&options.only)?;
+    std::fs::create_dir_all(&options.out).context(|| format!("cannot make {}", options.out.display()))?;
+    let began = Instant::now();
+    let mut record = Record::default();
+    let wanted = |part: &str| options.parts.is_empty() || options.parts.iter().any(|p| p == part);
+    for part in PARTS.iter().filter(|part| wanted(part)) {
+        for product in &products {
+            eprintln!("{:>4} s  {part}: {}", began.elapsed().as_secs(), product.name());
+            if let Err(error) = measure(part, product.as_ref(), options, &mut record) {
+                eprintln!("        {}: {error}", product.name());
+                record.fail(part, product.name(), &error);
+            }
+        }
+    }
+    let names: Vec<(&str, String)> = products.iter().map(|p| (p.name(), p.version())).collect();
+    let text = table::render(&record, &names, options);
+    print!("{text}");
+    save(options, "failover.txt", &text)?;
+    save(options, "failover.csv", &record.csv())?;
+    save(options, "failover.svg", &plot::render(&record))?;
+    println!("written to {}: failover.txt, failover.csv, failover.svg", options.out.display());
+    Ok(())
+}
+
+fn measure(part: &str, product: &dyn Product, options: &Options, record: &mut Record) -> Result<()> {
+    match part {
+        "power" => outage::power(product, options, record),
+        "standby" => outage::standby(product, options, record),
+        "many" => many::measure(product, options, record),
+        _ => steady::measure(product, options, record),
+    }
+}
+
+fn check(options: &Options) -> Result<()> {
+    if !(1..=1000).contains(&options.runs) {
+        return Err(LabError(format!("--runs {} is out of range: 1 to 1000", options.runs)));
+    }
+    match options.parts.iter().find(|p| !PARTS.contains(&p.as_str())) {
+        Some(part) => Err(LabError(format!("there is no part `{part}`: use {}", PARTS.join(", ")))),
+        None => Ok(()),
+    }
+}
+
+fn save(options: &Options, name: &str, text: &str) -> Result<()> {
+    let path = options.out.join(name);
+    std::fs::write(&path, text).context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,144 @@
+//! Power loss of the active node and planned hand-over, with one address and one probe per millisecond.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::Options;
+use super::ground::Ground;
+use super::product::{Case, Product};
+use super::record::Record;
+use super::sample::{Outage, REPEATS};
+use crate::pair::other;
+use crate::probe::ProbeHandle;
+use crate::{Result, clock};
+
+/// The probe sees this much of normal service before anything happens.
+const BEFORE: Duration = Duration::from_millis(400);
+/// And this much after the client should have been served again; repeated announcements may disturb.
+const AFTER: Duration = Duration::from_millis(700);
+
+/// (keepalive, deadtime) in milliseconds, and the word for it in the record.
+const TIMINGS: [(u64, u64, &str); 2] = [(100, 1000, "1s"), (20, 100, "100ms")];
+
+/// Cuts the power of the active node, at a random moment between two heartbeats, once per run in a fresh world.
+///
+/// # Errors
+/// A pair did not come up or did not fail over.
+pub fn power(product: &dyn Product, options: &Options, record: &mut Record) -> Result<()> {
+    for (keepalive, deadtime, word) in TIMINGS {
+        let case = Case::one(keepalive, deadtime);
+        for run in 1..=options.runs {
+            repeated(record, product, |record, last| power_once(product, &case, word, run, record, last))?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes a sample until it is undisturbed or it was the last try, which is kept whatever it is.
+fn repeated(
+    record: &mut Record,
+    product: &dyn Product,
+    mut once: impl FnMut(&mut Record, bool) -> Result<bool>,
+) -> Result<()> {
+    for attempt in 0..=REPEATS {
+        if once(record, attempt == REPEATS)? {
+            return Ok(());
+        }
+        record.repeat(product.name());
+    }
+    Ok(())
+}
+
+/// One power loss; true if the sample was kept.
+fn power_once(
+    product: &dyn Product,
+    case: &Case,
+    word: &str,
+    run: u32,
+    record: &mut Record,
+    last: bool,
+) -> Result<bool> {
+    let ground = Ground::running(product, case)?;
+    let probe = start_probe(&ground)?;
+    std::thread::sleep(BEFORE + phase(case));
+    let off = ground.world.power_off("a")?;
+    // The survivor is not looked at while it takes over: a look costs a process.
+    std::thread::sleep(case.deadtime + AFTER);
+    ground.wait_owner("b")?;
+    std::thread::sleep(AFTER);
+    let csv = probe.csv.clone();
+    let outage = Outage::read(&probe.finish()?, &csv, off)?;
+    if outage.disturbed() && !last {
+        return Ok(false);
+    }
+    let name = product.name();
+    record.add(&format!("power-{word}-outage"), name, run, outage.ms, &outage);
+    if let (Some(detected), Some(served)) = (product.detected_ns(&ground, "b", "a"), outage.served_ns) {
+        let ms = |from: u64, to: u64| (to as f64 - from as f64) / 1e6;
+        record.add(&format!("power-{word}-detect"), name, run, ms(off, detected), &outage);
+        record.add(&format!("power-{word}-after"), name, run, ms(detected, served), &outage);
+    }
+    Ok(true)
+}
+
+/// Hands the address over, to and fro, in one world; keepalived with near and with ordinary priorities.
+///
+/// # Errors
+/// A pair did not come up or did not hand over.
+pub fn standby(product: &dyn Product, options: &Options, record: &mut Record) -> Result<()> {
+    let mut kinds = vec![("standby", [254, 253])];
+    if product.name() == "keepalived" {
+        kinds.push(("standby-200", [200, 199]));
+    }
+    for (word, priorities) in kinds {
+        let case = Case { priorities, ..Case::one(100, 1000) };
+        let mut ground = Ground::running(product, &case)?;
+        let mut active = "a";
+        for run in 1..=options.runs {
+            repeated(record, product, |record, last| {
+                let kept = standby_once(product, &mut ground, active, word, run, record, last)?;
+                active = other(active);
+                Ok(kept)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// One hand-over from `active` to the other, which is settled afterwards; true if the sample was kept.
+fn standby_once(
+    product: &dyn Product,
+    ground: &mut Ground,
+    active: &str,
+    word: &str,
+    run: u32,
+    record: &mut Record,
+    last: bool,
+) -> Result<bool> {
+    let probe = start_probe(ground)?;
+    std::thread::sleep(BEFORE + phase(&ground.case));
+    let asked = clock::monotonic_ns();
+    product.release(ground, active)?;
+    std::thread::sleep(AFTER);
+    ground.wait_owner(other(active))?;
+    std::thread::sleep(AFTER);
+    let csv = probe.csv.clone();
+    let outage = Outage::read(&probe.finish()?, &csv, asked)?;
+    product.rejoin(ground, active)?;
+    ground.wait_settled(product, other(active), active)?;
+    if outage.disturbed() && !last {
+        return Ok(false);
+    }
+    record.add(word, product.name(), run, outage.ms, &outage);
+    Ok(true)
+}
+
+fn start_probe(ground: &Ground) -> Result<ProbeHandle> {
+    let targets: Vec<IpAddr> = ground.case.addresses.iter().map(|a| IpAddr::V4(*a)).collect();
+    ProbeHandle::start(&ground.world, "probe", &targets, Duration::from_millis(1))
+}
+
+/// A random part of the heartbeat interval: the power does not wait for a heartbeat.
+fn phase(case: &Case) -> Duration {
+    Duration::from_nanos(clock::monotonic_ns() % case.keepalive.as_nanos() as u64)
+}
