@@ -69,7 +69,7 @@ impl Core {
         let others = self.peers.iter().any(|peer| peer.holds(group.id).is_some());
         let free_here = !self.maintenance.on && !others;
         match group.local {
-            Local::Started if group.adopted && !others => {
+            Local::Started | Local::Starting if group.adopted && !others => {
                 // The same ownership goes on; a new epoch tells it from any older claim.
                 self.groups[g].adopted = false;
                 self.claim_epoch(g);

@@ -73,13 +73,17 @@ impl Watch {
         }
     }
 
-    /// S5: nothing starts under an epoch of a former life.
-    fn starts_under(&mut self, world: &World, n: usize, group: GroupId, epoch: u64) {
-        let life = world.nodes[n].life;
-        let before = self.claims.get(&(n, group)).copied();
-        let used = |(of, newest)| if of == life { epoch < newest } else { epoch <= newest };
-        if !self.forgetful.contains(&n) && before.is_some_and(used) {
-            let what = format!("S5: {n} starts under epoch {epoch} after {before:?}");
+    /// S5: nothing starts under an epoch of a former life, unless the ownership goes on.
+    fn starts_under(&mut self, world: &World, n: usize, group: &GroupSettings, epoch: u64) {
+        let Some(&(life, newest)) = self.claims.get(&(n, GroupId::of(&group.name))) else {
+            return;
+        };
+        let running = &world.nodes[n].running;
+        let goes_on =
+            life == world.nodes[n].life || group.resources.iter().any(|r| running.contains(&r.name));
+        let used = epoch < newest || epoch == newest && !goes_on;
+        if used && !self.forgetful.contains(&n) {
+            let what = format!("S5: {n} starts under epoch {epoch} after {newest} of life {life}");
             self.blame(world, what);
         }
     }
@@ -152,7 +156,7 @@ impl Watch {
         let Some(seen) = status.groups.iter().find(|g| g.name == group.name) else {
             return;
         };
-        self.starts_under(world, n, run.group, seen.epoch);
+        self.starts_under(world, n, group, seen.epoch);
         let owner = seen.owner.as_deref();
         if owner != Some(world.nodes[n].name.as_str()) {
             let name = &group.name;
