@@ -1,4 +1,4 @@
-//! Signals to process groups.
+//! Signals to process groups, and what children must not inherit.
 //!
 //! hbd starts every agent in a process group of its own (`process_group(0)`), so that one signal reaches the agent
 //! and whatever it forked.
@@ -14,6 +14,20 @@ use nix::sys::signal::killpg;
 use nix::unistd::Pid;
 
 pub use nix::sys::signal::Signal;
+
+/// Marks every open descriptor but standard input, output and error close-on-exec (close_range(2), Linux 5.11).
+///
+/// What this process was started with is not for agents: a descriptor leaked into a daemon they start would live as
+/// long as that does. Our own descriptors are all opened close-on-exec; call this once, at the start.
+///
+/// # Errors
+/// The errno, `ENOSYS` or `EINVAL` on an older kernel.
+pub fn keep_descriptors_from_children() -> io::Result<()> {
+    let (first, last, flags) = (3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    // SAFETY: three plain numbers; the call changes a flag of descriptors and closes none.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
 
 /// Sends `signal` to every process of the group led by `pid` (killpg(3)).
 ///
@@ -56,6 +70,21 @@ pub fn group_exists(pid: u32) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+
+    #[test]
+    fn children_inherit_nothing_but_the_standard_three() {
+        let (reader, _writer) = nix::unistd::pipe().expect("pipe");
+        // A descriptor without the flag, as a careless parent leaves it.
+        let raw = nix::fcntl::fcntl(reader.as_fd(), nix::fcntl::FcntlArg::F_DUPFD(3)).expect("dup");
+        // SAFETY: just made by F_DUPFD and owned by nobody else.
+        let leaked = unsafe { OwnedFd::from_raw_fd(raw) };
+        let flag = || nix::fcntl::fcntl(leaked.as_fd(), nix::fcntl::FcntlArg::F_GETFD).expect("flags");
+        assert_eq!(flag() & libc::FD_CLOEXEC, 0);
+        super::keep_descriptors_from_children().expect("close_range");
+        assert_eq!(flag() & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
+    }
+
     use std::os::unix::process::{CommandExt, ExitStatusExt};
     use std::process::Command;
 

@@ -37,6 +37,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub fn main() -> ExitCode {
     // Before the first thread: it decides how many heaps there will be.
     sys::rt::frugal_allocator();
+    let leak = sys::process::keep_descriptors_from_children();
     let args = Args::parse();
     let request = Request { config: args.config.clone(), node: args.node.clone() };
     let (config, keyring) = match request.read() {
@@ -52,6 +53,9 @@ pub fn main() -> ExitCode {
         }
         eprintln!("{}: good", args.config.display());
         return ExitCode::SUCCESS;
+    }
+    if let Err(error) = leak {
+        eprintln!("warning: descriptors this process was started with may reach the agents: {error}");
     }
     match run(args, request, config, keyring) {
         Ok(()) => ExitCode::SUCCESS,

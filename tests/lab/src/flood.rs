@@ -33,7 +33,7 @@ pub fn flood(targets: &[SocketAddr], count: u32) -> Result<u32> {
             chunk.copy_from_slice(&word[..chunk.len()]);
         }
         if number % 3 == 0 {
-            let start = proto_start();
+            let start = beginning("lab");
             let n = start.len().min(length);
             bytes[..n].copy_from_slice(&start[..n]);
         }
@@ -43,4 +43,29 @@ pub fn flood(targets: &[SocketAddr], count: u32) -> Result<u32> {
         }
     }
     Ok(sent)
+}
+
+/// The plain beginning of a packet of a cluster, for sha256 and key 1: magic, version, method, key, cluster.
+fn beginning(cluster: &str) -> Vec<u8> {
+    let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let id = cluster.bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
+    [b"hb\x10\x01\x01".as_slice(), &id.to_be_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_begins_as_the_protocol_says() {
+        assert_eq!(beginning("foobar")[..5], *b"hb\x10\x01\x01");
+        assert_eq!(beginning("foobar")[5..], 0x8594_4171_f739_67e8_u64.to_be_bytes());
+    }
+
+    #[test]
+    fn every_datagram_goes_out() {
+        let here = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let target = here.local_addr().expect("its address");
+        assert_eq!(flood(&[target], 50).expect("sent"), 50);
+    }
 }

@@ -25,6 +25,7 @@ pub mod clock;
 pub mod command;
 pub mod demo;
 mod error;
+pub mod flood;
 pub mod hbd;
 pub mod net;
 pub mod pair;

@@ -69,6 +69,15 @@ enum Command {
         #[arg(long)]
         json: PathBuf,
     },
+    /// Send garbage datagrams
+    Flood {
+        /// ADDRESS:PORT, broadcast addresses too
+        #[arg(required = true)]
+        targets: Vec<SocketAddr>,
+        /// How many to each
+        #[arg(long, default_value_t = 1000)]
+        count: u32,
+    },
     /// Remove what dead runs of the lab left in the temporary folder
     Clean,
     /// Hold a machine's namespaces (used by the lab itself)
@@ -125,6 +134,11 @@ fn act(command: Command) -> Result<()> {
         Command::Visit { target, json } => {
             let stop = stop_at_eof(true);
             lab::demo::visit::visit(target, &stop, &json)
+        }
+        Command::Flood { targets, count } => {
+            let sent = lab::flood::flood(&targets, count)?;
+            println!("{sent}");
+            Ok(())
         }
         Command::Clean => {
             for path in net::clean::clean()? {

@@ -61,12 +61,7 @@ impl Pair {
     pub fn beside(strangers: &[&str], change: impl FnOnce(Settings) -> Settings) -> Result<Pair> {
         let world = World::new(&[&["a", "b"], strangers].concat())?;
         let settings = change(Settings::of(&world, &["a", "b"])?);
-        let pair = Pair {
-            daemons: Mutex::default(),
-            echoes: Mutex::default(),
-            settings,
-            world,
-        };
+        let pair = Pair { daemons: Mutex::default(), echoes: Mutex::default(), settings, world };
         for node in ["a", "b"] {
             pair.start_echo(node)?;
             crate::agent::install(&pair.world, node)?;
@@ -93,9 +88,7 @@ impl Pair {
         self.start("b")?;
         for (node, peer) in [("a", "b"), ("b", "a")] {
             self.wait(node, "all groups started, peer up", |s| {
-                s.sees(peer, "up")
-                    && !s.groups.is_empty()
-                    && s.groups.iter().all(|g| g.state == "started")
+                s.sees(peer, "up") && !s.groups.is_empty() && s.groups.iter().all(|g| g.state == "started")
             })?;
         }
         Ok(())
@@ -172,11 +165,7 @@ impl Pair {
     /// None was started there, or `work`'s.
     pub fn daemon<T>(&self, node: &str, work: impl FnOnce(&mut Daemon) -> Result<T>) -> Result<T> {
         let mut daemons = lock(&self.daemons);
-        work(
-            daemons
-                .get_mut(node)
-                .ok_or_else(|| LabError(format!("no daemon was started on {node}")))?,
-        )
+        work(daemons.get_mut(node).ok_or_else(|| LabError(format!("no daemon was started on {node}")))?)
     }
 
     /// Sends a signal to the daemon of a node.
@@ -198,11 +187,7 @@ impl Pair {
     pub fn hbctl(&self, node: &str, words: &[&str]) -> Result<Output> {
         let output = hbctl(&self.world, node, words)?;
         let said = output.stderr.trim();
-        self.world.timeline.note(format!(
-            "{node}: hbctl {} -> {} {said}",
-            words.join(" "),
-            output.code
-        ));
+        self.world.timeline.note(format!("{node}: hbctl {} -> {} {said}", words.join(" "), output.code));
         Ok(output)
     }
 
@@ -298,7 +283,5 @@ pub fn other(node: &str) -> &'static str {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -46,7 +46,9 @@ fn a_failed_start_is_rolled_back_and_the_peer_gets_its_turn() {
         pair.wait("a", "it says what failed", |s| {
             s.degraded.iter().any(|d| d.contains("rec::db") && d.contains("no disk") && d.contains("cleanup"))
         })?;
-        pair.wait("b", "it says that it failed on a", |s| s.degraded.iter().any(|d| d.contains("failed to start on a")))?;
+        pair.wait("b", "it says that it failed on a", |s| {
+            s.degraded.iter().any(|d| d.contains("failed to start on a"))
+        })?;
         // It is not tried there again, until somebody says that it is mended.
         let refused = pair.hbctl("b", &["move", GROUP, "--to", "a"])?;
         check(refused.code == 1 && refused.stderr.contains("cleanup"), || format!("{refused:?}"))?;
@@ -77,7 +79,9 @@ fn a_group_that_fails_on_both_nodes_rests_and_says_so() {
             check(deeds.is_empty(), || format!("it was tried again: {deeds:?}"))
         })?;
         for node in ["a", "b"] {
-            pair.wait(node, "it says so still", |s| failed(s) && s.degraded.iter().any(|d| d.contains("cleanup")))?;
+            pair.wait(node, "it says so still", |s| {
+                failed(s) && s.degraded.iter().any(|d| d.contains("cleanup"))
+            })?;
             agent::behave(&pair.world, node)?;
         }
         pair.order("b", &["cleanup"])?;
@@ -110,7 +114,9 @@ fn a_hanging_start_is_killed_and_delays_nobody_else() {
         serves(pair, "slow", "a")?;
         let gone = pair.world.exec("b", &["sh", "-c", "kill -0 $(cat /run/hanging)"])?;
         check(!gone.ok(), || "the hanging agent still runs".to_owned())?;
-        pair.wait("b", "it says so", |s| s.degraded.iter().any(|d| d.contains("slow") && d.contains("timed out")))?;
+        pair.wait("b", "it says so", |s| {
+            s.degraded.iter().any(|d| d.contains("slow") && d.contains("timed out"))
+        })?;
         for node in ["a", "b"] {
             let told = pair.order(node, &["--json", "events", "-n", "1000"])?.stdout;
             check(!told.contains("\"to\":\"dead\""), || format!("heartbeats did not go on:\n{told}"))?;
@@ -127,7 +133,8 @@ fn a_daemon_an_agent_started_lives_and_is_stopped_with_the_group() {
             agent::wish(&pair.world, node, "web", "start", "setsid sleep 1000 & echo $! >/run/webd.pid")?;
             agent::wish(&pair.world, node, "web", "stop", "kill $(cat /run/webd.pid); rm -f /run/webd.pid")?;
         }
-        let lives = |node: &str| Ok(pair.world.exec(node, &["sh", "-c", "kill -0 $(cat /run/webd.pid)"])?.ok());
+        let lives =
+            |node: &str| Ok(pair.world.exec(node, &["sh", "-c", "kill -0 $(cat /run/webd.pid)"])?.ok());
         pair.start_both()?;
         pair.owned_by("a")?;
         check(lives("a")?, || "its daemon was to live".to_owned())?;
@@ -155,7 +162,9 @@ fn after_a_failed_stop_nothing_starts_elsewhere() {
         for node in ["a", "b"] {
             pair.wait(node, "blocked", |s| s.has(GROUP, "blocked", Some("a")))?;
         }
-        pair.wait("a", "it says why", |s| s.degraded.iter().any(|d| d.contains("blocked") && d.contains("busy")))?;
+        pair.wait("a", "it says why", |s| {
+            s.degraded.iter().any(|d| d.contains("blocked") && d.contains("busy"))
+        })?;
         let idle = || {
             let deeds = agent::deeds(&pair.world, done);
             check(deeds.is_empty(), || format!("something was done: {deeds:?}"))
@@ -164,7 +173,9 @@ fn after_a_failed_stop_nothing_starts_elsewhere() {
         // Silence is no proof that nothing of it runs there any more.
         pair.world.power_off("a")?;
         let held = |s: &Status| {
-            s.sees("a", "dead") && s.has(GROUP, "blocked", None) && s.degraded.iter().any(|d| d.contains("fence-ack a"))
+            s.sees("a", "dead")
+                && s.has(GROUP, "blocked", None)
+                && s.degraded.iter().any(|d| d.contains("fence-ack a"))
         };
         pair.wait("b", "held", held)?;
         throughout("held", WHILE, idle)?;

@@ -49,7 +49,9 @@ fn a_restarted_hbd_adopts_what_runs_and_no_packet_is_lost() {
 
 #[test]
 fn the_addresses_of_a_dead_hbd_vanish_by_themselves() {
-    let make = || Pair::with(|s| s.group(GROUP, Some("a"), &[&address(VIP, 16, "eth0"), &agent::service("web", "")]));
+    let make = || {
+        Pair::with(|s| s.group(GROUP, Some("a"), &[&address(VIP, 16, "eth0"), &agent::service("web", "")]))
+    };
     scenario(make, |pair| {
         pair.start_both()?;
         pair.owned_by("a")?;

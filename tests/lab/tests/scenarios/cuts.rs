@@ -68,9 +68,8 @@ fn all_links_are_cut_and_after_the_heal_exactly_one_keeps() {
         let audit = Audit::new(&pair.world, &[ip(VIP)]);
         pair.cut_all_links()?;
         // With `requires = nothing` and silence, both must think that they are alone.
-        audit.await_that(BOUND, |look| {
-            check(look.owners() == ["a", "b"], || "both were to own".to_owned())
-        })?;
+        audit
+            .await_that(BOUND, |look| check(look.owners() == ["a", "b"], || "both were to own".to_owned()))?;
         for node in ["a", "b"] {
             pair.wait(node, "the peer is dead, mine", |s| {
                 s.sees(lab::pair::other(node), "dead") && s.has(GROUP, "started", Some(node))

@@ -39,7 +39,8 @@ fn it_is_usable_at_once_and_neighbours_follow() {
         served(pair, VIP6)?;
         throughout("a keeps it", WHILE, || audit.expect_owner("a").map(drop))?;
         let seen = probe.finish()?;
-        let path: Vec<(&str, &str)> = seen.changes.iter().map(|(_, from, to)| (from.as_str(), to.as_str())).collect();
+        let path: Vec<(&str, &str)> =
+            seen.changes.iter().map(|(_, from, to)| (from.as_str(), to.as_str())).collect();
         check(path == [("a", "b"), ("b", "a")], || format!("the client was sent {path:?}"))
     });
 }

@@ -10,7 +10,9 @@ use super::WHILE;
 
 #[test]
 fn it_hands_over_and_the_last_one_stops_everything() {
-    let make = || Pair::with(|s| s.group(GROUP, Some("a"), &[&address(VIP, 16, "eth0"), &agent::service("web", "")]));
+    let make = || {
+        Pair::with(|s| s.group(GROUP, Some("a"), &[&address(VIP, 16, "eth0"), &agent::service("web", "")]))
+    };
     scenario(make, |pair| {
         pair.start_both()?;
         pair.owned_by("a")?;
@@ -19,7 +21,9 @@ fn it_hands_over_and_the_last_one_stops_everything() {
         pair.audit().expect_owner("b")?;
         serves(pair, "web", "b")?;
         pair.wait("b", "a left", |s| s.sees("a", "left"))?;
-        check(!pair.world.exec("a", &["test", "-e", "/run/hbd/hbd.sock"])?.ok(), || "its socket stayed".to_owned())?;
+        check(!pair.world.exec("a", &["test", "-e", "/run/hbd/hbd.sock"])?.ok(), || {
+            "its socket stayed".to_owned()
+        })?;
         pair.stays_with("b", WHILE)?;
         pair.start("a")?;
         pair.joined("a", "b")?;

@@ -17,13 +17,16 @@ fn a_lone_node_never_drops_its_address() {
         pair.start_both()?;
         pair.owned_by("a")?;
         let lease = valid_for(pair, "a", VIP)?;
-        check(lease.is_some_and(|s| s <= 2), || format!("with a peer there, the address is leased: {lease:?}"))?;
+        check(lease.is_some_and(|s| s <= 2), || {
+            format!("with a peer there, the address is leased: {lease:?}")
+        })?;
         let done = agent::calls(&pair.world).len();
         let probe = pair.probe("probe")?;
 
         pair.crash("b")?;
         pair.wait("a", "b is dead", |s| s.sees("b", "dead"))?;
-        let forever = || until("the address is set without end", || Ok(valid_for(pair, "a", VIP)? == Some(u64::MAX)));
+        let forever =
+            || until("the address is set without end", || Ok(valid_for(pair, "a", VIP)? == Some(u64::MAX)));
         forever()?;
         pair.stays_with("a", WHILE)?;
 

@@ -139,7 +139,9 @@ fn move_takeover_and_failback_on_either_node() {
 
 #[test]
 fn maintenance_freezes_the_cluster() {
-    let make = || Pair::with(|s| s.group(GROUP, Some("a"), &[&address(VIP, 16, "eth0"), &agent::service("web", "")]));
+    let make = || {
+        Pair::with(|s| s.group(GROUP, Some("a"), &[&address(VIP, 16, "eth0"), &agent::service("web", "")]))
+    };
     scenario(make, |pair| {
         pair.start_both()?;
         pair.owned_by("a")?;

@@ -88,7 +88,8 @@ fn both_go_and_come_back() {
                 s.sees(lab::pair::other(node), "up") && s.groups[0].state == "started"
             })?;
         }
-        let owner = wait_for("an owner", BOUND, super::WHILE / 50, || pair.status("a")?.groups[0].owner.clone())?;
+        let owner =
+            wait_for("an owner", BOUND, super::WHILE / 50, || pair.status("a")?.groups[0].owner.clone())?;
         pair.owned_by(&owner)?;
         pair.stays_with(&owner, WHILE)?;
         let after = pair.joined("a", &owner)?.groups[0].epoch;

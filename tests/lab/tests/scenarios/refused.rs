@@ -42,7 +42,8 @@ fn refusals_say_why_and_change_nothing() {
         let json = pair.hbctl("a", &["--json", "move", "nosuch"])?;
         let value: serde_json::Value = serde_json::from_str(&json.stdout)
             .map_err(|e| LabError(format!("a refusal is JSON too: {e}: {json:?}")))?;
-        let reasoned = value["done"] == false && value["reason"].as_str().is_some_and(|r| r.contains("nosuch"));
+        let reasoned =
+            value["done"] == false && value["reason"].as_str().is_some_and(|r| r.contains("nosuch"));
         check(json.code == 1 && reasoned, || format!("{json:?}"))?;
         pair.stays_with("a", WHILE / 2)?;
         let now = pair.joined("b", "a")?.groups[0].epoch;
@@ -81,7 +82,9 @@ fn fencing_waits_for_the_operators_word() {
         pair.owned_by("a")?;
         pair.world.power_off("a")?;
         let held = |s: &lab::hbd::Status| {
-            s.sees("a", "dead") && s.has(GROUP, "blocked", None) && s.degraded.iter().any(|d| d.contains("fence-ack a"))
+            s.sees("a", "dead")
+                && s.has(GROUP, "blocked", None)
+                && s.degraded.iter().any(|d| d.contains("fence-ack a"))
         };
         pair.wait("b", "held until a is known to be down", held)?;
         let what = "nothing starts before it is certain";
