@@ -32,6 +32,7 @@
 //! blocked signal, and an environment of our own making (see [`environment`]). The signals hbd handles, and SIGPIPE,
 //! are at their defaults; others stay ignored only where hbd itself was started with them ignored (`nohup`).
 
+mod advice;
 pub mod environment;
 mod metadata;
 mod output;
@@ -50,6 +51,7 @@ use cluster::{OpKind, OpResult};
 use tokio::sync::Semaphore;
 
 use crate::config::{Agent, Resource};
+pub use advice::advice;
 pub use metadata::{Action, Metadata, Parameter};
 use output::{Chatter, Label};
 use process::{Call, End, Ended};

@@ -21,6 +21,7 @@ mod cluster;
 mod daemon;
 mod digest;
 mod group;
+mod keys;
 mod link;
 mod net;
 mod safety;
@@ -28,6 +29,7 @@ mod suggest;
 mod table;
 
 pub use environment::{Environment, Machine, Program, Unit};
+pub use keys::known_keys;
 pub use model::*;
 pub use problem::{Problem, Problems, Severity};
 pub use safety::FENCE_FOLDERS;

@@ -1,7 +1,7 @@
 //! What is wrong with a file, where, and what would be right; shown as a compiler shows it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -271,6 +271,8 @@ pub(super) struct Report<'t> {
     /// The list of nodes is not whole, so a node that seems not to be there may be.
     vague_nodes: Cell<bool>,
     found: RefCell<Vec<(usize, Problem)>>,
+    /// The keys each kind of table may have, as far as tables were read; kept only if asked for.
+    keys: Option<RefCell<BTreeMap<String, BTreeSet<&'static str>>>>,
 }
 
 impl<'t> Report<'t> {
@@ -282,7 +284,29 @@ impl<'t> Report<'t> {
             broken: BTreeSet::new(),
             vague_nodes: Cell::new(false),
             found: RefCell::default(),
+            keys: None,
         }
+    }
+
+    /// The same, noting the keys that the readers of the tables know.
+    pub(super) fn noting_keys(path: &Path, text: &'t str) -> Self {
+        Self {
+            keys: Some(RefCell::default()),
+            ..Self::new(path, text)
+        }
+    }
+
+    /// The reader of the table `place` knows `keys`.
+    pub(super) fn knows(&self, place: &str, keys: &[&'static str]) {
+        if let Some(noted) = &self.keys {
+            let mut noted = noted.borrow_mut();
+            noted.entry(place.to_owned()).or_default().extend(keys);
+        }
+    }
+
+    /// The keys noted, by table.
+    pub(super) fn into_keys(self) -> BTreeMap<String, BTreeSet<&'static str>> {
+        self.keys.map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// A mistake in the syntax, the first of its line. From now on nothing is reported as missing,

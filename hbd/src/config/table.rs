@@ -306,6 +306,7 @@ impl<'a> Table<'a> {
     /// Reports the keys that nobody asked for.
     pub(super) fn finish(&self) {
         let known = self.known.borrow();
+        self.report.knows(&self.place, &known);
         let is_table = |value: Value<'_>| match value.get_ref() {
             DeValue::Table(_) => true,
             DeValue::Array(array) => array

@@ -17,7 +17,7 @@ use crate::config::{self, Config, LoadOptions, Problems};
 pub(super) fn run(common: &Common, file: &Path, node: Option<&str>) -> Result<(), Fail> {
     match load(file, node) {
         Ok((config, note)) => {
-            let warnings: Vec<String> = config.warnings.iter().cloned().chain(note).collect();
+            let warnings: Vec<String> = config.warnings.iter().cloned().chain(note).chain(crate::agents::advice(&config)).collect();
             say_good(common, file, &config, &warnings)
         }
         Err(problems) => {

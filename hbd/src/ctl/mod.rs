@@ -26,9 +26,14 @@ mod wire;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 pub use status::render as render_status;
+
+/// The command line as clap has it: commands, options and their help, for checking the manual.
+pub fn command_line() -> clap::Command {
+    args::Cli::command()
+}
 
 /// The whole of `hbctl`: reads the command line, does it, says how it went by the exit code (0 done, 1
 /// refused or failed, 2 usage or bad configuration, 3 no daemon to talk to).

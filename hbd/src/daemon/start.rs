@@ -48,7 +48,8 @@ pub fn main() -> ExitCode {
         }
     };
     if args.check {
-        for warning in config.warnings.iter().chain(&keyring.warnings()) {
+        let advice = crate::agents::advice(&config);
+        for warning in config.warnings.iter().chain(&keyring.warnings()).chain(&advice) {
             eprintln!("warning: {warning}");
         }
         eprintln!("{}: good", args.config.display());
@@ -78,9 +79,20 @@ fn run(args: Args, request: Request, config: Config, keyring: Keyring) -> Result
     for warning in config.warnings.iter().chain(&keyring.warnings()).chain(&complaint) {
         tracing::warn!("{warning}");
     }
+    advise(&config);
     let outcome = live(args, request, config, keyring, log.clone());
     log.flush(LAST_WORDS);
     outcome
+}
+
+/// Logs what the OCF agents say of the way they are used; nothing waits for it.
+fn advise(config: &Config) {
+    let config = config.clone();
+    let say = move || crate::agents::advice(&config).iter().for_each(|advice| tracing::warn!("{advice}"));
+    let thread = std::thread::Builder::new().name("advice".into()).stack_size(super::STACK);
+    if let Err(error) = thread.spawn(say) {
+        tracing::warn!("the OCF agents were not asked for their meta-data: {error}");
+    }
 }
 
 /// A panic anywhere ends the whole process: half a daemon is worse than none, and the next one

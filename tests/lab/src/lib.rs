@@ -21,6 +21,7 @@
 
 pub mod agent;
 pub mod audit;
+pub mod bench;
 pub mod clock;
 pub mod command;
 pub mod demo;

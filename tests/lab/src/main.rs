@@ -80,6 +80,11 @@ enum Command {
     },
     /// Remove what dead runs of the lab left in the temporary folder
     Clean,
+    /// Measure hbd beside its peers; see docs/bench.md, and use scripts/bench
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Hold a machine's namespaces (used by the lab itself)
     #[command(hide = true)]
     Hold {
@@ -95,6 +100,28 @@ enum Command {
         name: String,
         #[arg(long)]
         dir: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Power loss, hand-over, many addresses, and what an idle pair costs
+    Failover {
+        /// Samples of each failover and product
+        #[arg(long, default_value_t = 10)]
+        runs: u32,
+        /// Shorter steady state, fewer addresses for heartbeat
+        #[arg(long)]
+        quick: bool,
+        /// Only these products (hbd, keepalived, heartbeat); repeatable
+        #[arg(long)]
+        only: Vec<String>,
+        /// Only these parts (power, standby, many, steady); repeatable
+        #[arg(long = "part")]
+        parts: Vec<String>,
+        /// Folder for the table, the CSV and the plot
+        #[arg(long, default_value = "target/bench")]
+        out: PathBuf,
     },
 }
 
@@ -146,6 +173,22 @@ fn act(command: Command) -> Result<()> {
             }
             Ok(())
         }
+        Command::Bench {
+            what:
+                Bench::Failover {
+                    runs,
+                    quick,
+                    only,
+                    parts,
+                    out,
+                },
+        } => lab::bench::failover(&lab::bench::Options {
+            runs,
+            quick,
+            only,
+            parts,
+            out,
+        }),
         Command::Hold { name, dir } => net::init::hold(&name, &dir),
         Command::Init { name, dir } => net::init::init(&name, &dir),
     }

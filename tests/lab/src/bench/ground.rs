@@ -93,7 +93,7 @@ impl Ground {
     }
 
     /// True while the product's process on a node is there.
-    pub fn running(&self, node: &str) -> bool {
+    pub fn is_running(&self, node: &str) -> bool {
         self.pid(node).is_some_and(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists())
     }
 
@@ -123,8 +123,10 @@ impl Ground {
     /// It did not come to that within [`BOUND`].
     pub fn wait_settled(&self, product: &dyn Product, active: &str, standby: &str) -> Result<()> {
         let what = format!("{standby} to be ready to take over from {active}");
-        wait_for(&what, BOUND, LOOK, || (self.has_all(active) && product.settled(self, active, standby)).then_some(()))
-            .map_err(|e| self.last_words(&e))?;
+        wait_for(&what, BOUND, LOOK, || {
+            (self.has_all(active) && product.settled(self, active, standby)).then_some(())
+        })
+        .map_err(|e| self.last_words(&e))?;
         std::thread::sleep(self.case.deadtime + Duration::from_millis(1500));
         Ok(())
     }

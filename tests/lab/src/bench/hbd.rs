@@ -29,7 +29,8 @@ impl Product for Hbd {
         let mut settings = Settings::pair(world)?;
         settings.keepalive = format!("{}ms", case.keepalive.as_millis());
         settings.deadtime = format!("{}ms", case.deadtime.as_millis());
-        let resources: Vec<String> = case.addresses.iter().map(|a| address(&a.to_string(), 16, "eth0")).collect();
+        let resources: Vec<String> =
+            case.addresses.iter().map(|a| address(&a.to_string(), 16, "eth0")).collect();
         let resources: Vec<&str> = resources.iter().map(String::as_str).collect();
         settings.group(GROUP, Some("a"), &resources).install(world, node)
     }
@@ -43,7 +44,9 @@ impl Product for Hbd {
         let sees = |node: &str, peer: &str| {
             status::of(&ground.world, node).is_some_and(|s| {
                 s.has(GROUP, "started", Some(active))
-                    && s.peer(peer).is_some_and(|p| p.state == "up" && !p.standby && p.links.iter().all(|l| l.state == "up"))
+                    && s.peer(peer).is_some_and(|p| {
+                        p.state == "up" && !p.standby && p.links.iter().all(|l| l.state == "up")
+                    })
             })
         };
         sees(standby, active) && sees(active, standby)
@@ -63,7 +66,8 @@ impl Product for Hbd {
         let output = hbctl(&ground.world, survivor, &["--json", "events", "-n", "200"]).ok()?;
         let events = output.stdout.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let is = |event: &Value, key: &str, want: &str| event.get(key).and_then(Value::as_str) == Some(want);
-        let mut deaths = events.filter(|e| is(e, "kind", "peer") && is(e, "subject", dead) && is(e, "to", "dead"));
+        let mut deaths =
+            events.filter(|e| is(e, "kind", "peer") && is(e, "subject", dead) && is(e, "to", "dead"));
         let time = deaths.next()?.get("time")?.as_str()?.to_owned();
         when::monotonic_of(&time)
     }

@@ -30,15 +30,18 @@ impl Product for Keepalived {
     }
 
     fn command(&self) -> Result<Vec<String>> {
-        let program = command::find("keepalived").ok_or_else(|| LabError::new("keepalived is not installed"))?;
-        Ok([&program.display().to_string(), "--dont-fork", "--log-console", "--vrrp"].map(str::to_owned).to_vec())
+        let program =
+            command::find("keepalived").ok_or_else(|| LabError::new("keepalived is not installed"))?;
+        Ok([&program.display().to_string(), "--dont-fork", "--log-console", "--vrrp"]
+            .map(str::to_owned)
+            .to_vec())
     }
 
     fn settled(&self, ground: &Ground, _active: &str, standby: &str) -> bool {
         // The log goes on through restarts: what counts is the last state it entered.
         let log = ground.log(standby);
         log.lines().rev().find(|l| l.contains("Entering")).is_some_and(|l| l.contains("BACKUP STATE"))
-            && ground.running(standby)
+            && ground.is_running(standby)
     }
 
     fn release(&self, ground: &mut Ground, active: &str) -> Result<()> {

@@ -74,9 +74,8 @@ fn spread_ms(summary: &Summary, targets: usize, since_ns: u64) -> Result<f64> {
     // The takeover ends each target's longest gap; a single probe lost later is no part of it.
     let mut ends = std::collections::BTreeMap::<&str, (f64, u64)>::new();
     for gap in summary.gaps.iter().filter(|g| g.answered_ns.is_none_or(|at| at > since_ns)) {
-        let answered = gap
-            .answered_ns
-            .ok_or_else(|| LabError(format!("{} was not served again", gap.target)))?;
+        let answered =
+            gap.answered_ns.ok_or_else(|| LabError(format!("{} was not served again", gap.target)))?;
         let longest = ends.entry(&gap.target).or_insert((0.0, 0));
         if gap.length_ms > longest.0 {
             *longest = (gap.length_ms, answered);

@@ -10,8 +10,8 @@
 //! Nothing here judges: a goal that is missed is a word in the table, and the exit code stays 0.
 
 mod ground;
-mod heartbeat;
 mod hbd;
+mod heartbeat;
 mod keepalived;
 mod many;
 mod outage;

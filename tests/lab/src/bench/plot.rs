@@ -13,8 +13,15 @@ const TITLE: f64 = 30.0;
 const AXIS: f64 = 34.0;
 
 /// The panels; the others are plain numbers and need no plot.
-const PANELS: [&str; 7] =
-    ["power-1s-outage", "power-1s-after", "power-100ms-outage", "power-100ms-after", "standby", "standby-200", "many"];
+const PANELS: [&str; 7] = [
+    "power-1s-outage",
+    "power-1s-after",
+    "power-100ms-outage",
+    "power-100ms-after",
+    "standby",
+    "standby-200",
+    "many",
+];
 const PRODUCTS: [(&str, &str); 3] = [("hbd", "#1f6fb4"), ("keepalived", "#c2571a"), ("heartbeat", "#6b6b6b")];
 
 /// The whole file; logarithmic in milliseconds, because the products are orders of magnitude apart.
@@ -58,7 +65,12 @@ fn panel(body: &mut String, y: f64, title: &str, strips: &[(&str, &str, Vec<f64>
     }
     for (index, (name, colour, values)) in strips.iter().enumerate() {
         let middle = y + TITLE + STRIP * (index as f64 + 0.5);
-        let _ = writeln!(body, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{name}</text>", LEFT - 10.0, middle + 4.0);
+        let _ = writeln!(
+            body,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{name}</text>",
+            LEFT - 10.0,
+            middle + 4.0
+        );
         for (run, value) in values.iter().enumerate() {
             // Spread a little, so that equal samples can be told apart.
             let off = (run % 5) as f64 * 3.0 - 6.0;

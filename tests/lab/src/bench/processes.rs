@@ -43,7 +43,9 @@ impl Snapshot {
 
     /// Processor time used since an earlier snapshot of the same node.
     pub fn cpu_since(&self, earlier: &Snapshot) -> Duration {
-        let used = |(key, now): (&(u32, u32), &u64)| now.saturating_sub(earlier.threads.get(key).copied().unwrap_or(0));
+        let used = |(key, now): (&(u32, u32), &u64)| {
+            now.saturating_sub(earlier.threads.get(key).copied().unwrap_or(0))
+        };
         let living: u64 = self.threads.iter().map(used).sum();
         Duration::from_nanos(living) + self.ended.saturating_sub(earlier.ended)
     }

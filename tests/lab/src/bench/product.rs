@@ -97,7 +97,9 @@ pub fn installed(only: &[String]) -> Result<Vec<Box<dyn Product>>> {
     ];
     for name in only {
         if !all.iter().any(|(product, there)| product.name() == name && *there) {
-            return Err(LabError(format!("`{name}` is unknown or not installed: hbd, keepalived, heartbeat")));
+            return Err(LabError(format!(
+                "`{name}` is unknown or not installed: hbd, keepalived, heartbeat"
+            )));
         }
     }
     let mut products = Vec::new();

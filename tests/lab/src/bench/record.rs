@@ -78,7 +78,9 @@ impl Record {
         }
         let kept = self.rows.iter().filter(|row| row.blind_ms > BLIND_MS).count();
         if kept > 0 {
-            notes.push(format!("{kept} numbers are from samples still disturbed after the last repeat, or of `many`"));
+            notes.push(format!(
+                "{kept} numbers are from samples still disturbed after the last repeat, or of `many`"
+            ));
         }
         notes
     }

@@ -18,11 +18,8 @@ const SETTLE: Duration = Duration::from_secs(15);
 /// The pair did not come up, or the kernel does not tell.
 pub fn measure(product: &dyn Product, options: &Options, record: &mut Record) -> Result<()> {
     processes::supported()?;
-    let (settle, window) = if options.quick {
-        (SETTLE / 3, Duration::from_secs(15))
-    } else {
-        (SETTLE, Duration::from_secs(60))
-    };
+    let (settle, window) =
+        if options.quick { (SETTLE / 3, Duration::from_secs(15)) } else { (SETTLE, Duration::from_secs(60)) };
     let mut ground = Ground::prepare(product, &Case::one(100, 1000), false)?;
     ground.start_and_wait(product, "a")?;
     let pid = ground.pid("a").ok_or_else(|| LabError::new("the daemon on a is gone"))?;

@@ -31,14 +31,24 @@ pub struct Measure {
 
 /// All measures, in the order of the table. Detection is stamped to the millisecond, cut, so up to 1 ms is allowed for below.
 pub const MEASURES: [Measure; 11] = [
-    Measure { key: "power-1s-outage", title: "power loss, deadtime 1 s: client's outage", unit: "ms", goal: Goal::None },
+    Measure {
+        key: "power-1s-outage",
+        title: "power loss, deadtime 1 s: client's outage",
+        unit: "ms",
+        goal: Goal::None,
+    },
     Measure {
         key: "power-1s-detect",
         title: "   dead peer detected after",
         unit: "ms",
         goal: Goal::Between(899.0, 1002.0),
     },
-    Measure { key: "power-1s-after", title: "   served again after detection", unit: "ms", goal: Goal::AtMost(5.0) },
+    Measure {
+        key: "power-1s-after",
+        title: "   served again after detection",
+        unit: "ms",
+        goal: Goal::AtMost(5.0),
+    },
     Measure {
         key: "power-100ms-outage",
         title: "power loss, deadtime 100 ms: client's outage",
@@ -51,10 +61,30 @@ pub const MEASURES: [Measure; 11] = [
         unit: "ms",
         goal: Goal::Between(79.0, 102.0),
     },
-    Measure { key: "power-100ms-after", title: "   served again after detection", unit: "ms", goal: Goal::AtMost(5.0) },
-    Measure { key: "standby", title: "hand-over by order: client's gap", unit: "ms", goal: Goal::AtMost(5.0) },
-    Measure { key: "standby-200", title: "   keepalived at priorities 200/199", unit: "ms", goal: Goal::None },
-    Measure { key: "many", title: "1,000 addresses: first to last answer", unit: "ms", goal: Goal::AtMost(100.0) },
+    Measure {
+        key: "power-100ms-after",
+        title: "   served again after detection",
+        unit: "ms",
+        goal: Goal::AtMost(5.0),
+    },
+    Measure {
+        key: "standby",
+        title: "hand-over by order: client's gap",
+        unit: "ms",
+        goal: Goal::AtMost(5.0),
+    },
+    Measure {
+        key: "standby-200",
+        title: "   keepalived at priorities 200/199",
+        unit: "ms",
+        goal: Goal::None,
+    },
+    Measure {
+        key: "many",
+        title: "1,000 addresses: first to last answer",
+        unit: "ms",
+        goal: Goal::AtMost(100.0),
+    },
     Measure { key: "pss", title: "steady state: memory (Pss)", unit: "MB", goal: Goal::AtMost(5.0) },
     Measure { key: "cpu", title: "steady state: CPU per minute", unit: "ms", goal: Goal::AtMost(100.0) },
 ];
@@ -97,7 +127,11 @@ impl Goal {
 pub fn render(record: &Record, products: &[(&str, String)], options: &Options) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "\nfailover bench: {} samples of each failover; median, and the worst in brackets\n", options.runs);
+    let _ = writeln!(
+        text,
+        "\nfailover bench: {} samples of each failover; median, and the worst in brackets\n",
+        options.runs
+    );
     for (name, version) in products {
         let _ = writeln!(text, "  {name} {version}");
     }
@@ -139,7 +173,15 @@ pub fn render(record: &Record, products: &[(&str, String)], options: &Options) -
 
 /// `12.3 (15.0)`; small numbers with more digits.
 fn figure(values: &[f64]) -> String {
-    let digits = |v: f64| if v.abs() < 10.0 { format!("{v:.2}") } else if v.abs() < 1000.0 { format!("{v:.1}") } else { format!("{v:.0}") };
+    let digits = |v: f64| {
+        if v.abs() < 10.0 {
+            format!("{v:.2}")
+        } else if v.abs() < 1000.0 {
+            format!("{v:.1}")
+        } else {
+            format!("{v:.0}")
+        }
+    };
     let worst = values.iter().copied().fold(f64::MIN, f64::max);
     match median(values) {
         None => "-".to_owned(),

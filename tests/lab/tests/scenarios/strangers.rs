@@ -9,7 +9,7 @@ use lab::hbd::{Settings, Status};
 use lab::net::space::lab_program;
 use lab::pair::{BOUND, GROUP, Pair, VIP, ip, other};
 use lab::scenario::{check, scenario, served, throughout};
-use lab::{LabError, Result};
+use lab::LabError;
 
 use super::WHILE;
 
