@@ -253,19 +253,20 @@ impl Engine {
             },
             Err(problems) => Err(problems),
         };
-        let (level, why) = match &outcome {
-            Ok(text) => (Level::Info, text.clone()),
-            Err(why) => (Level::Error, format!("the configuration was not taken over: {why}")),
-        };
-        self.event(Event {
-            level,
-            kind: "config".into(),
-            subject: self.request.config.display().to_string(),
-            from: None,
-            to: None,
-            why,
-            took_ms: None,
-        });
+        // Of a success the core itself makes an event.
+        if let Err(problems) = &outcome {
+            let first = problems.lines().next().unwrap_or_default();
+            let all = if problems.lines().nth(1).is_some() { "; `hbd --check` shows all of it" } else { "" };
+            self.event(Event {
+                level: Level::Error,
+                kind: "config".into(),
+                subject: self.request.config.display().to_string(),
+                from: None,
+                to: None,
+                why: format!("the configuration was not taken over: {first}{all}"),
+                took_ms: None,
+            });
+        }
         for waiting in self.reloads.drain(..) {
             let _ = waiting.send(match &outcome {
                 Ok(text) => Answer::Done { text: text.clone(), data: serde_json::Value::Null },
