@@ -190,12 +190,13 @@ impl Core {
             PeerState::Up => {
                 return Pending::refused(origin, format!("{node} is up: it was heard just now"));
             }
-            PeerState::Left => {
+            PeerState::Left if self.peers[p].stuck.is_empty() => {
                 return Pending::done(origin, format!("{node} had left in order already"));
             }
             PeerState::Init => self.set_peer_state(p, PeerState::Dead, format!("{by} says that it is down")),
-            PeerState::Dead => {}
+            PeerState::Dead | PeerState::Left => {}
         }
+        self.peers[p].stuck.clear();
         self.peers[p].confirmed = Some(ConfirmedDown { by: by.to_owned() });
         self.changes += 1;
         self.event(Level::Warn, "peer", node, None, None, format!("confirmed to be down by {by}"));

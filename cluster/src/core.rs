@@ -62,6 +62,8 @@ pub struct Core {
     pub(crate) unwritten: BTreeMap<u64, Durable>,
     pub(crate) serial: u64,
     pub(crate) disk_error: Option<String>,
+    /// When a state that could not be written is tried again.
+    pub(crate) disk_retry: Option<Time>,
     pub(crate) next_op: u64,
     pub(crate) next_order: u32,
     pub(crate) orders: Vec<SentOrder>,
@@ -85,7 +87,10 @@ impl Core {
             .iter()
             .filter(|name| **name != settings.me)
             .map(|name| {
-                Peer::new(name, restored.peers.get(name).copied().unwrap_or(0), settings.links.len(), now)
+                let newest = restored.peers.get(name).copied().unwrap_or(0);
+                let mut peer = Peer::new(name, newest, settings.links.len(), now);
+                peer.stuck = restored.stuck.get(name).into_iter().flatten().map(|g| GroupId::of(g)).collect();
+                peer
             })
             .collect();
         let groups = settings
@@ -126,6 +131,7 @@ impl Core {
             unwritten: BTreeMap::new(),
             serial: 0,
             disk_error: None,
+            disk_retry: None,
             next_op: 0,
             next_order: 0,
             orders: Vec::new(),

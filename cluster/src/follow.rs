@@ -45,12 +45,17 @@ impl Core {
                 && self.groups.iter().all(|group| matches!(group.local, Local::Stopped | Local::Blocked)))
             .then(|| Ok(format!("{} is on standby", self.settings.me))),
             Part::Looked { group } => {
-                let group = &self.groups[self.group_index(*group)?];
+                let Some(g) = self.group_index(*group) else {
+                    return Some(Err("the group is no longer in the configuration".to_owned()));
+                };
+                let group = &self.groups[g];
                 let busy = matches!(group.local, Local::Unknown | Local::Probing) || group.op.is_some();
                 (!busy).then(|| Ok(format!("{} looked at", group.settings.name)))
             }
             Part::GroupAt { group, node, after } => {
-                let g = self.group_index(*group)?;
+                let Some(g) = self.group_index(*group) else {
+                    return Some(Err("the group is no longer in the configuration".to_owned()));
+                };
                 self.look_at_move(g, *node, *after)
             }
         }
@@ -59,7 +64,9 @@ impl Core {
     fn look_at_move(&self, g: usize, node: NodeId, after: u64) -> Option<Result<String, String>> {
         let (group, target) = (&self.groups[g], self.node_name(node));
         let name = &group.settings.name;
-        let peer = self.peers.iter().find(|peer| peer.id == node)?;
+        let Some(peer) = self.peers.iter().find(|peer| peer.id == node) else {
+            return Some(Err(format!("{target} is no longer in the configuration")));
+        };
         let arrived = |report: &&proto::GroupReport| {
             peer.live() && report.epoch > after && report.state == GroupState::Started
         };

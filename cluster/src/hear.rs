@@ -60,11 +60,15 @@ impl Core {
     /// Whether the message echoes our own boot nonce, which did not exist before this life. If the peer knows a
     /// newer incarnation of us than this one, our disk has lost it: go on above that.
     fn learn_from_echo(&mut self, message: &Message) -> bool {
-        let mine = |echo: &&proto::Echo| echo.node == self.me && echo.boot == self.boot;
-        let Some(known) = message.echoes.iter().find(mine).map(|echo| echo.incarnation) else {
+        let mine = |echo: &&proto::Echo| echo.node == self.me;
+        let proof = |echo: &&proto::Echo| echo.boot == self.boot;
+        let Some(known) = message.echoes.iter().filter(mine).find(proof).map(|echo| echo.incarnation) else {
             return false;
         };
-        if known > self.incarnation {
+        // If a former life could not keep its incarnation, this one was given the same.
+        let shared =
+            known == self.incarnation && !message.echoes.iter().filter(mine).all(|echo| proof(&echo));
+        if known > self.incarnation || shared {
             let me = self.settings.me.clone();
             let why = format!(
                 "{} knows incarnation {known} of this node, this one was {}: the state on disk was lost",
@@ -170,6 +174,7 @@ impl Core {
             link.heard_by_peer = heard_links >> l & 1 == 1;
         }
         let before = peer.view.replace(view);
+        peer.note_stuck();
         self.note_state(p, message.state);
         self.note_view(p, before.as_ref());
         self.note_epochs(p);

@@ -1,6 +1,6 @@
 //! What comes into the core and what goes out of it: all of it values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proto::GroupId;
 use serde::{Deserialize, Serialize};
@@ -232,6 +232,8 @@ pub struct Durable {
     pub peers: BTreeMap<String, u64>,
     /// Of each group.
     pub groups: BTreeMap<String, DurableGroup>,
+    /// Of each peer, the groups that it could not stop.
+    pub stuck: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// What must survive a restart, of a group.

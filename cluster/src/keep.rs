@@ -1,5 +1,6 @@
 //! What must survive a restart, and what may be done before it is on disk.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::core::Core;
@@ -11,14 +12,18 @@ use crate::standby::StandbyState;
 
 /// How long a claim may wait for the disk before it goes on without.
 pub(crate) const DISK_WAIT: Duration = Duration::from_secs(1);
+/// Between two attempts at a disk that does not take the state.
+const DISK_RETRY: Duration = Duration::from_secs(5);
 
 impl Core {
     /// Hands out what must be on disk, if it is not what was handed out last.
     pub(crate) fn keep(&mut self) {
         let durable = self.to_keep();
-        if durable == self.durable && self.serial > 0 {
+        let again = self.disk_retry.is_some_and(|at| self.now >= at);
+        if durable == self.durable && self.serial > 0 && !again {
             return;
         }
+        self.disk_retry = None;
         self.durable = durable.clone();
         self.serial += 1;
         self.unwritten.insert(self.serial, durable.clone());
@@ -36,7 +41,19 @@ impl Core {
             maintenance: (self.maintenance.version, self.maintenance.on),
             peers: self.peers.iter().map(|peer| (peer.name.clone(), peer.newest)).collect(),
             groups: groups.collect(),
+            stuck: self.stuck_to_keep(),
         }
+    }
+
+    /// Of each peer, the groups that it could not stop.
+    fn stuck_to_keep(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut stuck = BTreeMap::new();
+        for peer in self.peers.iter().filter(|peer| !peer.stuck.is_empty()) {
+            let groups = self.groups.iter().filter(|group| peer.stuck.contains(&group.id));
+            let names = groups.map(|group| group.settings.name.clone()).collect();
+            stuck.insert(peer.name.clone(), names);
+        }
+        stuck
     }
 
     pub(crate) fn persisted(&mut self, serial: u64, error: Option<String>) {
@@ -52,6 +69,9 @@ impl Core {
             };
             self.event(level, "state", "disk", None, None, text);
         }
+        // What failed is not on disk until it is written again, changed or not.
+        let newest = serial == self.serial;
+        self.disk_retry = (error.is_some() && newest).then(|| self.now + DISK_RETRY).or(self.disk_retry);
         self.disk_error = error;
         if self.phase == Phase::Booting {
             self.set_phase(Phase::Joining, "the new incarnation is on disk");

@@ -17,6 +17,7 @@ mod life;
 mod moving;
 mod operate;
 mod orders;
+mod orphan;
 mod own;
 mod peer;
 mod probe;

@@ -22,7 +22,7 @@ impl Core {
             None if self.groups[g].held() => match self.heir(g) {
                 Some(heir) => self.node_name(heir),
                 None => {
-                    let why = self.why_nobody(g);
+                    let why = self.not_now().unwrap_or_else(|| self.why_nobody(g));
                     return Pending::refused(origin, format!("nobody can take {name}: {why}"));
                 }
             },

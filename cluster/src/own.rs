@@ -25,7 +25,7 @@ impl Core {
                 None => self.stop_group(g, Then::Rest, "this node is leaving, nobody can take it".to_owned()),
             };
         }
-        if self.standby != StandbyState::Off && group.local == Local::Started {
+        if self.standby != StandbyState::Off {
             return self.give_on_standby(g);
         }
         if self.failback_due(group).is_some_and(|at| self.now >= at) {

@@ -1,6 +1,6 @@
 //! One other node, as heard.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proto::{GroupId, GroupReport, GroupState, Message, NodeId, NodeState, ReplayWindow};
 
@@ -125,6 +125,8 @@ pub struct Peer {
     pub links: Vec<PeerLink>,
     /// While dead: the certainty that it is.
     pub confirmed: Option<ConfirmedDown>,
+    /// Groups that it could not stop, until it says otherwise or is confirmed to be down; kept on disk.
+    pub stuck: BTreeSet<GroupId>,
     /// Highest order of its present life that was taken up.
     pub orders_taken: u32,
 }
@@ -145,6 +147,7 @@ impl Peer {
             view: None,
             links: vec![PeerLink::default(); links],
             confirmed: None,
+            stuck: BTreeSet::new(),
             orders_taken: 0,
         }
     }
@@ -180,9 +183,20 @@ impl Peer {
         self.joined() && self.report(group).is_some_and(|report| report.able)
     }
 
-    /// Whether it was, when last heard, unable to stop the group.
-    pub fn blocked(&self, group: GroupId) -> bool {
-        self.report(group).is_some_and(|report| report.state == GroupState::Blocked)
+    /// It says that it hears this node, on one link at least.
+    pub fn hears_us(&self) -> bool {
+        self.links.iter().any(|link| link.heard_by_peer)
+    }
+
+    /// Takes note of what it says of groups that it could not stop.
+    pub fn note_stuck(&mut self) {
+        for report in self.view.iter().flat_map(|view| view.groups.values()) {
+            if report.state == GroupState::Blocked {
+                self.stuck.insert(report.id);
+            } else {
+                self.stuck.remove(&report.id);
+            }
+        }
     }
 
     /// Taken out, as far as it last said.

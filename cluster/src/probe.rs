@@ -67,7 +67,9 @@ impl Core {
     fn join_group(&mut self, g: usize) {
         let group = &self.groups[g];
         let others = self.peers.iter().any(|peer| peer.holds(group.id).is_some());
-        let free_here = !self.maintenance.on && !others;
+        // Where a stop failed something may still run, so no more of it is started elsewhere.
+        let stuck = self.peers.iter().any(|p| p.confirmed.is_none() && p.stuck.contains(&group.id));
+        let free_here = !self.maintenance.on && !others && !stuck;
         match group.local {
             Local::Started | Local::Starting if group.adopted && !others => {
                 // The same ownership goes on; a new epoch tells it from any older claim.

@@ -294,9 +294,12 @@ impl Core {
 
 fn echoes(peer: &Peer) -> impl Iterator<Item = Echo> + '_ {
     let links = peer.links.iter().enumerate().filter(|(_, link)| link.up).fold(0, |set, (l, _)| set | 1 << l);
-    let echo = move |boot| Echo { node: peer.id, boot, incarnation: peer.newest, links };
-    let session = peer.session.as_ref().map(|session| session.boot);
-    session.into_iter().chain(peer.stranger).map(echo)
+    let echo = move |(boot, incarnation)| Echo { node: peer.id, boot, incarnation, links };
+    let session = peer.session.as_ref().map(|session| (session.boot, peer.newest));
+    // Beside a known life only a newer one is believed. A stranger that has lost its disk may have arrived at the very
+    // incarnation of that life: what it is told must be above it, or neither side would ever move.
+    let least = peer.newest.saturating_add(u64::from(session.is_some()));
+    session.into_iter().chain(peer.stranger.map(|boot| (boot, least))).map(echo)
 }
 
 fn order(order: &crate::command::SentOrder) -> Order {

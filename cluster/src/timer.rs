@@ -6,6 +6,7 @@ use crate::core::Core;
 use crate::group::{Group, Local};
 use crate::keep::DISK_WAIT;
 use crate::life::Phase;
+use crate::peer::Peer;
 use crate::settings::Failback;
 use crate::time::Time;
 
@@ -25,12 +26,14 @@ pub enum Timer {
     LeaseRenew,
     /// The doubt after a late wake is over without news.
     DoubtEnds,
-    /// The wait for a joining peer that may want or have a group is over.
+    /// The wait for a peer that may want or have a group and has not said so is over.
     JoinWait,
     /// The preferred node has been up for long enough.
     Failback,
     /// The disk has been waited for long enough.
     DiskWait,
+    /// The disk is to be tried again.
+    DiskRetry,
     /// The next word of farewell is due.
     Farewell,
     /// The heir of a leaving node has been waited for long enough.
@@ -46,9 +49,10 @@ impl fmt::Display for Timer {
             Timer::InitDead => "the end of initdead",
             Timer::LeaseRenew => "the next renewal of the address leases",
             Timer::DoubtEnds => "the end of the doubt after a late wake",
-            Timer::JoinWait => "a joining peer to say what it has",
+            Timer::JoinWait => "a peer to say what it has",
             Timer::Failback => "the preferred node to be up long enough",
             Timer::DiskWait => "the disk to keep the epoch",
+            Timer::DiskRetry => "the next attempt to write the state",
             Timer::Farewell => "the next word of farewell",
             Timer::LeaveBound => "the heir to take what was given",
         })
@@ -65,6 +69,9 @@ impl Core {
             Phase::Up => {}
         }
         each(Timer::Keepalive, self.next_keepalive);
+        if let Some(at) = self.disk_retry {
+            each(Timer::DiskRetry, at);
+        }
         for peer in &self.peers {
             if let (true, false, Some(heard)) = (peer.live(), self.draining, peer.heard) {
                 each(Timer::PeerDead, heard + self.settings.deadtime);
@@ -90,7 +97,8 @@ impl Core {
             each(Timer::DiskWait, since + DISK_WAIT);
         }
         if group.local == Local::Stopped && self.phase == Phase::Up {
-            for peer in self.peers.iter().filter(|peer| peer.joining()) {
+            let awaited = |peer: &&Peer| peer.joining() || peer.live() && peer.report(group.id).is_none();
+            for peer in self.peers.iter().filter(awaited) {
                 let at = self.patience_with(peer, group);
                 if at > self.now {
                     each(Timer::JoinWait, at);

@@ -28,6 +28,7 @@ pub struct Watch {
     maintenance: BTreeSet<usize>,
     /// Nodes that know of the other that a stop failed there, and of no word since that all is well.
     warned: BTreeSet<(usize, GroupId)>,
+    /// What each node heard last: the life of its sender, the sequence.
     newest: BTreeMap<usize, (u64, u64)>,
     /// When there was last something that excuses two owners of a group that requires nothing.
     trouble: Time,
@@ -94,12 +95,12 @@ impl Watch {
             return;
         };
         let boot = world.nodes[n].boot;
-        let at = (message.incarnation, message.sequence);
         let newest = self.newest.entry(n).or_default();
-        if at <= *newest || !message.echoes.iter().any(|echo| echo.boot == boot) {
+        let old = newest.0 == message.boot && message.sequence <= newest.1;
+        if old || !message.echoes.iter().any(|echo| echo.boot == boot) {
             return;
         }
-        *newest = at;
+        *newest = (message.boot, message.sequence);
         for report in &message.groups {
             if report.state == GroupState::Blocked {
                 self.warned.insert((n, report.id));
@@ -124,6 +125,7 @@ impl Watch {
     pub fn died(&mut self, n: usize) {
         self.under_way.retain(|(node, _), _| *node != n);
         self.maintenance.remove(&n);
+        self.newest.remove(&n);
     }
 
     /// An operation begins: is it the right one, at the right time, on the right node?
@@ -149,7 +151,9 @@ impl Watch {
         if status.standby {
             self.blame(world, format!("S8: a start on {n}, which is on standby"));
         }
-        if self.warned.contains(&(n, run.group)) {
+        let running = &world.nodes[n].running;
+        let has_it = group.resources.iter().any(|r| running.contains(&r.name));
+        if self.warned.contains(&(n, run.group)) && !has_it {
             let name = &group.name;
             self.blame(world, format!("S3: {name} starts on {n}: a stop failed"));
         }

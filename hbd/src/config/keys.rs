@@ -96,15 +96,11 @@ mod tests {
         let keys = known_keys();
         for table in &keys[ROOT] {
             assert!(
-                keys.keys()
-                    .any(|place| place.trim_start_matches('[').starts_with(&format!("{table}]"))),
+                keys.keys().any(|place| place.trim_start_matches('[').starts_with(&format!("{table}]"))),
                 "add a [{table}] to ONE_OF_EACH"
             );
         }
-        assert_eq!(
-            keys["[[link]] of type serial"],
-            BTreeSet::from(["baud", "device", "type"])
-        );
+        assert_eq!(keys["[[link]] of type serial"], BTreeSet::from(["baud", "device", "type"]));
         assert!(keys["a resource"].contains("failure_window"));
     }
 }

@@ -73,7 +73,7 @@ pub struct Link {
 /// The medium of a link.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LinkKind {
-    /// UDP to the interface's broadcast address.
+    /// UDP broadcast (255.255.255.255) on the interface.
     Bcast {
         /// Interface name.
         interface: String,

@@ -18,6 +18,8 @@ pub struct Audit<'w> {
     world: &'w World,
     vips: Vec<IpAddr>,
     group: Option<String>,
+    /// Nodes with a part in the cluster; `None`: all of the world.
+    members: Option<Vec<String>>,
 }
 
 /// A neighbour table's entry for an address.
@@ -52,7 +54,14 @@ impl<'w> Audit<'w> {
             world,
             vips: vips.to_vec(),
             group: None,
+            members: None,
         }
+    }
+
+    /// Only these nodes' daemons are asked; on the addresses all nodes are looked at.
+    pub fn members(mut self, names: &[&str]) -> Self {
+        self.members = Some(names.iter().map(|name| (*name).to_owned()).collect());
+        self
     }
 
     /// Asks the daemons about this group too.
@@ -83,7 +92,9 @@ impl<'w> Audit<'w> {
                     holders.push(node.clone());
                 }
             }
+            let asked = self.members.as_ref().is_none_or(|members| members.contains(&node));
             if self.group.is_some()
+                && asked
                 && let Some(status) = status::of(self.world, &node)
             {
                 look.statuses.insert(node, status);

@@ -214,7 +214,7 @@ impl Pair {
 
     /// The audit of [`VIP`] in [`GROUP`].
     pub fn audit(&self) -> Audit<'_> {
-        Audit::new(&self.world, &[ip(VIP)]).group(GROUP)
+        Audit::new(&self.world, &[ip(VIP)]).group(GROUP).members(&["a", "b"])
     }
 
     /// Waits until `node` owns [`VIP`] and everything agrees; see [`Audit::await_owner`].

@@ -245,8 +245,10 @@ impl World {
     /// Lets some time pass.
     pub fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
+        self.observe();
         while self.step(end) {}
         self.now = end;
+        self.observe();
     }
 
     /// Lets time pass until something holds; panics with the record if it does not within `ms`.
@@ -286,11 +288,15 @@ impl World {
         } else if let Some((_, n)) = tick {
             self.tick(n);
         }
+        self.observe();
+        true
+    }
+
+    fn observe(&mut self) {
         if let Some(mut watch) = self.watch.take() {
             watch.time(self);
             self.watch = Some(watch);
         }
-        true
     }
 
     fn tick(&mut self, n: usize) {

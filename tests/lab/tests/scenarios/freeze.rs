@@ -37,6 +37,7 @@ fn a_short_pause_moves_nothing() {
             let vip = lab::hbd::config::address(VIP, 16, "eth0");
             Pair::with(|mut settings| {
                 settings.deadtime = "4s".to_owned();
+                settings.initdead = "8s".to_owned();
                 settings.group("vip", Some("a"), &[&vip])
             })
         },

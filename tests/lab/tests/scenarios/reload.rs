@@ -82,8 +82,8 @@ fn what_is_added_appears_and_what_is_removed_goes() {
         pair.owned_by("a")?;
         // A whole group may come and go.
         let db = agent::service("db", "");
-        reload(pair, &pair.settings.clone().group("new", Some("b"), &[&db]))?;
-        serves(pair, "db", "b")?;
+        reload(pair, &pair.settings.clone().group("new", Some("a"), &[&db]))?;
+        serves(pair, "db", "a")?;
         reload(pair, &pair.settings)?;
         until("the group that is gone from the file is stopped", || {
             Ok(agent::runners(&pair.world, "db")?.is_empty())

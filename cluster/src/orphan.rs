@@ -1,0 +1,192 @@
+//! A group that nobody owns: who is waited for, and who decides.
+//!
+//! Two nodes that see a group without an owner at the same moment must not both take it, and what each knows
+//! of the other is always a little old. So only one of them decides, always the same one: the live node with the
+//! lowest name. It takes the group, or hands it to the node that is to have it by a release, which is
+//! answered like any other. Nobody else takes a group while that node is there.
+
+use proto::{GroupState, NodeState};
+
+use crate::core::Core;
+use crate::event::Level;
+use crate::group::{Group, Release};
+use crate::life::Phase;
+use crate::peer::{Peer, holding};
+use crate::settings::Requires;
+use crate::standby::StandbyState;
+use crate::time::Time;
+
+/// Why a group without an owner is left alone.
+enum Wait {
+    /// For a moment: somebody is about to speak.
+    Moment,
+    /// For as long as it takes, for this reason.
+    Hold(String),
+}
+
+impl Core {
+    /// Nothing of the group is here: shall there be?
+    pub(crate) fn stopped(&mut self, g: usize) {
+        self.groups[g].hold = None;
+        if self.doubt.is_some() || self.maintenance.on {
+            return self.orphan(g, false);
+        }
+        self.forget_used_release(g);
+        if self.answer_release(g) || self.others_have(g) || self.own_release_stands(g) {
+            return self.orphan(g, false);
+        }
+        self.orphan(g, true);
+        let back = self.groups[g].release.take().is_some();
+        if back {
+            self.changes += 1;
+            self.news = true;
+        }
+        if self.phase != Phase::Up || self.groups[g].doomed {
+            return;
+        }
+        match self.waits(g) {
+            Some(Wait::Moment) => return,
+            Some(Wait::Hold(why)) => {
+                self.groups[g].hold = Some(why);
+                return;
+            }
+            None => {}
+        }
+        if let Some(hold) = self.uncertain(g) {
+            self.groups[g].hold = Some(hold);
+            return;
+        }
+        self.decide(g, back);
+    }
+
+    fn orphan(&mut self, g: usize, is: bool) {
+        let since = self.groups[g].orphan_since;
+        self.groups[g].orphan_since = if is { since.or(Some(self.now)) } else { None };
+    }
+
+    /// Somebody else has it, or is about to take it.
+    fn others_have(&self, g: usize) -> bool {
+        let group = &self.groups[g];
+        let live = |id| self.peers.iter().any(|peer| Some(peer.id) == id && peer.live());
+        let mut reports =
+            self.peers.iter().filter(|peer| peer.live()).filter_map(|peer| peer.report(group.id));
+        reports.any(|report| {
+            let released = report.state == GroupState::Released;
+            holding(report.state) || released && report.to != Some(self.me) && live(report.to)
+        })
+    }
+
+    /// Who must speak before anything is decided.
+    fn waits(&self, g: usize) -> Option<Wait> {
+        let group = &self.groups[g];
+        for peer in self.peers.iter().filter(|peer| peer.live()) {
+            let name = &peer.name;
+            if peer.report(group.id).is_some() {
+                let better = self.rank(group, name) < self.rank(group, &self.settings.me);
+                if peer.joining() && better && self.now < self.patience_with(peer, group) {
+                    return Some(Wait::Moment);
+                }
+            } else if peer.stuck.contains(&group.id) {
+                return Some(Wait::Hold(format!(
+                    "a stop failed on {name}, and it has not said since what runs there"
+                )));
+            } else if group.settings.requires != Requires::Nothing {
+                return Some(Wait::Hold(format!("{name} has not said what runs there")));
+            } else if self.now < self.patience_with(peer, group) {
+                return Some(Wait::Moment);
+            }
+        }
+        None
+    }
+
+    /// Until when a live peer is waited for that is still joining, or has not said what it has of the group.
+    pub(crate) fn patience_with(&self, peer: &Peer, group: &Group) -> Time {
+        let since =
+            group.orphan_since.unwrap_or(self.now).max(peer.session.as_ref().map_or(self.now, |s| s.since));
+        let unsaid = peer.report(group.id).is_none();
+        if unsaid && group.settings.requires != Requires::Nothing {
+            Time(u64::MAX)
+        } else if unsaid && peer.joining() {
+            since + self.settings.initdead
+        } else {
+            since + self.settings.deadtime
+        }
+    }
+
+    /// Who is to have a group that nobody has; done, if that is for this node to decide.
+    fn decide(&mut self, g: usize, back: bool) {
+        let group = &self.groups[g];
+        let able = self
+            .peers
+            .iter()
+            .filter(|peer| peer.able(group.id))
+            .min_by_key(|peer| self.rank(group, &peer.name));
+        let best = able.map(|peer| (peer.id, self.rank(group, &peer.name)));
+        let mine = self.rank(group, &self.settings.me);
+        let first = self.able(g) && best.is_none_or(|(_, rank)| mine < rank);
+        let alone = self.standby == StandbyState::Going && best.is_none() && !group.failed;
+        if alone {
+            self.cancel_standby(g);
+        } else if self.decides(group) {
+            if first {
+                let why = if back { "the heir did not take it: back".to_owned() } else { self.why_take() };
+                self.take(g, why);
+            } else if let Some((heir, _)) = best {
+                self.hand_on(g, heir);
+            }
+        }
+    }
+
+    /// No live node of a lower name is there to decide. One that is leaving takes nothing any more; one that
+    /// joins for too long, and one that cannot hear this node and so never leaves it anything, are not waited for
+    /// where silence is certainty enough.
+    fn decides(&self, group: &Group) -> bool {
+        let patient = group.settings.requires != Requires::Nothing;
+        !self.peers.iter().any(|peer| {
+            let state = peer.view.as_ref().map(|view| view.state);
+            let there = match state {
+                Some(NodeState::Up) => patient || peer.hears_us() || peer.able(group.id),
+                Some(NodeState::Joining) | None => patient,
+                Some(NodeState::Leaving | NodeState::Left) => false,
+            };
+            peer.live() && there && peer.name < self.settings.me
+        })
+    }
+
+    /// Leaves a group that nobody has to the node that is to have it.
+    fn hand_on(&mut self, g: usize, heir: proto::NodeId) {
+        let to = self.node_name(heir);
+        let group = &mut self.groups[g];
+        // A release nobody can have declined yet, and that we never take back as an older one.
+        group.known += 1;
+        group.declined = group.known;
+        group.release = Some(Release { to: heir, epoch: group.known });
+        self.changes += 1;
+        self.news = true;
+        let name = self.groups[g].settings.name.clone();
+        let why = format!("nobody has it: left to {to}");
+        self.event(Level::Info, "group", &name, None, None, why);
+    }
+
+    /// The order in which nodes take a group that nobody has: the preferred one, then as configured.
+    fn rank(&self, group: &Group, node: &str) -> usize {
+        if group.settings.preferred.as_deref() == Some(node) {
+            return 0;
+        }
+        1 + self.settings.nodes.iter().position(|name| name == node).unwrap_or(self.settings.nodes.len())
+    }
+
+    fn why_take(&self) -> String {
+        let gone: Vec<String> = self
+            .peers
+            .iter()
+            .filter(|peer| !peer.live())
+            .map(|peer| format!("{} is {}", peer.name, peer.state.word()))
+            .collect();
+        if gone.is_empty() {
+            "nobody has it".to_owned()
+        } else {
+            format!("nobody has it, {}", gone.join(", "))
+        }
+    }
+}
