@@ -173,8 +173,8 @@ pub struct Group {
     pub op: Option<CurrentOp>,
     /// Starting must look before it starts (after a doubt).
     pub check_first: bool,
-    /// Waiting for the disk to keep the epoch before the first start, since then.
-    pub disk_wait: Option<Time>,
+    /// Waiting for the disk to keep this epoch before it is claimed, since then.
+    pub disk_wait: Option<(u64, Time)>,
     /// Adopted from a predecessor; the epoch is renewed once the peers are heard.
     pub adopted: bool,
     /// Another node held it too: announce again when it has stopped.

@@ -83,6 +83,8 @@ impl Core {
         let kept = self.on_disk.groups.get(&self.groups[g].settings.name);
         kept.is_some_and(|kept| kept.reserved >= epoch)
             || self.disk_error.is_some()
-            || self.groups[g].disk_wait.is_some_and(|since| self.now.since(since) >= DISK_WAIT)
+            || self.groups[g]
+                .disk_wait
+                .is_some_and(|(of, since)| of == epoch && self.now.since(since) >= DISK_WAIT)
     }
 }

@@ -18,7 +18,8 @@ impl Core {
             })
     }
 
-    /// Renews the leases that are due, or all of them if their kind changed.
+    /// Renews the leases that are due, or all of them if their kind changed. Addresses without end are seen to as
+    /// often: somebody may have removed one. (Not in maintenance: then that may well be meant.)
     pub(crate) fn settle_leases(&mut self) {
         if self.doubt.is_some() {
             // A change during a doubt is made good by the renewal at its end.
@@ -26,7 +27,7 @@ impl Core {
         }
         let leased = self.lease_bounded();
         let changed = leased != self.leased;
-        let due = leased && self.now >= self.next_renew;
+        let due = !self.maintenance.on && self.now >= self.next_renew;
         self.leased = leased;
         if !(changed || due) {
             return;

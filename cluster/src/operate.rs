@@ -2,9 +2,10 @@
 
 use crate::core::Core;
 use crate::event::Level;
-use crate::group::{CurrentOp, Group, Local, Release, Then};
+use crate::group::{CurrentOp, Group, Local, Then};
 use crate::io::{Action, OpId, OpKind, OpResult, Run};
 use crate::life::Phase;
+use crate::standby::StandbyState;
 
 impl Core {
     /// Brings one group a step nearer to where it should be.
@@ -16,7 +17,10 @@ impl Core {
             Local::Unknown => self.begin_probe(g),
             Local::Leftover => self.leftover_waits(g),
             Local::Stopped => self.stopped(g),
-            Local::Starting | Local::Started => self.owned(g),
+            Local::Starting | Local::Started => {
+                self.renew_claim(g);
+                self.owned(g);
+            }
             Local::Probing | Local::Stopping(_) | Local::Blocked => {}
         }
         self.drive(g);
@@ -27,15 +31,9 @@ impl Core {
         loop {
             let group = &self.groups[g];
             let frozen = self.maintenance.on && group.local != Local::Probing;
-            let looking = self.doubt.is_some() && matches!(group.local, Local::Starting);
-            if group.op.is_some() || frozen || looking {
+            let idle = self.doubt.is_some() || self.standby == StandbyState::On;
+            if group.op.is_some() || frozen || idle && group.local == Local::Starting {
                 return;
-            }
-            if let (Local::Starting, Some(_)) = (group.local, group.disk_wait) {
-                if !self.epoch_kept(g, group.known) {
-                    return;
-                }
-                self.groups[g].disk_wait = None;
             }
             let before = self.groups[g].local;
             match self.groups[g].next_op() {
@@ -86,7 +84,7 @@ impl Core {
                 let able = self.peers.iter().any(|peer| peer.id == heir && peer.able(group.id));
                 let name = self.node_name(heir);
                 if able {
-                    self.groups[g].release = Some(Release { to: heir, epoch });
+                    let epoch = self.release(g, heir, epoch);
                     format!("released to {name}, epoch {epoch}")
                 } else {
                     format!("stopped, and {name} can take it no more")

@@ -5,7 +5,7 @@
 //! lowest name. It takes the group, or hands it to the node that is to have it by a release, which is
 //! answered like any other. Nobody else takes a group while that node is there.
 
-use proto::{GroupState, NodeState};
+use proto::{GroupState, NodeId, NodeState};
 
 use crate::core::Core;
 use crate::event::Level;
@@ -32,15 +32,16 @@ impl Core {
             return self.orphan(g, false);
         }
         self.forget_used_release(g);
-        if self.answer_release(g) || self.others_have(g) || self.own_release_stands(g) {
-            return self.orphan(g, false);
-        }
-        self.orphan(g, true);
-        let back = self.groups[g].release.take().is_some();
+        let stands = self.own_release_stands(g);
+        let back = !stands && self.groups[g].release.take().is_some();
         if back {
             self.changes += 1;
             self.news = true;
         }
+        if self.answer_release(g) || self.others_have(g) || stands {
+            return self.orphan(g, false);
+        }
+        self.orphan(g, true);
         if self.phase != Phase::Up || self.groups[g].doomed {
             return;
         }
@@ -72,7 +73,8 @@ impl Core {
             self.peers.iter().filter(|peer| peer.live()).filter_map(|peer| peer.report(group.id));
         reports.any(|report| {
             let released = report.state == GroupState::Released;
-            holding(report.state) || released && report.to != Some(self.me) && live(report.to)
+            // One to this node was answered before; what is declined returns to the giver.
+            holding(report.state) || released && (report.to == Some(self.me) || live(report.to))
         })
     }
 
@@ -81,6 +83,10 @@ impl Core {
         let group = &self.groups[g];
         for peer in self.peers.iter().filter(|peer| peer.live()) {
             let name = &peer.name;
+            if group.settings.requires != Requires::Nothing && !peer.hears_us() {
+                // What it last heard may entitle it to the group: that this node is down, or has left.
+                return Some(Wait::Hold(format!("{name} does not hear this node")));
+            }
             if peer.report(group.id).is_some() {
                 let better = self.rank(group, name) < self.rank(group, &self.settings.me);
                 if peer.joining() && better && self.now < self.patience_with(peer, group) {
@@ -153,16 +159,23 @@ impl Core {
         })
     }
 
-    /// Leaves a group that nobody has to the node that is to have it.
-    fn hand_on(&mut self, g: usize, heir: proto::NodeId) {
-        let to = self.node_name(heir);
+    /// Gives a group that is stopped here to its heir, under an epoch that nobody can have declined: that of
+    /// the ownership which ended, or a new one if others are known to have been.
+    pub(crate) fn release(&mut self, g: usize, heir: NodeId, ended: u64) -> u64 {
         let group = &mut self.groups[g];
-        // A release nobody can have declined yet, and that we never take back as an older one.
-        group.known += 1;
-        group.declined = group.known;
-        group.release = Some(Release { to: heir, epoch: group.known });
+        group.known += u64::from(ended < group.known || ended == 0);
+        let epoch = group.known;
+        group.release = Some(Release { to: heir, epoch });
+        group.declined = group.declined.max(epoch);
         self.changes += 1;
         self.news = true;
+        epoch
+    }
+
+    /// Leaves a group that nobody has to the node that is to have it.
+    fn hand_on(&mut self, g: usize, heir: NodeId) {
+        let to = self.node_name(heir);
+        self.release(g, heir, 0);
         let name = self.groups[g].settings.name.clone();
         let why = format!("nobody has it: left to {to}");
         self.event(Level::Info, "group", &name, None, None, why);

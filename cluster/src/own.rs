@@ -92,9 +92,9 @@ impl Core {
     pub(crate) fn stop_group(&mut self, g: usize, then: Then, why: String) {
         let group = &mut self.groups[g];
         group.began = self.now;
-        group.disk_wait = None;
         group.check_first = false;
         group.adopted = false;
+        group.disputed = false;
         self.set_local(g, Local::Stopping(then), why);
     }
 }

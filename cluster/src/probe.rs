@@ -33,9 +33,6 @@ impl Core {
             self.groups[g].adopted = true;
             self.next_renew = self.now;
             self.set_local(g, Local::Started, format!("all of it runs here already: adopted, epoch {epoch}"));
-            if self.phase == Phase::Up {
-                self.join_group(g);
-            }
         } else if unclear || group.mine.is_none() {
             let why =
                 if unclear { "the state of a resource is unclear" } else { "left behind, not owned here" };
@@ -71,11 +68,6 @@ impl Core {
         let stuck = self.peers.iter().any(|p| p.confirmed.is_none() && p.stuck.contains(&group.id));
         let free_here = !self.maintenance.on && !others && !stuck;
         match group.local {
-            Local::Started | Local::Starting if group.adopted && !others => {
-                // The same ownership goes on; a new epoch tells it from any older claim.
-                self.groups[g].adopted = false;
-                self.claim_epoch(g);
-            }
             Local::Leftover if free_here && self.standby == StandbyState::Off => {
                 self.take(g, "part of it runs here already and nobody else has it".to_owned());
             }

@@ -103,7 +103,8 @@ impl Core {
             let epoch = peer.holds(group.id)?;
             Some((peer.name.as_str(), peer.report(group.id)?.state, epoch))
         });
-        here.into_iter().chain(there).max_by_key(|(_, _, epoch)| *epoch)
+        // As in a dispute: of two with the same epoch, the lower name.
+        here.into_iter().chain(there).max_by_key(|(name, _, epoch)| (*epoch, std::cmp::Reverse(*name)))
     }
 
     fn group_status(&self, group: &Group, now: Time) -> GroupStatus {
@@ -149,10 +150,13 @@ impl Core {
         }
         match self.standby {
             StandbyState::Off => {}
-            StandbyState::Going => {
-                all.push("this node is going on standby: it hands its groups over".to_owned())
+            StandbyState::Going => all.push(format!(
+                "this node, {}, is going on standby: it hands its groups over",
+                self.settings.me
+            )),
+            StandbyState::On => {
+                all.push(format!("this node, {}, is on standby: it takes no group", self.settings.me))
             }
-            StandbyState::On => all.push("this node is on standby: it takes no group".to_owned()),
         }
         if self.doubt.is_some() {
             all.push(
@@ -294,12 +298,10 @@ impl Core {
 
 fn echoes(peer: &Peer) -> impl Iterator<Item = Echo> + '_ {
     let links = peer.links.iter().enumerate().filter(|(_, link)| link.up).fold(0, |set, (l, _)| set | 1 << l);
-    let echo = move |(boot, incarnation)| Echo { node: peer.id, boot, incarnation, links };
-    let session = peer.session.as_ref().map(|session| (session.boot, peer.newest));
-    // Beside a known life only a newer one is believed. A stranger that has lost its disk may have arrived at the very
-    // incarnation of that life: what it is told must be above it, or neither side would ever move.
-    let least = peer.newest.saturating_add(u64::from(session.is_some()));
-    session.into_iter().chain(peer.stranger.map(|boot| (boot, least))).map(echo)
+    let echo = move |(boot, links)| Echo { node: peer.id, boot, incarnation: peer.newest, links };
+    let session = peer.session.as_ref().map(|session| (session.boot, links));
+    // A life that has not proven itself is not heard yet.
+    session.into_iter().chain(peer.stranger.map(|boot| (boot, 0))).map(echo)
 }
 
 fn order(order: &crate::command::SentOrder) -> Order {

@@ -17,7 +17,7 @@ impl Core {
         let released = self.peers.iter().filter(|peer| peer.live()).find_map(|peer| {
             let report = peer.report(id)?;
             let to_me = report.state == GroupState::Released && report.to == Some(self.me);
-            (to_me && report.epoch > declined).then(|| (peer.name.clone(), report.epoch, report.able))
+            to_me.then(|| (peer.name.clone(), report.epoch, report.able))
         });
         let Some((giver, epoch, willing)) = released else {
             return false;
@@ -25,9 +25,11 @@ impl Core {
         if self.phase == Phase::Joining {
             return true;
         }
-        if !self.able(g) {
-            self.groups[g].declined = self.groups[g].known.max(epoch);
-            self.news = true;
+        if epoch <= declined || !self.able(g) {
+            // Until the giver has heard that, it is about to decide what becomes of the group.
+            let declined = self.groups[g].known.max(epoch);
+            self.news |= self.groups[g].declined < declined;
+            self.groups[g].declined = declined;
             return true;
         }
         // A preferred node that gives its group away although it could keep it wants it to stay away.
@@ -37,11 +39,12 @@ impl Core {
         true
     }
 
-    /// A release is used up when somebody owns the group under a later epoch.
+    /// A release is used up when somebody owns the group under a later epoch (or the same, claimed by who did
+    /// not hear of it).
     pub(crate) fn forget_used_release(&mut self, g: usize) {
         let group = &mut self.groups[g];
         let Some(release) = group.release else { return };
-        if self.peers.iter().any(|peer| peer.holds(group.id).is_some_and(|epoch| epoch > release.epoch)) {
+        if self.peers.iter().any(|peer| peer.holds(group.id).is_some_and(|epoch| epoch >= release.epoch)) {
             group.release = None;
             self.news = true;
         }
@@ -97,19 +100,35 @@ impl Core {
         self.phase == Phase::Up && self.standby == StandbyState::Off && !group.failed && !group.doomed
     }
 
-    /// Becomes the owner under a new epoch and begins to start.
+    /// The same ownership as a predecessor's goes on here; a new epoch tells it from any older claim.
+    pub(crate) fn renew_claim(&mut self, g: usize) {
+        let group = &self.groups[g];
+        let others = self.peers.iter().any(|peer| peer.holds(group.id).is_some());
+        if group.adopted && self.phase == Phase::Up && !others && self.epoch_kept(g, group.known + 1) {
+            self.groups[g].adopted = false;
+            self.claim_epoch(g);
+        }
+    }
+
+    /// Becomes the owner under a new epoch and begins to start, once that epoch is on disk.
     pub(crate) fn take(&mut self, g: usize, why: String) {
+        let epoch = self.groups[g].known + 1;
+        if !self.epoch_kept(g, epoch) {
+            // Nothing of it is said or done before; the disk's answer, or its silence, leads here again.
+            let waiting = self.groups[g].disk_wait.filter(|(of, _)| *of == epoch);
+            self.groups[g].disk_wait = waiting.or(Some((epoch, self.now)));
+            return;
+        }
         self.groups[g].began = self.now;
+        self.groups[g].disk_wait = None;
         self.groups[g].release = None;
         self.groups[g].orphan_since = None;
         self.groups[g].check_first = false;
         self.claim_epoch(g);
-        let epoch = self.groups[g].known;
-        self.groups[g].disk_wait = (!self.epoch_kept(g, epoch)).then_some(self.now);
         self.set_local(g, Local::Starting, format!("{why}; epoch {epoch}"));
     }
 
-    pub(crate) fn claim_epoch(&mut self, g: usize) {
+    fn claim_epoch(&mut self, g: usize) {
         let group = &mut self.groups[g];
         group.known += 1;
         group.mine = Some(group.known);

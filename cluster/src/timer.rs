@@ -22,7 +22,7 @@ pub enum Timer {
     LinkDown,
     /// The wait for peers never heard is over.
     InitDead,
-    /// The address leases must be renewed.
+    /// The address leases must be renewed, and what was removed put back.
     LeaseRenew,
     /// The doubt after a late wake is over without news.
     DoubtEnds,
@@ -47,7 +47,7 @@ impl fmt::Display for Timer {
             Timer::PeerDead => "a silent peer to be declared dead",
             Timer::LinkDown => "a silent link to be declared down",
             Timer::InitDead => "the end of initdead",
-            Timer::LeaseRenew => "the next renewal of the address leases",
+            Timer::LeaseRenew => "the next look at the addresses' lifetimes",
             Timer::DoubtEnds => "the end of the doubt after a late wake",
             Timer::JoinWait => "a peer to say what it has",
             Timer::Failback => "the preferred node to be up long enough",
@@ -84,7 +84,7 @@ impl Core {
         }
         if let Some(doubt) = self.doubt {
             each(Timer::DoubtEnds, doubt.until);
-        } else if self.leased && self.groups.iter().any(|group| self.kept_alive(group)) {
+        } else if !self.maintenance.on && self.groups.iter().any(|group| self.kept_alive(group)) {
             each(Timer::LeaseRenew, self.next_renew);
         }
         for group in &self.groups {
@@ -93,7 +93,7 @@ impl Core {
     }
 
     fn each_timer_of(&self, group: &Group, each: &mut impl FnMut(Timer, Time)) {
-        if let Some(since) = group.disk_wait {
+        if let Some((_, since)) = group.disk_wait {
             each(Timer::DiskWait, since + DISK_WAIT);
         }
         if group.local == Local::Stopped && self.phase == Phase::Up {

@@ -127,7 +127,7 @@ impl Walk {
 
     fn step(&mut self) {
         let n = self.dice.index(2);
-        match self.dice.below(26) {
+        match self.dice.below(28) {
             0 => {
                 if !self.world.nodes[n].off {
                     self.world.power_off(n);
@@ -153,7 +153,28 @@ impl Walk {
             16 => self.stop(n),
             17 => self.reload(),
             18 => self.fence_acks(),
+            19 => self.pace(),
+            20 => {
+                // Both at once, before either can hear of the other's.
+                self.order(n);
+                self.order(1 - n);
+            }
             _ => self.order(n),
+        }
+    }
+
+    /// Disks, agents and the network become slower, or fast again.
+    fn pace(&mut self) {
+        let world = &mut self.world;
+        world.fsync = Duration::from_millis([1, 1, 30, 400, 1500][self.dice.index(5)]);
+        world.op_time = Duration::from_millis([2, 2, 20, 150, 700][self.dice.index(5)]);
+        world.jitter = [0, 0, 900, 9000, 60_000][self.dice.index(5)];
+        let pace =
+            format!("pace: disk {:?}, agents {:?}, jitter {} us", world.fsync, world.op_time, world.jitter);
+        world.say(0, &pace);
+        if world.fsync > Duration::from_secs(1) {
+            // It is not waited for that long.
+            (0..2).for_each(|n| self.watch().disk_trouble(n));
         }
     }
 
@@ -274,6 +295,9 @@ impl Walk {
         self.world.say(0, "---- calm ----");
         self.world.cut.clear();
         self.world.keep_one_in = 0;
+        self.world.fsync = Duration::from_millis(1);
+        self.world.op_time = Duration::from_millis(2);
+        self.world.jitter = 0;
         for n in 0..2 {
             self.world.nodes[n].moods.clear();
             self.world.nodes[n].disk_fails = false;

@@ -11,7 +11,7 @@ use proto::{GroupId, GroupState, NodeState};
 use crate::world::{Mood, World, keyring};
 
 /// An operation that takes longer than this is a hung one.
-const SLOW: Duration = Duration::from_millis(200);
+const SLOW: Duration = Duration::from_millis(100);
 
 /// What an eye keeps in mind of a run.
 #[derive(Default)]
@@ -32,6 +32,8 @@ pub struct Watch {
     newest: BTreeMap<usize, (u64, u64)>,
     /// When there was last something that excuses two owners of a group that requires nothing.
     trouble: Time,
+    /// When each group was last blocked somewhere: what a failed stop left may run beside its owner.
+    blocked: BTreeMap<GroupId, Time>,
 }
 
 impl Watch {
@@ -68,7 +70,7 @@ impl Watch {
         // An ownership of a former life may go on, or be found without knowing its epoch any more.
         if epoch > before.1 || self.forgetful.contains(&n) {
             *newest = (life, epoch);
-        } else if epoch < before.1 && epoch > 0 {
+        } else if epoch < before.1 && life == before.0 {
             let what = format!("S5: {n} claims epoch {epoch} after {before:?}");
             self.blame(world, what);
         }
@@ -82,7 +84,7 @@ impl Watch {
         let running = &world.nodes[n].running;
         let goes_on =
             life == world.nodes[n].life || group.resources.iter().any(|r| running.contains(&r.name));
-        let used = epoch < newest || epoch == newest && !goes_on;
+        let used = epoch < newest && life == world.nodes[n].life || epoch <= newest && !goes_on;
         if used && !self.forgetful.contains(&n) {
             let what = format!("S5: {n} starts under epoch {epoch} after {newest} of life {life}");
             self.blame(world, what);
@@ -153,7 +155,8 @@ impl Watch {
         }
         let running = &world.nodes[n].running;
         let has_it = group.resources.iter().any(|r| running.contains(&r.name));
-        if self.warned.contains(&(n, run.group)) && !has_it {
+        let warned = self.warned.contains(&(n, run.group)) && !self.forgetful.contains(&n);
+        if warned && !has_it {
             let name = &group.name;
             self.blame(world, format!("S3: {name} starts on {n}: a stop failed"));
         }
@@ -201,6 +204,11 @@ impl Watch {
         if self.excused(world) {
             self.trouble = world.now;
         }
+        for ((_, group), state) in &self.said {
+            if *state == GroupState::Blocked {
+                self.blocked.insert(*group, world.now);
+            }
+        }
         let bound = world.settings.deadtime + Duration::from_secs(1);
         for group in &world.settings.groups {
             let here = |n: usize| {
@@ -211,11 +219,10 @@ impl Watch {
                 continue;
             }
             let name = &group.name;
-            let id = GroupId::of(name);
-            let blocked = (0..2).any(|n| self.said.get(&(n, id)) == Some(&GroupState::Blocked));
+            let excuse = self.trouble.max(self.blocked.get(&GroupId::of(name)).copied().unwrap_or_default());
             if group.requires == Requires::Fencing {
                 self.blame(world, format!("S1: {name} runs on both nodes"));
-            } else if !blocked && world.now.since(self.trouble) > bound {
+            } else if world.now.since(excuse) > bound {
                 self.blame(world, format!("S2: {name} runs on both nodes"));
             }
         }

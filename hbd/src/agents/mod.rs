@@ -38,6 +38,7 @@ mod metadata;
 mod output;
 mod process;
 mod spawn;
+pub mod survivors;
 pub mod systemd;
 pub mod verdict;
 
@@ -75,10 +76,13 @@ pub struct RunnerSettings {
     pub systemctl: PathBuf,
     /// Lines of output logged for one operation; the rest is counted.
     pub max_lines: usize,
+    /// Where agents at work are written down, for [`survivors::end`]; made if it is missing. `None`: nowhere.
+    pub at_work: Option<PathBuf>,
 }
 
 impl RunnerSettings {
-    /// The usual settings: `ocf_root` `/usr/lib/ocf`, `systemctl` `/usr/bin/systemctl`, 200 lines.
+    /// The usual settings: `ocf_root` `/usr/lib/ocf`, `systemctl` `/usr/bin/systemctl`, 200 lines, agents at work not
+    /// written down.
     pub fn new(node: impl Into<String>, cluster: impl Into<String>, scratch: impl Into<PathBuf>) -> Self {
         RunnerSettings {
             node: node.into(),
@@ -87,6 +91,7 @@ impl RunnerSettings {
             ocf_root: PathBuf::from("/usr/lib/ocf"),
             systemctl: PathBuf::from("/usr/bin/systemctl"),
             max_lines: 200,
+            at_work: None,
         }
     }
 }
@@ -252,8 +257,8 @@ impl Runner {
         let known = self.is_running(&label.group, &resource.name);
         let env = environment::of(&self.settings, &label.group, resource, label.action, timeout, known);
         let args = args.iter().map(OsString::from).chain([OsString::from(label.action)]).collect();
-        let scratch = self.settings.scratch.clone();
-        Call { program: path.to_owned(), args, env, scratch, label, timeout }
+        let (scratch, at_work) = (self.settings.scratch.clone(), self.settings.at_work.clone());
+        Call { program: path.to_owned(), args, env, scratch, at_work, label, timeout }
     }
 
     fn is_running(&self, group: &str, resource: &str) -> bool {

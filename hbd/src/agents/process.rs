@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,7 @@ use tracing::warn;
 
 use super::output::{Label, Output, Stream};
 use super::spawn;
+use super::survivors::Mark;
 
 /// Longer timeouts are cut to this, so that a deadline can always be computed.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -44,6 +45,8 @@ pub(super) struct Call {
     pub env: Vec<(OsString, OsString)>,
     /// Made if it is missing.
     pub scratch: PathBuf,
+    /// Where it is written down while it is at work.
+    pub at_work: Option<PathBuf>,
     pub label: Label,
     pub timeout: Duration,
 }
@@ -138,13 +141,17 @@ pub(super) struct Leader {
     group: Pid,
     /// The group is to be killed if this is dropped.
     armed: bool,
+    /// It is written down for as long as this is kept.
+    _mark: Option<Mark>,
 }
 
 impl Leader {
-    /// Takes charge of a child that was started as the leader of a process group.
-    pub fn new(child: Child) -> Option<Leader> {
-        let group = Pid::from_raw(i32::try_from(child.id()?).ok()?);
-        Some(Leader { child, group, armed: true })
+    /// Takes charge of a child that was started as the leader of a process group, and writes it down in `at_work`.
+    pub fn new(child: Child, at_work: Option<&Path>) -> Option<Leader> {
+        let pid = child.id()?;
+        let mark = at_work.and_then(|folder| Mark::set(folder, pid));
+        let group = Pid::from_raw(i32::try_from(pid).ok()?);
+        Some(Leader { child, group, armed: true, _mark: mark })
     }
 
     /// Waits for its end, listening meanwhile. May be cancelled and called again.

@@ -60,7 +60,7 @@ fn try_start(call: &Call, program: &OsStr, script: Option<&Path>) -> io::Result<
         match spawn_unblocked(&mut command) {
             Ok(child) => {
                 let lost = || io::Error::other("it ended before it could be looked at");
-                let leader = Leader::new(child).ok_or_else(lost)?;
+                let leader = Leader::new(child, call.at_work.as_deref()).ok_or_else(lost)?;
                 return Ok((leader, Pipes::new(OwnedFd::from(out), OwnedFd::from(err))?));
             }
             Err(e) if e.raw_os_error() == Some(Errno::ETXTBSY as i32) && tries < BUSY.0 => {

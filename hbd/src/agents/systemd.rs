@@ -110,6 +110,7 @@ impl Runner {
             args: args.iter().map(OsString::from).collect(),
             env: environment::of(&self.settings, group, resource, action, timeout, false),
             scratch: self.settings.scratch.clone(),
+            at_work: self.settings.at_work.clone(),
             label: self.label(group, resource, action, chatter),
             timeout,
         })

@@ -17,7 +17,7 @@ use super::report::{Report, Reports};
 use super::settings::Entry;
 use super::socket::give_to;
 use super::window;
-use crate::agents::{Runner, RunnerSettings};
+use crate::agents::{Runner, RunnerSettings, survivors};
 use crate::config::Config;
 use crate::control::StoredEvent;
 use crate::control::access::Policy;
@@ -27,6 +27,8 @@ use crate::control::server::{Limits, Server};
 const QUEUE: usize = 1024;
 /// Threads for lookups that may block (the user database).
 const BLOCKING: usize = 4;
+/// In the agents' scratch folder: which of them are at work.
+const AT_WORK: &str = ".at-work";
 
 /// What the work thread is asked.
 #[derive(Debug)]
@@ -120,10 +122,21 @@ impl Work {
     }
 }
 
+/// Ends what agents a killed predecessor has left at work, before anything is looked at.
+async fn end_survivors(at_work: PathBuf) {
+    let ended = tokio::task::spawn_blocking(move || survivors::end(&at_work)).await.unwrap_or_default();
+    for pid in ended {
+        tracing::warn!("an agent of a killed predecessor was still at work, process {pid}: ended");
+    }
+}
+
 async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receiver<Job>) {
     let Start { socket, asks, reports, history, mut config, agents: (node, cluster, scratch), .. } = start;
     let history = Arc::new(history);
-    let runner = Arc::new(Runner::new(RunnerSettings::new(node, cluster, scratch)));
+    let at_work = scratch.join(AT_WORK);
+    end_survivors(at_work.clone()).await;
+    let settings = RunnerSettings { at_work: Some(at_work), ..RunnerSettings::new(node, cluster, scratch) };
+    let runner = Arc::new(Runner::new(settings));
     let policy = policy(config.group.clone()).await;
     let server = Server::new(asks, Arc::clone(&history), policy, Limits::default());
     tokio::spawn(Arc::clone(&server).serve(listener));

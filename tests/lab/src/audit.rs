@@ -50,12 +50,7 @@ pub struct Look {
 impl<'w> Audit<'w> {
     /// An audit of these addresses.
     pub fn new(world: &'w World, vips: &[IpAddr]) -> Audit<'w> {
-        Audit {
-            world,
-            vips: vips.to_vec(),
-            group: None,
-            members: None,
-        }
+        Audit { world, vips: vips.to_vec(), group: None, members: None }
     }
 
     /// Only these nodes' daemons are asked; on the addresses all nodes are looked at.
@@ -75,15 +70,10 @@ impl<'w> Audit<'w> {
     /// # Errors
     /// A machine could not be asked.
     pub fn look(&self) -> Result<Look> {
-        let mut look = Look {
-            group: self.group.clone(),
-            ..Look::default()
-        };
-        look.holders
-            .extend(self.vips.iter().map(|v| (*v, Vec::new())));
+        let mut look = Look { group: self.group.clone(), ..Look::default() };
+        look.holders.extend(self.vips.iter().map(|v| (*v, Vec::new())));
         for node in self.world.nodes() {
-            look.macs
-                .insert(node.clone(), self.world.machine(&node)?.mac0.clone());
+            look.macs.insert(node.clone(), self.world.machine(&node)?.mac0.clone());
             if !self.world.is_up(&node) {
                 continue;
             }
@@ -128,11 +118,9 @@ impl<'w> Audit<'w> {
     /// # Errors
     /// Somebody always had one.
     pub fn await_nobody(&self, bound: Duration) -> Result<Look> {
-        self.await_that(bound, |look| {
-            match look.holders.values().all(Vec::is_empty) {
-                true => Ok(()),
-                false => Err(LabError::new("nobody was to have it")),
-            }
+        self.await_that(bound, |look| match look.holders.values().all(Vec::is_empty) {
+            true => Ok(()),
+            false => Err(LabError::new("nobody was to have it")),
         })
     }
 
@@ -142,17 +130,16 @@ impl<'w> Audit<'w> {
     /// It never was; its last words and the last look are in the error.
     pub fn await_that(&self, bound: Duration, judge: impl Fn(&Look) -> Result<()>) -> Result<Look> {
         let mut last = LabError::new("nothing was seen");
-        let found = wait_for("an audit", bound, Duration::from_millis(20), || match self
-            .look()
-            .and_then(|look| {
-                judge(&look)
-                    .map(|()| look.clone())
-                    .map_err(|e| show(&e, &look))
-            }) {
-            Ok(look) => Some(look),
-            Err(e) => {
-                last = e;
-                None
+        let found = wait_for("an audit", bound, Duration::from_millis(20), || {
+            match self
+                .look()
+                .and_then(|look| judge(&look).map(|()| look.clone()).map_err(|e| show(&e, &look)))
+            {
+                Ok(look) => Some(look),
+                Err(e) => {
+                    last = e;
+                    None
+                }
             }
         });
         found.map_err(|e| LabError(format!("{e}\n{last}")))
@@ -205,10 +192,7 @@ impl Look {
             match status.group(group) {
                 None => wrong.push(format!("{node} knows no group {group}")),
                 Some(g) if g.owner.as_deref() != Some(owner) || g.state != "started" => {
-                    wrong.push(format!(
-                        "{node} says {group} is {} with owner {:?}",
-                        g.state, g.owner
-                    ));
+                    wrong.push(format!("{node} says {group} is {} with owner {:?}", g.state, g.owner));
                 }
                 Some(g) => epochs.push(g.epoch),
             }
@@ -227,11 +211,7 @@ impl Look {
     }
 
     fn whose(&self, mac: &str) -> String {
-        let name = self
-            .macs
-            .iter()
-            .find(|(_, m)| m.as_str() == mac)
-            .map(|(n, _)| n.clone());
+        let name = self.macs.iter().find(|(_, m)| m.as_str() == mac).map(|(n, _)| n.clone());
         name.unwrap_or_else(|| format!("unknown {mac}"))
     }
 }
@@ -242,9 +222,7 @@ impl fmt::Display for Look {
         let mut stories: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
         for (vip, holders) in &self.holders {
             let knows = |t: &BTreeMap<IpAddr, Neighbour>| {
-                t.get(vip).map_or("-".to_owned(), |n| {
-                    format!("{} ({})", self.whose(&n.mac), n.state)
-                })
+                t.get(vip).map_or("-".to_owned(), |n| format!("{} ({})", self.whose(&n.mac), n.state))
             };
             let story = format!(
                 "on {holders:?}, client -> {}, switch -> {}",
@@ -254,11 +232,7 @@ impl fmt::Display for Look {
             stories.entry(story).or_default().push(*vip);
         }
         for (story, vips) in &stories {
-            let more = if vips.len() > 1 {
-                format!(" and {} more", vips.len() - 1)
-            } else {
-                String::new()
-            };
+            let more = if vips.len() > 1 { format!(" and {} more", vips.len() - 1) } else { String::new() };
             writeln!(f, "  {}{more}: {story}", vips[0])?;
         }
         for (node, status) in &self.statuses {
@@ -274,15 +248,9 @@ impl fmt::Display for Look {
 /// The machine is off.
 pub fn addresses(world: &World, machine: &str) -> Result<Vec<IpAddr>> {
     let list = json(world, machine, &["ip", "-j", "addr", "show"])?;
-    let infos = list
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|link| link["addr_info"].as_array())
-        .flatten();
-    Ok(infos
-        .filter_map(|info| info["local"].as_str()?.parse().ok())
-        .collect())
+    let infos =
+        list.as_array().into_iter().flatten().filter_map(|link| link["addr_info"].as_array()).flatten();
+    Ok(infos.filter_map(|info| info["local"].as_str()?.parse().ok()).collect())
 }
 
 /// What the kernel says of one address of a machine (`valid_life_time`, `label`, …); `None` if it is not there.
@@ -291,24 +259,14 @@ pub fn addresses(world: &World, machine: &str) -> Result<Vec<IpAddr>> {
 /// The machine is off.
 pub fn address_info(world: &World, machine: &str, address: IpAddr) -> Result<Option<Value>> {
     let list = json(world, machine, &["ip", "-j", "-d", "addr", "show"])?;
-    let mut infos = list
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|link| link["addr_info"].as_array())
-        .flatten();
+    let mut infos =
+        list.as_array().into_iter().flatten().filter_map(|link| link["addr_info"].as_array()).flatten();
     let wanted = address.to_string();
-    Ok(infos
-        .find(|info| info["local"].as_str() == Some(wanted.as_str()))
-        .cloned())
+    Ok(infos.find(|info| info["local"].as_str() == Some(wanted.as_str())).cloned())
 }
 
 /// The usable neighbour entries of a machine for these addresses.
-fn neighbours(
-    world: &World,
-    machine: &str,
-    vips: &[IpAddr],
-) -> Result<BTreeMap<IpAddr, Neighbour>> {
+fn neighbours(world: &World, machine: &str, vips: &[IpAddr]) -> Result<BTreeMap<IpAddr, Neighbour>> {
     let mut found = BTreeMap::new();
     for family in ["-4", "-6"] {
         let wanted = |v: &&IpAddr| v.is_ipv4() == (family == "-4");
@@ -324,13 +282,7 @@ fn neighbours(
             let state = entry["state"][0].as_str().unwrap_or("?").to_owned();
             let usable = !matches!(state.as_str(), "FAILED" | "INCOMPLETE" | "NONE");
             if usable && vips.contains(&address) {
-                found.insert(
-                    address,
-                    Neighbour {
-                        mac: mac.to_owned(),
-                        state,
-                    },
-                );
+                found.insert(address, Neighbour { mac: mac.to_owned(), state });
             }
         }
     }
@@ -343,6 +295,5 @@ fn json(world: &World, machine: &str, words: &[&str]) -> Result<Value> {
     if text.trim().is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_str(&text)
-        .map_err(|e| LabError(format!("`{}` gave no JSON: {e}", words.join(" "))))
+    serde_json::from_str(&text).map_err(|e| LabError(format!("`{}` gave no JSON: {e}", words.join(" "))))
 }

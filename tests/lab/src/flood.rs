@@ -1,9 +1,13 @@
-//! Garbage on the wire: datagrams of every size, random or with the beginning of real ones.
+//! What an attacker puts on the wire: datagrams of every size, random or with the beginning of real ones, and real
+//! ones recorded earlier.
 
+use std::fs;
 use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::time::Duration;
 
-use crate::Result;
 use crate::error::Context;
+use crate::{LabError, Result};
 
 /// The longest datagram sent: what fits an Ethernet frame.
 const LONGEST: usize = 1472;
@@ -14,8 +18,7 @@ const LONGEST: usize = 1472;
 /// # Errors
 /// No socket, or none of it could be sent.
 pub fn flood(targets: &[SocketAddr], count: u32) -> Result<u32> {
-    let socket = UdpSocket::bind("0.0.0.0:0").context(|| "cannot make a socket".to_owned())?;
-    socket.set_broadcast(true).context(|| "cannot send broadcasts".to_owned())?;
+    let socket = sender()?;
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = move || {
         // xorshift64: good enough for garbage, and repeatable.
@@ -45,6 +48,58 @@ pub fn flood(targets: &[SocketAddr], count: u32) -> Result<u32> {
     Ok(sent)
 }
 
+fn sender() -> Result<UdpSocket> {
+    let socket = UdpSocket::bind("0.0.0.0:0").context(|| "cannot make a socket".to_owned())?;
+    socket.set_broadcast(true).context(|| "cannot send broadcasts".to_owned())?;
+    Ok(socket)
+}
+
+/// Writes the next `count` datagrams that come to `port` from `source` into `file`, each with its length before it.
+///
+/// # Errors
+/// The port is taken, nothing comes for ten seconds, or the file cannot be written.
+pub fn record(port: u16, source: std::net::IpAddr, count: u32, file: &Path) -> Result<()> {
+    let socket = UdpSocket::bind(("0.0.0.0", port)).context(|| format!("cannot listen on port {port}"))?;
+    let limit = Some(Duration::from_secs(10));
+    socket.set_read_timeout(limit).context(|| "cannot set a timeout".to_owned())?;
+    let mut all = Vec::new();
+    let mut buffer = [0; 65536];
+    let mut kept = 0;
+    while kept < count {
+        let (length, from) = socket.recv_from(&mut buffer).context(|| "nothing to record came".to_owned())?;
+        if from.ip() == source {
+            all.extend_from_slice(&u32::try_from(length).unwrap_or(0).to_be_bytes());
+            all.extend_from_slice(&buffer[..length]);
+            kept += 1;
+        }
+    }
+    fs::write(file, all).context(|| format!("cannot write {}", file.display()))
+}
+
+/// Sends what was recorded to each of `targets`, `rounds` times over; gives the number of datagrams sent.
+///
+/// # Errors
+/// The file cannot be read or is no record, or nothing can be sent.
+pub fn replay(file: &Path, targets: &[SocketAddr], rounds: u32) -> Result<u32> {
+    let all = fs::read(file).context(|| format!("cannot read {}", file.display()))?;
+    let socket = sender()?;
+    let mut sent = 0;
+    for _ in 0..rounds {
+        let mut rest = all.as_slice();
+        while let Some((head, tail)) = rest.split_first_chunk::<4>() {
+            let length = usize::try_from(u32::from_be_bytes(*head)).unwrap_or(usize::MAX);
+            let Some((datagram, more)) = tail.split_at_checked(length) else {
+                return Err(LabError(format!("{} is no record", file.display())));
+            };
+            for target in targets {
+                sent += u32::from(socket.send_to(datagram, target).is_ok());
+            }
+            rest = more;
+        }
+    }
+    Ok(sent)
+}
+
 /// The plain beginning of a packet of a cluster, for sha256 and key 1: magic, version, method, key, cluster.
 fn beginning(cluster: &str) -> Vec<u8> {
     let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -67,5 +122,20 @@ mod tests {
         let here = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let target = here.local_addr().expect("its address");
         assert_eq!(flood(&[target], 50).expect("sent"), 50);
+    }
+
+    #[test]
+    fn what_was_recorded_is_replayed() {
+        let file = std::env::temp_dir().join(format!("hb-lab-record-{}", std::process::id()));
+        fs::write(&file, b"\0\0\0\x02hb\0\0\0\0\0\0\0\x01x").expect("written");
+        let here = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let target = here.local_addr().expect("its address");
+        assert_eq!(replay(&file, &[target], 2).expect("sent"), 6);
+        let mut buffer = [0; 10];
+        let lengths: Vec<usize> = (0..6).map(|_| here.recv(&mut buffer).expect("received")).collect();
+        assert_eq!(lengths, [2, 0, 1, 2, 0, 1]);
+        fs::write(&file, b"\0\0\0\x09hb").expect("written");
+        assert!(replay(&file, &[target], 1).is_err());
+        fs::remove_file(&file).expect("removed");
     }
 }

@@ -12,10 +12,7 @@ use lab::probe::{echo, report, run};
 use lab::{LabError, Result, net};
 
 #[derive(Parser)]
-#[command(
-    name = "lab",
-    about = "The namespace lab of hbd: real daemons on real networks"
-)]
+#[command(name = "lab", about = "The namespace lab of hbd: real daemons on real networks")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -78,6 +75,31 @@ enum Command {
         #[arg(long, default_value_t = 1000)]
         count: u32,
     },
+    /// Record datagrams
+    Record {
+        /// The port they come to
+        #[arg(long, default_value_t = 694)]
+        port: u16,
+        /// Where they come from
+        #[arg(long)]
+        from: std::net::IpAddr,
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        count: u32,
+        /// Where to keep them
+        file: PathBuf,
+    },
+    /// Send recorded datagrams again
+    Replay {
+        /// What was recorded
+        file: PathBuf,
+        /// ADDRESS:PORT, broadcast addresses too
+        #[arg(required = true)]
+        targets: Vec<SocketAddr>,
+        /// How often
+        #[arg(long, default_value_t = 1)]
+        rounds: u32,
+    },
     /// Remove what dead runs of the lab left in the temporary folder
     Clean,
     /// Measure hbd beside its peers; see docs/bench.md, and use scripts/bench
@@ -137,25 +159,9 @@ fn main() -> ExitCode {
 
 fn act(command: Command) -> Result<()> {
     match command {
-        Command::Probe {
-            targets,
-            interval,
-            duration,
-            until_eof,
-            late,
-            json,
-            csv,
-        } => probe(
-            &run::Plan {
-                targets,
-                interval,
-                duration,
-                late,
-            },
-            until_eof,
-            json,
-            csv,
-        ),
+        Command::Probe { targets, interval, duration, until_eof, late, json, csv } => {
+            probe(&run::Plan { targets, interval, duration, late }, until_eof, json, csv)
+        }
         Command::Echo { name, bind } => echo::serve(&name, &bind),
         Command::Demo { agents } => lab::demo::run(&agents),
         Command::Visit { target, json } => {
@@ -163,8 +169,12 @@ fn act(command: Command) -> Result<()> {
             lab::demo::visit::visit(target, &stop, &json)
         }
         Command::Flood { targets, count } => {
-            let sent = lab::flood::flood(&targets, count)?;
-            println!("{sent}");
+            println!("{}", lab::flood::flood(&targets, count)?);
+            Ok(())
+        }
+        Command::Record { port, from, count, file } => lab::flood::record(port, from, count, &file),
+        Command::Replay { file, targets, rounds } => {
+            println!("{}", lab::flood::replay(&file, &targets, rounds)?);
             Ok(())
         }
         Command::Clean => {
@@ -173,38 +183,19 @@ fn act(command: Command) -> Result<()> {
             }
             Ok(())
         }
-        Command::Bench {
-            what:
-                Bench::Failover {
-                    runs,
-                    quick,
-                    only,
-                    parts,
-                    out,
-                },
-        } => lab::bench::failover(&lab::bench::Options {
-            runs,
-            quick,
-            only,
-            parts,
-            out,
-        }),
+        Command::Bench { what: Bench::Failover { runs, quick, only, parts, out } } => {
+            lab::bench::failover(&lab::bench::Options { runs, quick, only, parts, out })
+        }
         Command::Hold { name, dir } => net::init::hold(&name, &dir),
         Command::Init { name, dir } => net::init::init(&name, &dir),
     }
 }
 
-fn probe(
-    plan: &run::Plan,
-    until_eof: bool,
-    json: Option<PathBuf>,
-    csv: Option<PathBuf>,
-) -> Result<()> {
+fn probe(plan: &run::Plan, until_eof: bool, json: Option<PathBuf>, csv: Option<PathBuf>) -> Result<()> {
     let stop = stop_at_eof(until_eof);
     let samples = run::run(plan, &stop, |at| eprintln!("started {at}"))?;
     let summary = report::summarise(plan, &samples);
-    let text =
-        serde_json::to_string_pretty(&summary).map_err(|e| LabError(format!("no JSON: {e}")))?;
+    let text = serde_json::to_string_pretty(&summary).map_err(|e| LabError(format!("no JSON: {e}")))?;
     if let Some(path) = csv {
         report::write_csv(&path, plan, &samples)?;
     }
@@ -232,9 +223,7 @@ fn stop_at_eof(asked: bool) -> Arc<AtomicBool> {
 /// `1s`, `1.5ms`, `200us`.
 fn duration(text: &str) -> std::result::Result<Duration, String> {
     let help = || format!("`{text}` is no time: write a number and a unit, as in 1ms, 500us, 2s");
-    let at = text
-        .find(|c: char| c.is_ascii_alphabetic())
-        .ok_or_else(help)?;
+    let at = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(help)?;
     let number: f64 = text[..at].parse().map_err(|_| help())?;
     let unit = match &text[at..] {
         "us" => 1e-6,

@@ -115,7 +115,7 @@ impl World {
                 Action::Persist { serial, state } => {
                     let node = n;
                     let written = Happening::Written { node, serial, state };
-                    self.at(FSYNC, written);
+                    self.at(self.fsync, written);
                 }
                 Action::Event(event) => {
                     let change = match (&event.from, &event.to) {
@@ -154,7 +154,8 @@ impl World {
                 let lost = self.keep_one_in > 0 && !dice.is_multiple_of(self.keep_one_in);
                 if !lost && !self.cut.contains(&(from, to, link)) {
                     let arrives = Happening::Arrives { node: to, link, bytes: bytes.clone() };
-                    self.at(DELAY * (1 + link as u32), arrives);
+                    let jitter = if self.jitter > 0 { self.throw(self.jitter) } else { 0 };
+                    self.at(DELAY * (1 + link as u32) + Duration::from_micros(jitter), arrives);
                 }
             }
         }

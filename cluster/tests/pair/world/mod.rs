@@ -13,7 +13,6 @@ use cluster::*;
 use crate::watch::Watch;
 
 pub const DELAY: Duration = Duration::from_micros(200);
-pub const FSYNC: Duration = Duration::from_millis(1);
 /// How long the kernel keeps a leased address: `floor(deadtime) + 1` seconds.
 pub const LEASE: Duration = Duration::from_secs(2);
 /// Datagrams a socket of a frozen process keeps; later ones are lost.
@@ -99,6 +98,10 @@ pub struct World {
     pub log: Vec<String>,
     pub replies: BTreeMap<u64, Vec<Reply>>,
     pub op_time: Duration,
+    /// Time a disk takes.
+    pub fsync: Duration,
+    /// Longest delay a datagram may have over its link's own, in microseconds.
+    pub jitter: u64,
     /// What failed or was killed at its timeout may have done its work all the same.
     pub half_done: bool,
     next_command: u64,
@@ -188,6 +191,8 @@ impl World {
             log: Vec::new(),
             replies: BTreeMap::new(),
             op_time: Duration::from_millis(2),
+            fsync: Duration::from_millis(1),
+            jitter: 0,
             half_done: false,
             next_command: 0,
             boots: 0,
@@ -229,7 +234,7 @@ impl World {
     fn throw(&mut self, sides: u64) -> u64 {
         self.dice += 1;
         let mixed = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695) >> 33;
-        mixed % 997 % sides
+        mixed % sides
     }
 
     fn at(&mut self, after: Duration, happening: Happening) {

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use super::product::{Case, Product};
 use crate::clock::wait_for;
-use crate::net::World;
 use crate::net::process::Process;
+use crate::net::{SWITCH, World};
 use crate::probe::handle::start_echo;
-use crate::{LabError, Result};
+use crate::{LabError, Result, command};
 
 /// The bound for a pair to come up or to change places; heartbeat takes its time over many addresses.
 pub const BOUND: Duration = Duration::from_secs(90);
@@ -21,8 +22,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// A running pair.
 pub struct Ground {
     daemons: BTreeMap<String, Process>,
-    /// Responders; kept because dropping one ends it.
-    _echoes: Vec<Process>,
+    echoes: Vec<Process>,
     /// The network.
     pub world: World,
     /// The configuration.
@@ -36,6 +36,7 @@ impl Ground {
     /// The world cannot be made.
     pub fn prepare(product: &dyn Product, case: &Case, responders: bool) -> Result<Ground> {
         let world = World::new(&["a", "b"])?;
+        plain_switch(&world)?;
         let mut echoes = Vec::new();
         for node in ["a", "b"] {
             product.install(&world, node, case)?;
@@ -43,7 +44,7 @@ impl Ground {
                 echoes.push(start_echo(&world, node)?);
             }
         }
-        Ok(Ground { daemons: BTreeMap::new(), _echoes: echoes, world, case: case.clone() })
+        Ok(Ground { daemons: BTreeMap::new(), echoes, world, case: case.clone() })
     }
 
     /// A running pair: `a` has the addresses, `b` would take over.
@@ -56,6 +57,20 @@ impl Ground {
             ground.start_and_wait(product, node)?;
         }
         Ok(ground)
+    }
+
+    /// Gives the responders and this prober a machine of their own, as far as one machine can: real-time priority over
+    /// everything but the kernel, so that what else runs here delays neither. They use next to nothing.
+    ///
+    /// # Errors
+    /// chrt (util-linux) refuses.
+    pub fn apart(&self, prober: u32) -> Result<()> {
+        for pid in self.echoes.iter().map(Process::pid).chain([prober]) {
+            let mut chrt = Command::new("chrt");
+            chrt.args(["--all-tasks", "--fifo", "--pid", "60", &pid.to_string()]);
+            command::run(chrt, "", command::BOUND)?.success()?;
+        }
+        Ok(())
     }
 
     /// Starts the product on `a` (and waits until it has the addresses) or on `b` (and until it is ready to take them).
@@ -147,4 +162,13 @@ impl Ground {
         let tails: String = ["a", "b"].iter().map(|n| self.world.log_tails(n, 8)).collect();
         LabError(format!("{error}\n{tails}"))
     }
+}
+
+/// Where br_netfilter is loaded (container tools load it), a bridge sends each frame through the host's IP hooks as well.
+/// A switch does not, and a sender in the lab would be billed for it.
+fn plain_switch(world: &World) -> Result<()> {
+    let script =
+        "for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e \"$f\" ] || echo 0 > \"$f\"; done";
+    world.must(SWITCH, &["sh", "-c", script])?;
+    Ok(())
 }

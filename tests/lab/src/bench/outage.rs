@@ -27,24 +27,35 @@ const TIMINGS: [(u64, u64, &str); 2] = [(100, 1000, "1s"), (20, 100, "100ms")];
 pub fn power(product: &dyn Product, options: &Options, record: &mut Record) -> Result<()> {
     for (keepalive, deadtime, word) in TIMINGS {
         let case = Case::one(keepalive, deadtime);
-        for run in 1..=options.runs {
-            repeated(record, product, |record, last| power_once(product, &case, word, run, record, last))?;
-        }
+        repeated(options, product, record, |record, this| power_once(product, &case, word, record, &this))?;
     }
     Ok(())
 }
 
-/// Takes a sample until it is undisturbed or it was the last try, which is kept whatever it is.
+/// One sample to take.
+struct Try {
+    run: u32,
+    /// To be kept even if it is disturbed.
+    last: bool,
+}
+
+/// Takes `runs` samples; a disturbed one is taken again, [`REPEATS`] times at most and not more often in all than
+/// there are samples. `once` says whether it kept its sample.
 fn repeated(
-    record: &mut Record,
+    options: &Options,
     product: &dyn Product,
-    mut once: impl FnMut(&mut Record, bool) -> Result<bool>,
+    record: &mut Record,
+    mut once: impl FnMut(&mut Record, Try) -> Result<bool>,
 ) -> Result<()> {
-    for attempt in 0..=REPEATS {
-        if once(record, attempt == REPEATS)? {
-            return Ok(());
+    let mut left = options.runs;
+    for run in 1..=options.runs {
+        for attempt in 0..=REPEATS {
+            if once(record, Try { run, last: attempt == REPEATS || left == 0 })? {
+                break;
+            }
+            left -= 1;
+            record.repeat(product.name());
         }
-        record.repeat(product.name());
     }
     Ok(())
 }
@@ -54,9 +65,8 @@ fn power_once(
     product: &dyn Product,
     case: &Case,
     word: &str,
-    run: u32,
     record: &mut Record,
-    last: bool,
+    this: &Try,
 ) -> Result<bool> {
     let ground = Ground::running(product, case)?;
     let probe = start_probe(&ground)?;
@@ -68,15 +78,15 @@ fn power_once(
     std::thread::sleep(AFTER);
     let csv = probe.csv.clone();
     let outage = Outage::read(&probe.finish()?, &csv, off)?;
-    if outage.disturbed() && !last {
+    if outage.disturbed() && !this.last {
         return Ok(false);
     }
     let name = product.name();
-    record.add(&format!("power-{word}-outage"), name, run, outage.ms, &outage);
+    record.add(&format!("power-{word}-outage"), name, this.run, outage.ms, &outage);
     if let (Some(detected), Some(served)) = (product.detected_ns(&ground, "b", "a"), outage.served_ns) {
         let ms = |from: u64, to: u64| (to as f64 - from as f64) / 1e6;
-        record.add(&format!("power-{word}-detect"), name, run, ms(off, detected), &outage);
-        record.add(&format!("power-{word}-after"), name, run, ms(detected, served), &outage);
+        record.add(&format!("power-{word}-detect"), name, this.run, ms(off, detected), &outage);
+        record.add(&format!("power-{word}-after"), name, this.run, ms(detected, served), &outage);
     }
     Ok(true)
 }
@@ -94,13 +104,11 @@ pub fn standby(product: &dyn Product, options: &Options, record: &mut Record) ->
         let case = Case { priorities, ..Case::one(100, 1000) };
         let mut ground = Ground::running(product, &case)?;
         let mut active = "a";
-        for run in 1..=options.runs {
-            repeated(record, product, |record, last| {
-                let kept = standby_once(product, &mut ground, active, word, run, record, last)?;
-                active = other(active);
-                Ok(kept)
-            })?;
-        }
+        repeated(options, product, record, |record, this| {
+            let kept = standby_once(product, &mut ground, active, word, record, &this)?;
+            active = other(active);
+            Ok(kept)
+        })?;
     }
     Ok(())
 }
@@ -111,9 +119,8 @@ fn standby_once(
     ground: &mut Ground,
     active: &str,
     word: &str,
-    run: u32,
     record: &mut Record,
-    last: bool,
+    this: &Try,
 ) -> Result<bool> {
     let probe = start_probe(ground)?;
     std::thread::sleep(BEFORE + phase(&ground.case));
@@ -126,16 +133,18 @@ fn standby_once(
     let outage = Outage::read(&probe.finish()?, &csv, asked)?;
     product.rejoin(ground, active)?;
     ground.wait_settled(product, other(active), active)?;
-    if outage.disturbed() && !last {
+    if outage.disturbed() && !this.last {
         return Ok(false);
     }
-    record.add(word, product.name(), run, outage.ms, &outage);
+    record.add(word, product.name(), this.run, outage.ms, &outage);
     Ok(true)
 }
 
 fn start_probe(ground: &Ground) -> Result<ProbeHandle> {
     let targets: Vec<IpAddr> = ground.case.addresses.iter().map(|a| IpAddr::V4(*a)).collect();
-    ProbeHandle::start(&ground.world, "probe", &targets, Duration::from_millis(1))
+    let probe = ProbeHandle::start(&ground.world, "probe", &targets, Duration::from_millis(1))?;
+    ground.apart(probe.pid())?;
+    Ok(probe)
 }
 
 /// A random part of the heartbeat interval: the power does not wait for a heartbeat.

@@ -11,10 +11,9 @@ use crate::{LabError, Result};
 pub const BLIND_MS: f64 = 2.0;
 /// How often a disturbed sample is taken again before it is kept as it is.
 pub const REPEATS: u32 = 3;
-/// Around the edges of an outage the prober must have seen everything: before its first lost probe and after ...
-const BEFORE_NS: u64 = 10_000_000;
-const AFTER_NS: u64 = 20_000_000;
-/// ... and before the first answer, where detection and takeover happen.
+/// The prober must have seen everything this long before and after the first lost probe ...
+const EDGE_NS: u64 = 5_000_000;
+/// ... and this long before the first answer, where detection and takeover happen.
 const TAKEOVER_NS: u64 = 60_000_000;
 
 /// What the client saw.
@@ -41,7 +40,7 @@ impl Outage {
         let mut windows = Vec::new();
         for gap in &gaps {
             let answered = gap.answered_ns.ok_or_else(|| LabError::new("the client was not served again"))?;
-            windows.push((gap.first_lost_ns.saturating_sub(BEFORE_NS), gap.first_lost_ns + AFTER_NS));
+            windows.push((gap.first_lost_ns.saturating_sub(EDGE_NS), gap.first_lost_ns + EDGE_NS));
             windows.push((answered.saturating_sub(TAKEOVER_NS), answered));
         }
         if windows.is_empty() {

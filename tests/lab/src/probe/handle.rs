@@ -69,6 +69,11 @@ impl ProbeHandle {
         Ok(ProbeHandle { process, json, csv })
     }
 
+    /// The prober's pid as the host sees it.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Ends the probe and gives what it saw.
     ///
     /// # Errors

@@ -20,6 +20,9 @@ fn the_owner_frozen_is_replaced_and_gives_way_when_it_wakes() {
         // Its address goes with its lease, though nobody there can remove it.
         outside.await_owner("b", BOUND)?;
         served(pair, VIP)?;
+        let asked = pair.hbctl("a", &["--timeout", "500ms", "status"])?;
+        let told = asked.code == 1 && asked.stderr.contains("did not answer");
+        check(told, || format!("the operator is told, in bounded time: {asked:?}"))?;
         let set = watch.times_set(ip(VIP))?;
         pair.signal("a", Signal::SIGCONT)?;
         pair.joined("a", "b")?;

@@ -53,3 +53,44 @@ fn they_move_together() {
         all_answer(&pair.world, "third", "a")
     });
 }
+
+#[test]
+fn a_hundred_groups_go_and_come_back() {
+    const GROUPS: usize = 100;
+    let vips: Vec<IpAddr> = all().into_iter().take(GROUPS).collect();
+    let make = || {
+        Pair::with(|settings| {
+            let each = vips.iter().enumerate();
+            each.fold(settings, |settings, (number, vip)| {
+                settings.group(
+                    &format!("group{number}"),
+                    Some("a"),
+                    &[&address(&vip.to_string(), 16, "eth0")],
+                )
+            })
+        })
+    };
+    scenario(make, |pair| {
+        pair.start_both()?;
+        let audit = Audit::new(&pair.world, &vips);
+        let all_of = |owner: &'static str| {
+            move |s: &lab::hbd::Status| {
+                s.groups.len() == GROUPS
+                    && s.groups.iter().all(|g| g.state == "started" && g.owner.as_deref() == Some(owner))
+            }
+        };
+        audit.await_owner("a", BOUND)?;
+        let steps: [(&str, &[&str], &'static str); 3] =
+            [("a", &["standby"], "b"), ("a", &["online"], "b"), ("b", &["failback"], "a")];
+        for (node, words, owner) in steps {
+            pair.order(node, words)?;
+            audit.await_owner(owner, BOUND)?;
+            for node in ["a", "b"] {
+                pair.wait(node, "all groups are there", all_of(owner))?;
+            }
+        }
+        pair.world.power_off("a")?;
+        audit.await_owner("b", BOUND)?;
+        pair.wait("b", "all groups are mine", all_of("b")).map(drop)
+    });
+}

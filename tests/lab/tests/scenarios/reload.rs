@@ -27,7 +27,10 @@ fn reload(pair: &Pair, settings: &Settings) -> Result<()> {
 /// How many events of a node say that the configuration was read again.
 fn times_read(pair: &Pair, node: &str) -> Result<usize> {
     let told = pair.order(node, &["--json", "events", "-n", "1000"])?.stdout;
-    Ok(told.lines().filter(|line| line.contains("\"kind\":\"config\"") && line.contains("hbd.toml")).count())
+    Ok(told
+        .lines()
+        .filter(|line| line.contains("\"kind\":\"config\"") && line.contains("read again"))
+        .count())
 }
 
 #[test]

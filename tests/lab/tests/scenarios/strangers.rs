@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lab::LabError;
 use lab::clock::wait_for;
 use lab::hbd::config::{address, bcast};
 use lab::hbd::daemon::{Daemon, wait_status};
@@ -9,7 +10,6 @@ use lab::hbd::{Settings, Status};
 use lab::net::space::lab_program;
 use lab::pair::{BOUND, GROUP, Pair, VIP, ip, other};
 use lab::scenario::{check, scenario, served, throughout};
-use lab::LabError;
 
 use super::WHILE;
 
