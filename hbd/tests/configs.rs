@@ -62,9 +62,7 @@ fn folder() -> PathBuf {
 /// The files of the folder that end in `.toml`, by name.
 fn files() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder()).expect("the folder tests/configs");
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     files.retain(|path| path.extension().is_some_and(|end| end == "toml"));
     files.sort();
     files
@@ -76,11 +74,7 @@ fn read(path: &Path) -> String {
 
 /// Reads `text` as the machine named in its first line does.
 fn parse(text: &str, name: &str) -> Result<Config, Problems> {
-    let node = text
-        .lines()
-        .next()
-        .and_then(|line| line.strip_prefix("# node: "))
-        .unwrap_or("midas");
+    let node = text.lines().next().and_then(|line| line.strip_prefix("# node: ")).unwrap_or("midas");
     config::parse(text, Path::new(name), node, &Machine)
 }
 
@@ -89,11 +83,7 @@ fn every_file_says_what_is_expected() {
     let update = std::env::var_os("UPDATE_EXPECTED").is_some_and(|value| value == "1");
     let mut wrong = Vec::new();
     for path in files() {
-        let name = path
-            .file_name()
-            .expect("a name")
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let result = parse(&read(&path), &name);
         let good = name.starts_with("good-");
         let seen = match (&result, good) {
@@ -125,10 +115,7 @@ fn every_file_says_what_is_expected() {
 
 #[test]
 fn there_is_an_expectation_for_nothing_else() {
-    let names: BTreeSet<PathBuf> = files()
-        .iter()
-        .map(|path| path.with_extension("expected"))
-        .collect();
+    let names: BTreeSet<PathBuf> = files().iter().map(|path| path.with_extension("expected")).collect();
     assert!(names.len() > 60, "the folder is nearly empty");
     for entry in std::fs::read_dir(folder()).expect("the folder tests/configs") {
         let path = entry.expect("an entry").path();
@@ -145,14 +132,8 @@ fn every_mistake_has_a_place_and_advice() {
             continue;
         };
         for problem in problems.list {
-            assert!(
-                problem.line > 0 && problem.column > 0,
-                "{name}: {problem:?}"
-            );
-            assert!(
-                problem.help.as_ref().is_some_and(|help| !help.is_empty()),
-                "{name}: {problem:?}"
-            );
+            assert!(problem.line > 0 && problem.column > 0, "{name}: {problem:?}");
+            assert!(problem.help.as_ref().is_some_and(|help| !help.is_empty()), "{name}: {problem:?}");
         }
     }
 }
@@ -165,10 +146,7 @@ fn the_shipped_example_is_good() {
             .unwrap_or_else(|problems| panic!("{problems}"));
         assert_eq!(config.me, node);
         assert_eq!(config.warnings, Vec::<String>::new());
-        assert!(
-            config.links.len() >= 2,
-            "one link is a single point of failure"
-        );
+        assert!(config.links.len() >= 2, "one link is a single point of failure");
     }
 }
 
@@ -177,24 +155,10 @@ fn fence_options_are_texts_and_never_shown() {
     let text = read(&folder().join("good-full.toml"));
     let config = parse(&text, "good-full.toml").unwrap_or_else(|problems| panic!("{problems}"));
     let fence = &config.fences[0];
-    let options: Vec<(&str, &str)> = fence
-        .options
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_str()))
-        .collect();
-    assert_eq!(
-        options,
-        [
-            ("ip", "10.9.0.1"),
-            ("lanplus", "true"),
-            ("port", "623"),
-            ("username", "admin")
-        ]
-    );
-    assert!(
-        !format!("{fence:?}").contains("10.9.0.1"),
-        "there are passwords among them"
-    );
+    let options: Vec<(&str, &str)> =
+        fence.options.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!(options, [("ip", "10.9.0.1"), ("lanplus", "true"), ("port", "623"), ("username", "admin")]);
+    assert!(!format!("{fence:?}").contains("10.9.0.1"), "there are passwords among them");
 }
 
 /// What both nodes make of the same file must have the same digest.
@@ -208,18 +172,8 @@ fn the_digest_is_of_the_cluster_not_of_the_node_or_the_layout() {
     };
     let here = digest(&text, "midas");
     assert_eq!(here, digest(&text, "estepe"));
-    assert_eq!(
-        here,
-        digest(
-            &format!("# a comment\n\n{}", text.replace(" = ", "  =  ")),
-            "midas"
-        )
-    );
-    assert_eq!(
-        here,
-        digest(&text.replace("port = 695", "port = 696"), "midas"),
-        "links may differ"
-    );
+    assert_eq!(here, digest(&format!("# a comment\n\n{}", text.replace(" = ", "  =  ")), "midas"));
+    assert_eq!(here, digest(&text.replace("port = 695", "port = 696"), "midas"), "links may differ");
     for (from, to) in [
         ("deadtime = \"2s\"", "deadtime = \"3s\""),
         ("/24/eth0\"", "/25/eth0\""),
@@ -232,20 +186,12 @@ fn the_digest_is_of_the_cluster_not_of_the_node_or_the_layout() {
 
 #[test]
 fn problems_are_json_for_scripts() {
-    let problems = config::parse(
-        "[cluster]\nname = \"x\"\nkeepaliv = \"1s\"\n",
-        Path::new("x.toml"),
-        "midas",
-        &Machine,
-    )
-    .unwrap_err();
+    let problems =
+        config::parse("[cluster]\nname = \"x\"\nkeepaliv = \"1s\"\n", Path::new("x.toml"), "midas", &Machine)
+            .unwrap_err();
     let json = serde_json::to_value(&problems).unwrap();
-    let unknown = json
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|problem| problem["line"] == 3)
-        .expect("one on line 3");
+    let unknown =
+        json.as_array().unwrap().iter().find(|problem| problem["line"] == 3).expect("one on line 3");
     assert_eq!(unknown["file"], "x.toml");
     assert_eq!(unknown["column"], 1);
     assert_eq!(unknown["severity"], "error");

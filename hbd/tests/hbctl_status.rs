@@ -14,17 +14,10 @@ fn samples() -> Vec<PathBuf> {
     let mut found: Vec<_> = std::fs::read_dir(&folder)
         .expect("the folder of samples")
         .map(|entry| entry.expect("an entry").path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "json")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .collect();
     found.sort();
-    assert!(
-        found.len() >= 10,
-        "samples are missing in {}",
-        folder.display()
-    );
+    assert!(found.len() >= 10, "samples are missing in {}", folder.display());
     found
 }
 
@@ -57,16 +50,8 @@ fn the_samples_look_as_expected() {
 fn the_samples_fit_the_screen_and_hold_no_escapes() {
     for sample in samples() {
         for line in hbd::ctl::render_status(&read(&sample), WIDTH).lines() {
-            assert!(
-                line.chars().count() <= WIDTH,
-                "{}: {line:?}",
-                sample.display()
-            );
-            assert!(
-                !line.chars().any(char::is_control),
-                "{}: {line:?}",
-                sample.display()
-            );
+            assert!(line.chars().count() <= WIDTH, "{}: {line:?}", sample.display());
+            assert!(!line.chars().any(char::is_control), "{}: {line:?}", sample.display());
             assert_eq!(line.trim_end(), line, "{}", sample.display());
         }
     }
@@ -88,23 +73,12 @@ fn the_first_word_is_the_verdict() {
         ("joining", "DOWN"),
     ];
     for (name, verdict) in wanted {
-        let sample =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/status/{name}.json"));
+        let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/status/{name}.json"));
         let shown = hbd::ctl::render_status(&read(&sample), WIDTH);
-        assert_eq!(
-            shown.split_whitespace().next(),
-            Some(verdict),
-            "{name}:\n{shown}"
-        );
+        assert_eq!(shown.split_whitespace().next(), Some(verdict), "{name}:\n{shown}");
         // DEGRADED says why; all but a change on its way is a reason.
         if verdict == "DEGRADED" && name != "many-resources" {
-            assert!(
-                shown
-                    .lines()
-                    .nth(1)
-                    .is_some_and(|line| line.starts_with("  ! ")),
-                "{name}:\n{shown}"
-            );
+            assert!(shown.lines().nth(1).is_some_and(|line| line.starts_with("  ! ")), "{name}:\n{shown}");
         }
     }
 }
@@ -155,10 +129,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..40).prop_map(Value::from),
             prop::collection::btree_map(prop::sample::select(KEYS.to_vec()), inner, 0..16)
-                .prop_map(|map| map
-                    .into_iter()
-                    .map(|(key, value)| (key.to_owned(), value))
-                    .collect()),
+                .prop_map(|map| map.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
         ]
     })
 }
@@ -167,10 +138,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 fn show_anything(value: &Value, width: usize) {
     let shown = hbd::ctl::render_status(value, width);
     assert!(!shown.is_empty());
-    assert!(
-        !shown.chars().any(|c| c.is_control() && c != '\n'),
-        "{shown:?}"
-    );
+    assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
 }
 
 proptest! {

@@ -88,10 +88,7 @@ impl FromStr for Method {
     type Err = NoSuchMethod;
 
     fn from_str(name: &str) -> Result<Self, NoSuchMethod> {
-        Self::ALL
-            .into_iter()
-            .find(|method| method.name() == name)
-            .ok_or(NoSuchMethod)
+        Self::ALL.into_iter().find(|method| method.name() == name).ok_or(NoSuchMethod)
     }
 }
 
@@ -127,19 +124,11 @@ impl Signer {
     fn sign(&self, packet: &mut Vec<u8>) {
         match self {
             Self::Sha256(keyed) => {
-                let tag = keyed
-                    .clone()
-                    .chain_update(packet.as_slice())
-                    .finalize()
-                    .into_bytes();
+                let tag = keyed.clone().chain_update(packet.as_slice()).finalize().into_bytes();
                 packet.extend_from_slice(&tag[..HMAC_TAG]);
             }
             Self::Md5(keyed) => {
-                let tag = keyed
-                    .clone()
-                    .chain_update(packet.as_slice())
-                    .finalize()
-                    .into_bytes();
+                let tag = keyed.clone().chain_update(packet.as_slice()).finalize().into_bytes();
                 packet.extend_from_slice(&tag[..HMAC_TAG]);
             }
             Self::Crc => packet.extend_from_slice(&crc32fast::hash(packet).to_be_bytes()),
@@ -149,16 +138,8 @@ impl Signer {
     /// Whether `tag` is that of `signed`; takes the same time whatever the tag (but for `crc`).
     fn verify(&self, signed: &[u8], tag: &[u8]) -> bool {
         match self {
-            Self::Sha256(keyed) => keyed
-                .clone()
-                .chain_update(signed)
-                .verify_truncated_left(tag)
-                .is_ok(),
-            Self::Md5(keyed) => keyed
-                .clone()
-                .chain_update(signed)
-                .verify_truncated_left(tag)
-                .is_ok(),
+            Self::Sha256(keyed) => keyed.clone().chain_update(signed).verify_truncated_left(tag).is_ok(),
+            Self::Md5(keyed) => keyed.clone().chain_update(signed).verify_truncated_left(tag).is_ok(),
             Self::Crc => tag == crc32fast::hash(signed).to_be_bytes(),
         }
     }
@@ -178,12 +159,7 @@ impl Keyring {
     }
 
     /// A packet of this major and any minor version with any bytes as its body.
-    pub(crate) fn seal_with(
-        &self,
-        minor: u8,
-        cluster: ClusterId,
-        put: impl FnOnce(&mut Vec<u8>),
-    ) -> Vec<u8> {
+    pub(crate) fn seal_with(&self, minor: u8, cluster: ClusterId, put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
         let Key { id, signer } = self.signing_key();
         let mut packet = Vec::with_capacity(256);
         packet.extend_from_slice(&MAGIC);
@@ -210,9 +186,7 @@ impl Keyring {
             return Err(Reject::Magic);
         }
         if version >> 4 != MAJOR {
-            return Err(Reject::Version {
-                major: version >> 4,
-            });
+            return Err(Reject::Version { major: version >> 4 });
         }
         if claimed != cluster.0.to_be_bytes() {
             return Err(Reject::ForeignCluster);
@@ -222,9 +196,7 @@ impl Keyring {
             return Err(Reject::Method { id });
         }
         let body_and_tag = datagram.len() - HEADER;
-        let body = body_and_tag
-            .checked_sub(signer.method().tag_length())
-            .ok_or(Reject::TooShort)?;
+        let body = body_and_tag.checked_sub(signer.method().tag_length()).ok_or(Reject::TooShort)?;
         let (signed, tag) = datagram.split_at(HEADER + body);
         if !signer.verify(signed, tag) {
             return Err(Reject::Tag { id });

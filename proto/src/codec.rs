@@ -32,8 +32,8 @@
 //! an older decoder skips what it does not know. Anything else is a new major version.
 
 use crate::message::{
-    Echo, GroupId, GroupReport, GroupState, MAX_NODE_NAME, Maintenance, Message, NodeId, NodeState,
-    Order, OrderAck, OrderKind, name_is_valid,
+    Echo, GroupId, GroupReport, GroupState, MAX_NODE_NAME, Maintenance, Message, NodeId, NodeState, Order,
+    OrderAck, OrderKind, name_is_valid,
 };
 use crate::reject::{Fault, Malformed};
 use crate::wire::{Reader, put_block, put_text, put_varint};
@@ -96,27 +96,15 @@ const REFUSED: u8 = 1;
 /// debug builds); they are cut, or refused by the receiver.
 pub(crate) fn put_body(out: &mut Vec<u8>, message: &Message) {
     debug_assert!(name_is_valid(&message.from), "node name {:?}", message.from);
-    debug_assert!(
-        message.groups.len() <= MAX_GROUPS,
-        "{} groups",
-        message.groups.len()
-    );
-    debug_assert!(
-        message.echoes.len() <= MAX_ECHOES,
-        "{} echoes",
-        message.echoes.len()
-    );
+    debug_assert!(message.groups.len() <= MAX_GROUPS, "{} groups", message.groups.len());
+    debug_assert!(message.echoes.len() <= MAX_ECHOES, "{} echoes", message.echoes.len());
 
     put_text(out, &message.from, MAX_NODE_NAME);
     put_varint(out, message.incarnation);
     out.extend_from_slice(&message.boot.to_be_bytes());
     put_varint(out, message.sequence);
     let standby = if message.standby { STANDBY } else { 0 };
-    let maintenance = if message.maintenance.on {
-        MAINTENANCE
-    } else {
-        0
-    };
+    let maintenance = if message.maintenance.on { MAINTENANCE } else { 0 };
     out.push(node_state_bits(message.state) | standby | maintenance);
     put_varint(out, u64::from(message.maintenance.version));
     out.extend_from_slice(&message.config_digest.to_be_bytes());
@@ -129,13 +117,7 @@ pub(crate) fn put_body(out: &mut Vec<u8>, message: &Message) {
 }
 
 /// Appends a section of the first `most` records; an empty one is left out.
-fn put_section<T>(
-    out: &mut Vec<u8>,
-    kind: u8,
-    records: &[T],
-    most: usize,
-    put: fn(&mut Vec<u8>, &T),
-) {
+fn put_section<T>(out: &mut Vec<u8>, kind: u8, records: &[T], most: usize, put: fn(&mut Vec<u8>, &T)) {
     if records.is_empty() {
         return;
     }
@@ -218,10 +200,7 @@ pub(crate) fn read_body(body: &[u8]) -> Result<Message, Malformed> {
     let mut reader = Reader::new(body);
     let from = reader.text("name", MAX_NODE_NAME)?;
     if from.is_empty() {
-        return Err(Malformed {
-            field: "name",
-            fault: Fault::Empty,
-        });
+        return Err(Malformed { field: "name", fault: Fault::Empty });
     }
     let incarnation = reader.varint("incarnation")?;
     let boot = reader.u64("boot")?;
@@ -235,10 +214,7 @@ pub(crate) fn read_body(body: &[u8]) -> Result<Message, Malformed> {
         sequence,
         state: node_state(flags & STATE),
         standby: flags & STANDBY != 0,
-        maintenance: Maintenance {
-            version,
-            on: flags & MAINTENANCE != 0,
-        },
+        maintenance: Maintenance { version, on: flags & MAINTENANCE != 0 },
         config_digest: reader.u64("config")?,
         pings_seen: reader.u8("pings seen")?,
         pings_total: reader.u8("pings total")?,
@@ -256,21 +232,14 @@ fn read_sections(reader: &mut Reader<'_>, message: &mut Message) -> Result<(), M
     while !reader.is_empty() {
         let kind = reader.u8("section")?;
         if kind <= last {
-            return Err(Malformed {
-                field: "section",
-                fault: Fault::OutOfOrder,
-            });
+            return Err(Malformed { field: "section", fault: Fault::OutOfOrder });
         }
         last = kind;
         let section = reader.block("section")?;
         match kind {
-            ECHOES => {
-                message.echoes =
-                    read_records(section, "echo", MAX_ECHOES, |r| read_echo(r).map(Some))?
-            }
+            ECHOES => message.echoes = read_records(section, "echo", MAX_ECHOES, |r| read_echo(r).map(Some))?,
             GROUPS => {
-                message.groups =
-                    read_records(section, "group", MAX_GROUPS, |r| read_group(r).map(Some))?
+                message.groups = read_records(section, "group", MAX_GROUPS, |r| read_group(r).map(Some))?
             }
             ORDERS => message.orders = read_records(section, "order", MAX_ORDERS, read_order)?,
             ACKS => message.acks = read_records(section, "ack", MAX_ACKS, read_ack)?,
@@ -293,10 +262,7 @@ fn read_records<T>(
     while !section.is_empty() {
         count += 1;
         if count > most {
-            return Err(Malformed {
-                field,
-                fault: Fault::TooMany,
-            });
+            return Err(Malformed { field, fault: Fault::TooMany });
         }
         records.extend(read(&mut section.block(field)?)?);
     }
@@ -315,21 +281,11 @@ fn read_echo(record: &mut Reader<'_>) -> Result<Echo, Malformed> {
 fn read_group(record: &mut Reader<'_>) -> Result<GroupReport, Malformed> {
     let id = GroupId(record.u32("group id")?);
     let bits = record.u8("group bits")?;
-    let state = group_state(bits & GROUP_STATE).ok_or(Malformed {
-        field: "group state",
-        fault: Fault::Unknown,
-    })?;
+    let state =
+        group_state(bits & GROUP_STATE).ok_or(Malformed { field: "group state", fault: Fault::Unknown })?;
     let epoch = record.varint("group epoch")?;
-    let failures = if bits & HAS_FAILURES != 0 {
-        record.varint_as("group failures")?
-    } else {
-        0
-    };
-    let to = if bits & HAS_TO != 0 {
-        Some(NodeId(record.u32("group to")?))
-    } else {
-        None
-    };
+    let failures = if bits & HAS_FAILURES != 0 { record.varint_as("group failures")? } else { 0 };
+    let to = if bits & HAS_TO != 0 { Some(NodeId(record.u32("group to")?)) } else { None };
     Ok(GroupReport {
         id,
         state,
@@ -357,17 +313,10 @@ fn read_order(record: &mut Reader<'_>) -> Result<Option<Order>, Malformed> {
             to: NodeId(record.u32("order to")?),
         },
         CLEANUP_ALL => OrderKind::Cleanup { group: None },
-        CLEANUP_GROUP => OrderKind::Cleanup {
-            group: Some(GroupId(record.u32("order group")?)),
-        },
+        CLEANUP_GROUP => OrderKind::Cleanup { group: Some(GroupId(record.u32("order group")?)) },
         _ => return Ok(None),
     };
-    Ok(Some(Order {
-        id,
-        target,
-        kind,
-        by,
-    }))
+    Ok(Some(Order { id, target, kind, by }))
 }
 
 /// `None`: a verdict this version does not know.
@@ -379,11 +328,7 @@ fn read_ack(record: &mut Reader<'_>) -> Result<Option<OrderAck>, Malformed> {
         REFUSED => Some(record.text("ack text", MAX_REFUSED)?),
         _ => return Ok(None),
     };
-    Ok(Some(OrderAck {
-        issuer,
-        id,
-        refused,
-    }))
+    Ok(Some(OrderAck { issuer, id, refused }))
 }
 
 fn node_state_bits(state: NodeState) -> u8 {

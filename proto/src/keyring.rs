@@ -38,11 +38,7 @@ pub struct KeyProblem {
 
 impl fmt::Display for KeyProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "line {}, column {}: {} ({})",
-            self.line, self.column, self.text, self.help
-        )
+        write!(f, "line {}, column {}: {} ({})", self.line, self.column, self.text, self.help)
     }
 }
 
@@ -94,8 +90,7 @@ impl Keyring {
     /// of the system's best randomness; with none at all the text would not parse. `crc` has no
     /// secret.
     pub fn generate(method: Method, random: &[u8]) -> String {
-        let mut text =
-            format!("# The same on every node; owner root, mode 0600.\nauth 1\n1 {method}");
+        let mut text = format!("# The same on every node; owner root, mode 0600.\nauth 1\n1 {method}");
         if method != Method::Crc {
             text.push(' ');
             for byte in random {
@@ -114,10 +109,7 @@ impl Keyring {
 
     /// The signer of key `id`, if we have it.
     pub(crate) fn signer(&self, id: u8) -> Option<&Signer> {
-        std::iter::once(&self.signing)
-            .chain(&self.others)
-            .find(|key| key.id == id)
-            .map(|key| &key.signer)
+        std::iter::once(&self.signing).chain(&self.others).find(|key| key.id == id).map(|key| &key.signer)
     }
 }
 
@@ -155,10 +147,7 @@ impl<'a> Words<'a> {
     }
 
     fn place(&self) -> Place {
-        Place {
-            line: self.line,
-            column: self.text[..self.at].chars().count() + 1,
-        }
+        Place { line: self.line, column: self.text[..self.at].chars().count() + 1 }
     }
 
     /// All from here to the end, without the blanks around it; `None` if there is nothing.
@@ -199,12 +188,7 @@ struct Draft<'a> {
 impl<'a> Draft<'a> {
     fn problem(&mut self, place: Place, text: impl Into<String>, help: impl Into<String>) {
         let Place { line, column } = place;
-        self.problems.push(KeyProblem {
-            line,
-            column,
-            text: text.into(),
-            help: help.into(),
-        });
+        self.problems.push(KeyProblem { line, column, text: text.into(), help: help.into() });
     }
 
     fn line(&mut self, mut words: Words<'a>) {
@@ -253,17 +237,9 @@ impl<'a> Draft<'a> {
     }
 
     fn id(&mut self, place: Place, word: &str) -> Option<u8> {
-        let id = word
-            .bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then(|| word.parse().ok())
-            .flatten();
+        let id = word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.parse().ok()).flatten();
         if id.is_none() {
-            self.problem(
-                place,
-                "this is not the number of a key",
-                "a key has a number from 0 to 255",
-            );
+            self.problem(place, "this is not the number of a key", "a key has a number from 0 to 255");
         }
         id
     }
@@ -282,14 +258,7 @@ impl<'a> Draft<'a> {
             self.problem(place, text, "give each key a number of its own");
             return;
         }
-        self.keys.insert(
-            id,
-            KeyLine {
-                place,
-                method,
-                secret: secret.map(|(_, secret)| secret),
-            },
-        );
+        self.keys.insert(id, KeyLine { place, method, secret: secret.map(|(_, secret)| secret) });
     }
 
     fn method(&mut self, words: &mut Words<'a>) -> Option<Method> {
@@ -312,11 +281,7 @@ impl<'a> Draft<'a> {
                 "use sha256 on all nodes; `hbctl keygen` prints a fresh file",
             );
         } else if let Ok(method) = lower.parse::<Method>() {
-            self.problem(
-                place,
-                "methods are written in small letters",
-                format!("write `{method}`"),
-            );
+            self.problem(place, "methods are written in small letters", format!("write `{method}`"));
         } else {
             self.problem(
                 place,
@@ -332,15 +297,10 @@ impl<'a> Draft<'a> {
         match (method, secret) {
             (Method::Crc, None) => {}
             (Method::Crc, Some((place, _))) => {
-                self.problem(
-                    place,
-                    "crc takes no key",
-                    "end the line after `crc`, or use sha256",
-                );
+                self.problem(place, "crc takes no key", "end the line after `crc`, or use sha256");
             }
             (_, None) => {
-                let help =
-                    format!("write `{id} {method} SECRET`; `hbctl keygen` prints a good one");
+                let help = format!("write `{id} {method} SECRET`; `hbctl keygen` prints a good one");
                 self.problem(after, format!("key {id} has no secret"), help);
             }
             (_, Some((place, secret))) => {
@@ -368,22 +328,16 @@ impl<'a> Draft<'a> {
         for (&id, key) in &self.keys {
             if let Some(method) = key.method {
                 let secret = key.secret.unwrap_or_default();
-                keys.push(Key {
-                    id,
-                    signer: Signer::new(method, secret.as_bytes()),
-                });
+                keys.push(Key { id, signer: Signer::new(method, secret.as_bytes()) });
             }
         }
         let signing = keys.iter().position(|key| Some(key.id) == signing);
         match signing {
-            Some(index) if self.problems.is_empty() => Ok(Keyring {
-                signing: keys.swap_remove(index),
-                others: keys,
-                warnings: self.warnings,
-            }),
+            Some(index) if self.problems.is_empty() => {
+                Ok(Keyring { signing: keys.swap_remove(index), others: keys, warnings: self.warnings })
+            }
             _ => {
-                self.problems
-                    .sort_by_key(|problem| (problem.line, problem.column));
+                self.problems.sort_by_key(|problem| (problem.line, problem.column));
                 Err(self.problems)
             }
         }
@@ -393,15 +347,8 @@ impl<'a> Draft<'a> {
     fn signing_id(&mut self) -> Option<u8> {
         let Some((place, id)) = self.auth else {
             // Pointed at where it is to be written: after the last line.
-            let end = Place {
-                line: self.lines + 1,
-                column: 1,
-            };
-            self.problem(
-                end,
-                "no `auth` line",
-                "add `auth ID` with the number of the key that shall sign",
-            );
+            let end = Place { line: self.lines + 1, column: 1 };
+            self.problem(end, "no `auth` line", "add `auth ID` with the number of the key that shall sign");
             return None;
         };
         let id = id?;
@@ -412,11 +359,7 @@ impl<'a> Draft<'a> {
                 }
                 Some(other) => format!("add a line `{id} METHOD KEY`, or write `auth {other}`"),
             };
-            self.problem(
-                place,
-                format!("`auth` picks key {id}, which is not in the file"),
-                help,
-            );
+            self.problem(place, format!("`auth` picks key {id}, which is not in the file"), help);
         }
         Some(id)
     }
@@ -424,16 +367,9 @@ impl<'a> Draft<'a> {
     /// A crc key beside others would let anybody in who leaves the others alone.
     fn lonely_crc(&mut self) {
         let crc = |key: &&KeyLine<'_>| key.method == Some(Method::Crc);
-        let places: Vec<Place> = self
-            .keys
-            .values()
-            .filter(crc)
-            .map(|key| key.place)
-            .collect();
+        let places: Vec<Place> = self.keys.values().filter(crc).map(|key| key.place).collect();
         let keyed = |id: &u8| {
-            self.keys
-                .get(id)
-                .is_some_and(|key| key.method.is_some_and(|method| method != Method::Crc))
+            self.keys.get(id).is_some_and(|key| key.method.is_some_and(|method| method != Method::Crc))
         };
         let picked = self.auth.and_then(|(_, id)| id).filter(keyed);
         let help = match picked.or_else(|| self.keys.keys().copied().find(keyed)) {
@@ -441,9 +377,7 @@ impl<'a> Draft<'a> {
                 "anyone on the wire can make a crc packet: delete this line and sign with `auth {id}`; or delete the \
                  other keys, if nothing needs protection"
             ),
-            None => {
-                "delete this line, or all the other keys, if nothing needs protection".to_owned()
-            }
+            None => "delete this line, or all the other keys, if nothing needs protection".to_owned(),
         };
         if self.keys.len() == 1 {
             if !places.is_empty() {
@@ -456,11 +390,7 @@ impl<'a> Draft<'a> {
             return;
         }
         for place in places {
-            self.problem(
-                place,
-                "crc is allowed only when it is the only key",
-                help.clone(),
-            );
+            self.problem(place, "crc is allowed only when it is the only key", help.clone());
         }
     }
 }

@@ -24,8 +24,7 @@ mod tests;
 
 pub use auth::Method;
 pub use codec::{
-    MAX_ACKS, MAX_BY, MAX_ECHOES, MAX_GROUPS, MAX_LINKS, MAX_ORDERS, MAX_PACKET, MAX_REFUSED,
-    ONE_DATAGRAM,
+    MAX_ACKS, MAX_BY, MAX_ECHOES, MAX_GROUPS, MAX_LINKS, MAX_ORDERS, MAX_PACKET, MAX_REFUSED, ONE_DATAGRAM,
 };
 pub use keyring::{KeyProblem, Keyring};
 pub use message::*;

@@ -50,9 +50,7 @@ impl ClusterId {
 
 /// FNV-1a, 32 bit (<http://www.isthe.com/chongo/tech/comp/fnv/>).
 fn fnv32(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, &byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
+    bytes.iter().fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 /// What a node says of itself as a whole.

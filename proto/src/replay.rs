@@ -46,11 +46,7 @@ impl ReplayWindow {
     pub fn accept(&mut self, sequence: u64) -> Seen {
         if sequence > self.highest {
             let ahead = sequence - self.highest;
-            self.seen = if ahead < Self::WIDTH {
-                self.seen << ahead | 1
-            } else {
-                1
-            };
+            self.seen = if ahead < Self::WIDTH { self.seen << ahead | 1 } else { 1 };
             self.highest = sequence;
             return Seen::New;
         }

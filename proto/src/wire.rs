@@ -25,10 +25,8 @@ impl<'a> Reader<'a> {
     }
 
     fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Malformed> {
-        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(Malformed {
-            field,
-            fault: Fault::Ends,
-        })?;
+        let (head, rest) =
+            self.rest.split_first_chunk::<N>().ok_or(Malformed { field, fault: Fault::Ends })?;
         self.rest = rest;
         Ok(*head)
     }
@@ -52,45 +50,28 @@ impl<'a> Reader<'a> {
             let byte = self.u8(field)?;
             // The tenth byte has room for the 64th bit alone.
             if index == MAX_VARINT - 1 && byte > 1 {
-                return Err(Malformed {
-                    field,
-                    fault: Fault::TooBig,
-                });
+                return Err(Malformed { field, fault: Fault::TooBig });
             }
             value |= u64::from(byte & 0x7f) << (7 * index);
             if byte & 0x80 == 0 {
                 if byte == 0 && index > 0 {
-                    return Err(Malformed {
-                        field,
-                        fault: Fault::Overlong,
-                    });
+                    return Err(Malformed { field, fault: Fault::Overlong });
                 }
                 return Ok(value);
             }
         }
-        Err(Malformed {
-            field,
-            fault: Fault::TooBig,
-        })
+        Err(Malformed { field, fault: Fault::TooBig })
     }
 
     /// A varint that fits `T`.
-    pub(crate) fn varint_as<T: TryFrom<u64>>(
-        &mut self,
-        field: &'static str,
-    ) -> Result<T, Malformed> {
-        T::try_from(self.varint(field)?).map_err(|_| Malformed {
-            field,
-            fault: Fault::TooBig,
-        })
+    pub(crate) fn varint_as<T: TryFrom<u64>>(&mut self, field: &'static str) -> Result<T, Malformed> {
+        T::try_from(self.varint(field)?).map_err(|_| Malformed { field, fault: Fault::TooBig })
     }
 
     fn length_and_bytes(&mut self, field: &'static str) -> Result<&'a [u8], Malformed> {
         let length = self.varint_as::<usize>(field)?;
-        let (head, rest) = self.rest.split_at_checked(length).ok_or(Malformed {
-            field,
-            fault: Fault::Ends,
-        })?;
+        let (head, rest) =
+            self.rest.split_at_checked(length).ok_or(Malformed { field, fault: Fault::Ends })?;
         self.rest = rest;
         Ok(head)
     }
@@ -104,15 +85,9 @@ impl<'a> Reader<'a> {
     pub(crate) fn text(&mut self, field: &'static str, max: usize) -> Result<String, Malformed> {
         let bytes = self.length_and_bytes(field)?;
         if bytes.len() > max {
-            return Err(Malformed {
-                field,
-                fault: Fault::TooLong,
-            });
+            return Err(Malformed { field, fault: Fault::TooLong });
         }
-        let not_text = Malformed {
-            field,
-            fault: Fault::NotText,
-        };
+        let not_text = Malformed { field, fault: Fault::NotText };
         let text = std::str::from_utf8(bytes).map_err(|_| not_text)?;
         if text.chars().any(char::is_control) {
             return Err(not_text);
@@ -157,11 +132,7 @@ pub(crate) fn put_text(out: &mut Vec<u8>, text: &str, max: usize) {
         let start = out.len();
         let mut utf8 = [0; 4];
         for character in text.chars() {
-            let character = if character.is_control() {
-                ' '
-            } else {
-                character
-            };
+            let character = if character.is_control() { ' ' } else { character };
             let bytes = character.encode_utf8(&mut utf8).as_bytes();
             if out.len() - start + bytes.len() > max {
                 break;
@@ -192,10 +163,7 @@ mod tests {
             (300, &[0xac, 2]),
             (16_384, &[0x80, 0x80, 1]),
             (u64::from(u32::MAX), &[0xff, 0xff, 0xff, 0xff, 0x0f]),
-            (
-                u64::MAX,
-                &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
-            ),
+            (u64::MAX, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
         ];
         for (value, bytes) in pinned {
             let mut out = Vec::new();
@@ -214,10 +182,7 @@ mod tests {
         let mut eleven = [0x80; 11];
         eleven[10] = 1;
         assert_eq!(read(&eleven), Err(Fault::TooBig));
-        assert_eq!(
-            read(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]),
-            Err(Fault::TooBig)
-        );
+        assert_eq!(read(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]), Err(Fault::TooBig));
     }
 
     #[test]
@@ -225,13 +190,7 @@ mod tests {
         let mut out = Vec::new();
         put_varint(&mut out, 65_536);
         let refused = Reader::new(&out).varint_as::<u16>("failures");
-        assert_eq!(
-            refused,
-            Err(Malformed {
-                field: "failures",
-                fault: Fault::TooBig
-            })
-        );
+        assert_eq!(refused, Err(Malformed { field: "failures", fault: Fault::TooBig }));
     }
 
     #[test]
@@ -239,9 +198,7 @@ mod tests {
         let travels = |text: &str, max| {
             let mut out = Vec::new();
             put_text(&mut out, text, max);
-            Reader::new(&out)
-                .text("t", max)
-                .expect("what we write we can read")
+            Reader::new(&out).text("t", max).expect("what we write we can read")
         };
         assert_eq!(travels("root", 32), "root");
         assert_eq!(travels("äöü", 5), "äö");

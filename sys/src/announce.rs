@@ -38,14 +38,8 @@ impl Announcer {
     /// Without CAP_NET_RAW, or if there is no such interface.
     pub fn open(ifindex: u32, mac: [u8; 6]) -> io::Result<Announcer> {
         // Protocol 0, here and in the address: the socket is never given a frame.
-        let socket = Socket::new(Domain::PACKET, Type::RAW.cloexec().nonblocking(), None).map_err(
-            |error| {
-                told(
-                    &error,
-                    format!("open a packet socket (needs CAP_NET_RAW): {error}"),
-                )
-            },
-        )?;
+        let socket = Socket::new(Domain::PACKET, Type::RAW.cloexec().nonblocking(), None)
+            .map_err(|error| told(&error, format!("open a packet socket (needs CAP_NET_RAW): {error}")))?;
         socket
             .bind(&link_layer_address(ifindex)?)
             .map_err(|error| told(&error, format!("announce on interface {ifindex}: {error}")))?;
@@ -94,24 +88,16 @@ impl Announcer {
     }
 
     fn wait(&self, end: Instant) {
-        let left = end
-            .saturating_duration_since(Instant::now())
-            .saturating_add(PAUSE);
+        let left = end.saturating_duration_since(Instant::now()).saturating_add(PAUSE);
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
         // Whatever poll says, the next send tells how things are.
-        let _ = poll(
-            &mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)],
-            timeout,
-        );
+        let _ = poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)], timeout);
     }
 }
 
 /// How many frames [`Announcer::announce`] sends for these addresses when all goes well.
 pub fn frames_for(addresses: &[IpAddr]) -> usize {
-    addresses
-        .iter()
-        .map(|address| if address.is_ipv4() { 2 } else { 1 })
-        .sum()
+    addresses.iter().map(|address| if address.is_ipv4() { 2 } else { 1 }).sum()
 }
 
 /// `struct sockaddr_ll` with protocol 0 on an interface.
@@ -119,12 +105,7 @@ fn link_layer_address(ifindex: u32) -> io::Result<SockAddr> {
     let index = libc::c_int::try_from(ifindex)
         .ok()
         .filter(|index| *index > 0) // 0 would be every interface
-        .ok_or_else(|| {
-            io::Error::new(
-                ErrorKind::InvalidInput,
-                format!("there is no interface {ifindex}"),
-            )
-        })?;
+        .ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, format!("there is no interface {ifindex}")))?;
     // SAFETY: the storage socket2 hands out is zeroed, aligned for every socket address and larger than a
     // sockaddr_ll, for which all zeroes is a valid value; the length given is that of what was written.
     let ((), address) = unsafe {
@@ -150,22 +131,13 @@ mod tests {
 
     #[test]
     fn refuses_interfaces_that_cannot_be() {
-        assert_eq!(
-            link_layer_address(0).expect_err("0").kind(),
-            ErrorKind::InvalidInput
-        );
-        assert_eq!(
-            link_layer_address(u32::MAX).expect_err("-1").kind(),
-            ErrorKind::InvalidInput
-        );
+        assert_eq!(link_layer_address(0).expect_err("0").kind(), ErrorKind::InvalidInput);
+        assert_eq!(link_layer_address(u32::MAX).expect_err("-1").kind(), ErrorKind::InvalidInput);
     }
 
     #[test]
     fn counts_the_frames() {
-        let addresses = [
-            "10.0.0.1".parse().expect("v4"),
-            "fd00::1".parse().expect("v6"),
-        ];
+        let addresses = ["10.0.0.1".parse().expect("v4"), "fd00::1".parse().expect("v6")];
         assert_eq!(frames_for(&addresses), 3);
         assert_eq!(frames_for(&[]), 0);
     }

@@ -8,8 +8,7 @@ use nix::time::{ClockId, clock_gettime};
 /// sees at once that it may have been replaced. Readings of two machines have nothing to do with each other.
 pub fn boottime_ns() -> u64 {
     // Every kernel this program runs on has the clock; a monotonic answer is the best one if a sandbox hides it.
-    let now =
-        clock_gettime(ClockId::CLOCK_BOOTTIME).or_else(|_| clock_gettime(ClockId::CLOCK_MONOTONIC));
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).or_else(|_| clock_gettime(ClockId::CLOCK_MONOTONIC));
     now.map_or(0, |now| {
         let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
         let rest = u64::try_from(now.tv_nsec()).unwrap_or(0);
@@ -27,11 +26,8 @@ mod tests {
         let uptime = std::fs::read_to_string("/proc/uptime").expect("/proc/uptime");
         let second = boottime_ns();
         assert!(first > 0 && second >= first);
-        let seconds: f64 = uptime
-            .split_whitespace()
-            .next()
-            .and_then(|word| word.parse().ok())
-            .expect("a number");
+        let seconds: f64 =
+            uptime.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number");
         // /proc/uptime has hundredths; it was read between the two.
         assert!(seconds * 1e9 >= first as f64 - 2e7 && seconds * 1e9 <= second as f64 + 2e7);
     }

@@ -20,20 +20,8 @@ pub(crate) fn set<T: Plain>(
     let size = libc::socklen_t::try_from(mem::size_of::<T>()).map_err(io::Error::other)?;
     // SAFETY: the descriptor is borrowed, hence open; pointer and size describe the live value behind `value`, which
     // the kernel only reads.
-    let done = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            level,
-            name,
-            (value as *const T).cast(),
-            size,
-        )
-    };
-    if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    let done = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (value as *const T).cast(), size) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Asks for a receive buffer of `bytes`, past `net.core.rmem_max` where CAP_NET_ADMIN allows it, else up to it.

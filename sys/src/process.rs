@@ -35,15 +35,9 @@ pub fn keep_descriptors_from_children() -> io::Result<()> {
 /// `InvalidInput` for 0 (our own group), 1 (killpg would reach *every* process) and numbers that are no pid;
 /// otherwise the errno, of which `ESRCH` means that no process of the group is left.
 pub fn kill_group(pid: u32, signal: Signal) -> io::Result<()> {
-    let group = i32::try_from(pid)
-        .ok()
-        .filter(|group| *group > 1)
-        .ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("{pid} is not a process group an agent can have"),
-            )
-        })?;
+    let group = i32::try_from(pid).ok().filter(|group| *group > 1).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, format!("{pid} is not a process group an agent can have"))
+    })?;
     killpg(Pid::from_raw(group), signal).map_err(io::Error::from)
 }
 
@@ -52,15 +46,9 @@ pub fn kill_group(pid: u32, signal: Signal) -> io::Result<()> {
 /// # Errors
 /// As [`kill_group`], without `ESRCH`.
 pub fn group_exists(pid: u32) -> io::Result<bool> {
-    let group = i32::try_from(pid)
-        .ok()
-        .filter(|group| *group > 1)
-        .ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("{pid} is not a process group an agent can have"),
-            )
-        })?;
+    let group = i32::try_from(pid).ok().filter(|group| *group > 1).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, format!("{pid} is not a process group an agent can have"))
+    })?;
     match killpg(Pid::from_raw(group), None) {
         Ok(()) | Err(Errno::EPERM) => Ok(true),
         Err(Errno::ESRCH) => Ok(false),
@@ -95,21 +83,15 @@ mod tests {
         for pid in [0, 1, u32::MAX, i32::MAX as u32 + 1] {
             let refused = kill_group(pid, Signal::SIGCONT).expect_err("must be refused");
             assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{pid}");
-            assert_eq!(
-                group_exists(pid).expect_err("must be refused").kind(),
-                io::ErrorKind::InvalidInput
-            );
+            assert_eq!(group_exists(pid).expect_err("must be refused").kind(), io::ErrorKind::InvalidInput);
         }
     }
 
     #[test]
     fn reaches_the_whole_group() {
         // The shell waits for its child: only a signal to the group ends both before the minute is over.
-        let mut agent = Command::new("sh")
-            .args(["-c", "sleep 60; exit 0"])
-            .process_group(0)
-            .spawn()
-            .expect("sh starts");
+        let mut agent =
+            Command::new("sh").args(["-c", "sleep 60; exit 0"]).process_group(0).spawn().expect("sh starts");
         let pid = agent.id();
         assert!(group_exists(pid).expect("ask"));
         kill_group(pid, Signal::SIGKILL).expect("kill");
@@ -121,10 +103,7 @@ mod tests {
             if zombies_only {
                 return;
             }
-            assert!(
-                std::time::Instant::now() < end,
-                "the group outlived SIGKILL"
-            );
+            assert!(std::time::Instant::now() < end, "the group outlived SIGKILL");
             std::thread::yield_now();
         }
         let gone = kill_group(pid, Signal::SIGTERM).expect_err("nobody is left");
@@ -140,8 +119,7 @@ mod tests {
                 return true;
             };
             let fields: Vec<&str> = rest.split_whitespace().collect();
-            fields.get(2).and_then(|id| id.parse::<u32>().ok()) != Some(group)
-                || fields.first() == Some(&"Z")
+            fields.get(2).and_then(|id| id.parse::<u32>().ok()) != Some(group) || fields.first() == Some(&"Z")
         })
     }
 }

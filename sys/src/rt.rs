@@ -29,18 +29,10 @@ pub fn set_realtime(priority: u8) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     lift(Resource::RLIMIT_RTTIME);
-    let wanted = libc::sched_param {
-        sched_priority: libc::c_int::from(priority),
-    };
+    let wanted = libc::sched_param { sched_priority: libc::c_int::from(priority) };
     // SAFETY: pid 0 is the calling thread; `wanted` is a live, initialised sched_param that is only read.
-    let done = unsafe {
-        libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &wanted)
-    };
-    if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &wanted) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Keeps every page of the process in memory once it has been touched, now and in future (mlockall(2) with
@@ -63,11 +55,7 @@ pub fn lock_memory() -> io::Result<()> {
     }
     // SAFETY: mlockall takes no pointer and changes no value the program can see.
     let done = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) };
-    if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Tells glibc's allocator to keep the heap small; call it first in `main`, before any thread is started.
@@ -107,9 +95,7 @@ fn may_lock() -> bool {
 
 /// The `CapEff` line of proc_pid_status(5).
 fn effective_capabilities(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
@@ -120,10 +106,7 @@ mod tests {
     #[test]
     fn refuses_a_priority_that_does_not_exist() {
         for priority in [0, 100, 255] {
-            assert_eq!(
-                set_realtime(priority).expect_err("refused").kind(),
-                io::ErrorKind::InvalidInput
-            );
+            assert_eq!(set_realtime(priority).expect_err("refused").kind(), io::ErrorKind::InvalidInput);
         }
     }
 
@@ -143,11 +126,7 @@ mod tests {
         match inside.join().expect("thread") {
             Ok((mine, child)) => {
                 assert_eq!(mine, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK);
-                assert_eq!(
-                    child,
-                    libc::SCHED_OTHER,
-                    "a child must fall back to normal priority"
-                );
+                assert_eq!(child, libc::SCHED_OTHER, "a child must fall back to normal priority");
                 let (soft, _) = getrlimit(Resource::RLIMIT_RTTIME).expect("limit");
                 assert_eq!(soft, RLIM_INFINITY);
             }
@@ -160,10 +139,7 @@ mod tests {
 
     #[test]
     fn reads_the_effective_set() {
-        assert_eq!(
-            effective_capabilities("Name:\tx\nCapEff:\t000001fffeffffff\n"),
-            Some(0x1ff_feff_ffff)
-        );
+        assert_eq!(effective_capabilities("Name:\tx\nCapEff:\t000001fffeffffff\n"), Some(0x1ff_feff_ffff));
         assert_eq!(effective_capabilities("CapPrm:\t1\n"), None);
         assert_eq!(effective_capabilities("CapEff:\tnothing\n"), None);
     }

@@ -47,9 +47,7 @@ pub struct Link {
 /// else the errno.
 pub fn bcast(interface: &str, port: u16) -> io::Result<Link> {
     let context = || format!("bcast {interface} port {port}");
-    index_of(interface)
-        .and_then(|_| open_bcast(interface, port))
-        .map_err(|error| told(&error, &context()))
+    index_of(interface).and_then(|_| open_bcast(interface, port)).map_err(|error| told(&error, &context()))
 }
 
 fn open_bcast(interface: &str, port: u16) -> io::Result<Link> {
@@ -75,9 +73,9 @@ const PACKET_LOOPBACK: u32 = 5;
 /// The socket filter: if the packet is a looped copy, keep nothing of it, else all.
 fn not_looped() -> [SockFilter; 4] {
     [
-        SockFilter::new(0x28, 0, 0, PACKET_TYPE),     // BPF_LD | BPF_H | BPF_ABS
+        SockFilter::new(0x28, 0, 0, PACKET_TYPE), // BPF_LD | BPF_H | BPF_ABS
         SockFilter::new(0x15, 0, 1, PACKET_LOOPBACK), // BPF_JMP | BPF_JEQ | BPF_K
-        SockFilter::new(0x06, 0, 0, 0),               // BPF_RET | BPF_K
+        SockFilter::new(0x06, 0, 0, 0),           // BPF_RET | BPF_K
         SockFilter::new(0x06, 0, 0, u32::MAX),
     ]
 }
@@ -99,9 +97,7 @@ pub fn mcast(interface: &str, group: IpAddr, port: u16, ttl: u8) -> io::Result<L
 
 fn open_mcast(interface: &str, group: IpAddr, port: u16, ttl: u8) -> io::Result<Link> {
     if !group.is_multicast() {
-        return Err(invalid(
-            "the group is no multicast address (224.0.0.0/4 or ff00::/8)",
-        ));
+        return Err(invalid("the group is no multicast address (224.0.0.0/4 or ff00::/8)"));
     }
     let index = index_of(interface)?;
     let target = match group {
@@ -117,12 +113,7 @@ fn open_mcast(interface: &str, group: IpAddr, port: u16, ttl: u8) -> io::Result<
                 imr_address: libc::in_addr { s_addr: 0 },
                 imr_ifindex: index.cast_signed(),
             };
-            option::set(
-                socket.as_fd(),
-                libc::IPPROTO_IP,
-                libc::IP_MULTICAST_IF,
-                &by_index,
-            )?;
+            option::set(socket.as_fd(), libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &by_index)?;
             socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(index))?;
             socket.set_multicast_all_v4(false)?;
             socket.set_multicast_loop_v4(false)?;
@@ -148,29 +139,17 @@ fn open_mcast(interface: &str, group: IpAddr, port: u16, ttl: u8) -> io::Result<
 /// # Errors
 /// `InvalidInput` if there is no peer, the families differ, or a link-local address has no interface; `NotFound` if
 /// there is no such interface; else the errno.
-pub fn ucast(
-    local: IpAddr,
-    interface: Option<&str>,
-    peers: &[IpAddr],
-    port: u16,
-) -> io::Result<Link> {
+pub fn ucast(local: IpAddr, interface: Option<&str>, peers: &[IpAddr], port: u16) -> io::Result<Link> {
     let context = || format!("ucast {local} port {port}");
     open_ucast(local, interface, peers, port).map_err(|error| told(&error, &context()))
 }
 
-fn open_ucast(
-    local: IpAddr,
-    interface: Option<&str>,
-    peers: &[IpAddr],
-    port: u16,
-) -> io::Result<Link> {
+fn open_ucast(local: IpAddr, interface: Option<&str>, peers: &[IpAddr], port: u16) -> io::Result<Link> {
     if peers.is_empty() {
         return Err(invalid("there is no peer to send to"));
     }
     if peers.iter().any(|peer| peer.is_ipv4() != local.is_ipv4()) {
-        return Err(invalid(
-            "all addresses of the link must be IPv4, or all IPv6",
-        ));
+        return Err(invalid("all addresses of the link must be IPv4, or all IPv6"));
     }
     let index = interface.map(index_of).transpose()?;
     let endpoint = |ip: &IpAddr| match ip {
@@ -180,9 +159,7 @@ fn open_ucast(
         }
         IpAddr::V6(ip) => match index {
             Some(index) => Ok(SocketAddr::V6(SocketAddrV6::new(*ip, port, 0, index))),
-            None => Err(invalid(
-                "a link-local address (fe80::/10) needs the interface to be named",
-            )),
+            None => Err(invalid("a link-local address (fe80::/10) needs the interface to be named")),
         },
     };
     let here = endpoint(&local)?;
@@ -196,19 +173,12 @@ fn open_ucast(
         IpAddr::V6(_) => socket.set_freebind_v6(true)?,
     }
     socket.bind(&here.into())?;
-    Ok(Link {
-        socket: socket.into(),
-        targets,
-    })
+    Ok(Link { socket: socket.into(), targets })
 }
 
 /// What all of them have in common.
 fn new_socket(domain: Domain) -> io::Result<Socket> {
-    let socket = Socket::new(
-        domain,
-        Type::DGRAM.cloexec().nonblocking(),
-        Some(Protocol::UDP),
-    )?;
+    let socket = Socket::new(domain, Type::DGRAM.cloexec().nonblocking(), Some(Protocol::UDP))?;
     socket.set_reuse_address(true)?;
     option::receive_buffer(socket.as_fd(), RECEIVE_BUFFER)?;
     // Being served first is a favour: a sandbox that refuses it does no harm. The class comes first, it sets a
@@ -225,10 +195,7 @@ fn new_socket(domain: Domain) -> io::Result<Socket> {
 
 fn finish(socket: Socket, local: SocketAddr, target: SocketAddr) -> io::Result<Link> {
     socket.bind(&local.into())?;
-    Ok(Link {
-        socket: socket.into(),
-        targets: vec![target],
-    })
+    Ok(Link { socket: socket.into(), targets: vec![target] })
 }
 
 /// The index of an interface of this network namespace.

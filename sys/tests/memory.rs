@@ -5,14 +5,8 @@ use std::io::ErrorKind;
 /// A line of /proc/self/status in KiB.
 fn status(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("status");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(name))
-        .expect(name);
-    line.split_whitespace()
-        .nth(1)
-        .and_then(|number| number.parse().ok())
-        .expect(name)
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect(name)
 }
 
 #[test]

@@ -70,3 +70,27 @@ fn leaving_alone_stops_everything_in_reverse() {
         w.lines(from, "Stop").iter().map(|l| l.split("Stop ").nth(1).unwrap().to_owned()).collect();
     assert_eq!(stops, ["web", "vip1 vip2"]);
 }
+
+#[test]
+fn a_release_that_was_not_heard_in_time_does_not_stand_for_ever() {
+    // a leaves the group to b and is not heard; b takes it all the same, as the survivor.
+    let mut w = World::settled();
+    for n in [0, 1] {
+        let c = w.command(n, Command::Standby { node: None, force: true });
+        done(w.finish(c));
+        w.run(500);
+    }
+    w.cut.extend([(0, 1, 0), (0, 1, 1)]);
+    w.command(1, Command::Online { node: None });
+    w.run(5000);
+    w.cut.clear();
+    w.run(500);
+    w.expect_owner(1);
+    w.command(0, Command::Online { node: None });
+    w.run(500);
+    let c = w.command(1, Command::Move { group: "g".to_owned(), to: None });
+    done(w.finish(c));
+    w.run(500);
+    w.expect_owner(0);
+    w.expect_no_overlap();
+}

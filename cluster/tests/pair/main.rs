@@ -3,6 +3,7 @@
 mod agents;
 mod boot;
 mod handover;
+mod leases;
 mod operators;
 mod pauses;
 mod reload;

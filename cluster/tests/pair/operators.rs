@@ -155,3 +155,79 @@ fn maintenance_freezes_both_nodes() {
     w.run(500);
     w.expect_owner(1);
 }
+
+fn standby(force: bool) -> Command {
+    Command::Standby { node: None, force }
+}
+
+#[test]
+fn two_nodes_ordered_online_at_the_same_moment_start_a_group_once() {
+    for requires in [Requires::Nothing, Requires::Fencing] {
+        for home in ["a", "b"] {
+            let mut s = settings("a");
+            s.groups[0].requires = requires;
+            let mut w = World::settled_with(s);
+            let c = w.command(0, standby(true));
+            done(w.finish(c));
+            w.run(500);
+            let c = w.command(1, standby(true));
+            done(w.finish(c));
+            w.run(500);
+            assert!(w.runs(0).is_empty() && w.runs(1).is_empty());
+            w.settings.groups[0].preferred = Some(home.to_owned());
+            w.reload(0);
+            w.reload(1);
+            w.run(500);
+            let from = w.log.len();
+            w.command(0, Command::Online { node: None });
+            w.command(1, Command::Online { node: None });
+            w.run(2000);
+            assert_eq!(w.lines(from, "Start web").len(), 1, "{}", w.timeline());
+            w.expect_owner(w.owner("g").expect("an owner"));
+            w.expect_no_overlap();
+        }
+    }
+}
+
+#[test]
+fn a_node_forced_on_standby_during_a_start_starts_nothing_more() {
+    let mut w = World::new();
+    w.boot(0);
+    w.boot(1);
+    w.run_until(2000, |w| w.said("a Start vip1"));
+    let from = w.log.len();
+    let c = w.command(0, standby(true));
+    done(w.finish(c));
+    assert!(w.lines(from, "a Start").is_empty(), "{}", w.timeline());
+    w.run(2000);
+    w.expect_owner(1);
+    w.expect_no_overlap();
+}
+
+#[test]
+fn the_operators_word_counts_for_a_node_that_left_with_something_it_could_not_stop() {
+    let mut w = World::settled();
+    w.mood(0, "vip1", Mood::FailsStop);
+    w.input(0, Input::Stop);
+    w.run_until(2000, |w| w.nodes[0].exited);
+    w.run(5000);
+    assert!(w.runs(1).is_empty(), "{}", w.timeline());
+    w.power_off(0);
+    let c = w.command(1, Command::FenceAck { node: "a".to_owned() });
+    done(w.finish(c));
+    w.run(500);
+    w.expect_owner(1);
+}
+
+#[test]
+fn a_command_about_a_group_that_is_dropped_meanwhile_gets_its_last_word() {
+    let mut w = World::settled();
+    w.mood(1, "web", Mood::Hangs);
+    let c = w.command(1, Command::Cleanup { group: Some("g".to_owned()) });
+    w.run(100);
+    w.settings.groups.clear();
+    w.reload(0);
+    w.reload(1);
+    w.run(20_000);
+    assert!(w.verdict(c).is_some(), "{}", w.timeline());
+}

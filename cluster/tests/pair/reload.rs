@@ -2,7 +2,7 @@
 
 use cluster::*;
 
-use crate::world::World;
+use crate::world::{World, resource};
 
 #[test]
 fn a_reload_without_a_change_touches_nothing() {
@@ -50,4 +50,37 @@ fn a_mismatch_of_the_configuration_is_shouted_and_moves_nothing() {
     for n in 0..2 {
         assert!(w.status(n).unwrap().degraded.iter().any(|d| d.contains("differs")));
     }
+}
+
+#[test]
+fn a_new_resource_is_not_started_on_a_node_that_is_on_standby() {
+    let mut w = World::settled();
+    // On standby with its group still there: the heir was away.
+    w.power_off(1);
+    w.run(2000);
+    w.nodes[0].disk.standby = true;
+    w.kill(0);
+    w.boot(0);
+    w.run(500);
+    let from = w.log.len();
+    w.settings.groups[0].resources.push(resource(9, "web2", false));
+    w.reload(0);
+    w.run(8000);
+    assert!(w.lines(from, "a Start").is_empty(), "{}", w.timeline());
+}
+
+#[test]
+fn a_group_that_only_one_node_has_in_its_configuration_is_started_there() {
+    let mut w = World::settled();
+    let mut new = w.settings.groups[0].clone();
+    new.name = "g2".to_owned();
+    new.resources = vec![resource(9, "web2", false)];
+    w.settings.groups.push(new);
+    w.reload(0);
+    w.run(3000);
+    assert_eq!(w.owner("g2"), Some(0), "{}", w.timeline());
+    w.reload(1);
+    w.run(3000);
+    assert_eq!(w.owner("g2"), Some(0), "{}", w.timeline());
+    w.expect_no_overlap();
 }

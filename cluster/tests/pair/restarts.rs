@@ -2,7 +2,9 @@
 
 use cluster::*;
 
-use crate::world::World;
+use crate::watch::Watch;
+use crate::world::{Mood, World, settings};
+use crate::{done, ms, refused};
 
 #[test]
 fn a_killed_daemon_that_comes_back_adopts_what_runs() {
@@ -85,4 +87,120 @@ fn a_disk_that_cannot_be_written_does_not_stop_a_takeover() {
     w.run(2500);
     w.expect_owner(1);
     assert!(w.status(1).unwrap().degraded.iter().any(|d| d.contains("cannot be written")));
+}
+
+#[test]
+fn a_node_that_could_not_keep_its_incarnation_is_heard_after_a_restart() {
+    let mut w = World::settled();
+    w.nodes[0].disk_fails = true;
+    for _ in 0..3 {
+        w.kill(0);
+        w.run(100);
+        w.boot(0);
+        w.run(3000);
+        assert_eq!(w.status(1).unwrap().nodes[0].state, "up", "{}", w.timeline());
+    }
+    w.expect_owner(0);
+}
+
+#[test]
+fn a_disk_that_works_again_gets_the_state_without_a_further_change() {
+    let mut w = World::settled();
+    w.nodes[0].disk_fails = true;
+    let c = w.command(0, Command::Standby { node: None, force: true });
+    done(w.finish(c));
+    w.run(100);
+    w.nodes[0].disk_fails = false;
+    w.run(10_000);
+    assert!(w.nodes[0].disk.standby);
+    let degraded = w.status(0).unwrap().degraded;
+    assert!(!degraded.iter().any(|d| d.contains("written")), "{degraded:?}");
+}
+
+#[test]
+fn a_failed_stop_is_remembered_over_a_restart_of_the_other_node() {
+    let mut w = World::settled();
+    w.mood(0, "vip1", Mood::FailsStop);
+    let c = w.command(0, Command::Move { group: "g".to_owned(), to: None });
+    refused(w.finish(c));
+    w.run(500);
+    w.kill(1);
+    w.power_off(0);
+    w.boot(1);
+    w.run(10_000);
+    assert!(w.runs(1).is_empty(), "{}", w.timeline());
+    let c = w.command(1, Command::FenceAck { node: "a".to_owned() });
+    done(w.finish(c));
+    w.run(500);
+    w.expect_owner(1);
+}
+
+#[test]
+fn what_a_node_has_not_looked_at_yet_is_not_started_elsewhere_when_it_is_asked_to_leave() {
+    let mut s = settings("a");
+    s.groups[0].requires = Requires::Fencing;
+    for early in 0..12 {
+        let mut w = World::settled_with(s.clone());
+        w.kill(0);
+        w.run(300);
+        w.boot(0);
+        w.run(early);
+        w.input(0, Input::Stop);
+        w.run(5000);
+        w.expect_no_overlap();
+        // Asked before it had said a word it is just gone, and that is no farewell.
+        if w.said("a node a: leaving -> left") {
+            w.expect_owner(1);
+        }
+    }
+}
+
+#[test]
+fn a_group_found_without_its_epoch_is_given_away_under_a_new_one() {
+    let mut w = World::settled();
+    for n in [0, 1] {
+        let c = w.command(n, Command::Move { group: "g".to_owned(), to: None });
+        done(w.finish(c));
+        w.run(500);
+    }
+    w.kill(0);
+    w.nodes[0].disk = Durable::default();
+    w.op_time = ms(20);
+    w.boot(0);
+    w.run(10);
+    w.input(0, Input::Stop);
+    w.run(500);
+    w.expect_owner(1);
+    w.expect_no_overlap();
+}
+
+#[test]
+fn an_epoch_is_not_claimed_before_it_is_on_disk() {
+    let mut w = World::settled();
+    w.watch = Some(Watch::default());
+    for n in [0, 1, 0, 1] {
+        let c = w.command(n, Command::Move { group: "g".to_owned(), to: None });
+        done(w.finish(c));
+        w.run(500);
+    }
+    for n in [1, 0] {
+        let c = w.command(n, Command::Standby { node: None, force: true });
+        done(w.finish(c));
+        w.run(500);
+    }
+    // a forgets all epochs, learns the newest from b, and loses power before it is on disk.
+    w.kill(0);
+    w.nodes[0].disk = Durable { incarnation: w.nodes[0].disk.incarnation, ..Durable::default() };
+    w.fsync = ms(300);
+    w.boot(0);
+    w.run(350);
+    w.nodes[0].disk_fails = true;
+    w.power_off(0);
+    w.nodes[0].disk_fails = false;
+    w.fsync = ms(1);
+    w.boot(0);
+    w.run(5000);
+    w.expect_owner(0);
+    let violations = w.watch.take().map(|watch| watch.violations);
+    assert_eq!(violations, Some(vec![]), "{}", w.timeline());
 }

@@ -1,6 +1,9 @@
 //! Dead nodes, cut and lossy links.
 
-use crate::world::World;
+use cluster::*;
+
+use crate::done;
+use crate::world::{Mood, World, settings};
 
 #[test]
 fn a_dead_owner_is_replaced_within_deadtime() {
@@ -111,4 +114,54 @@ fn a_deaf_node_takes_over_and_gives_way_when_it_hears_again() {
     w.cut.clear();
     w.run(2000);
     w.expect_owner(1);
+}
+
+#[test]
+fn who_is_not_heard_any_more_after_it_left_in_order_takes_no_fenced_group() {
+    let mut s = settings("a");
+    s.groups[0].requires = Requires::Fencing;
+    let mut w = World::settled_with(s);
+    let c = w.command(1, Command::Standby { node: None, force: false });
+    done(w.finish(c));
+    w.input(0, Input::Stop);
+    w.run_until(5000, |w| w.nodes[0].exited);
+    w.run(500);
+    // Its new life says one thing, hears b, and is heard no more: for b it has left.
+    w.boot(0);
+    w.run_for(std::time::Duration::from_micros(1100));
+    w.cut.extend([(0, 1, 0), (0, 1, 1)]);
+    w.run(500);
+    w.command(1, Command::Online { node: None });
+    w.run(3000);
+    w.expect_no_overlap();
+    w.cut.clear();
+    w.run(3000);
+    w.expect_owner(w.owner("g").expect("an owner"));
+    w.expect_no_overlap();
+}
+
+#[test]
+fn two_owners_are_forgotten_when_neither_is_one_any_more() {
+    let mut w = World::settled();
+    w.cut_all();
+    w.run(3000);
+    for n in [0, 1] {
+        w.mood(n, "web", Mood::FailsStop);
+    }
+    w.cut.clear();
+    w.run(2000);
+    w.command(1, Command::Standby { node: None, force: true });
+    w.input(1, Input::Stop);
+    w.run(2000);
+    w.boot(1);
+    for n in [0, 1] {
+        w.mood(n, "web", Mood::Good);
+        w.command(n, Command::Cleanup { group: None });
+    }
+    w.run(3000);
+    w.command(1, Command::Cleanup { group: None });
+    w.run(3000);
+    for n in [0, 1] {
+        assert_eq!(w.status(n).unwrap().degraded, Vec::<String>::new(), "{}", w.timeline());
+    }
 }

@@ -31,7 +31,8 @@ pub fn advice(config: &Config) -> Vec<String> {
     };
     let scratch = std::env::temp_dir();
     runtime.block_on(async {
-        let runner = Runner::new(RunnerSettings::new(config.me.clone(), config.cluster.name.clone(), scratch));
+        let runner =
+            Runner::new(RunnerSettings::new(config.me.clone(), config.cluster.name.clone(), scratch));
         let mut all = Vec::new();
         for resources in by_agent.values() {
             let Some(first) = resources.first() else { continue };

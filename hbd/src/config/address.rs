@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::net::ip_trouble;
 use super::model::AddressSpec;
+use super::net::ip_trouble;
 use super::table::shown;
 
 /// Longest label of an address and longest name of an interface (IFNAMSIZ - 1 of linux/if.h).
@@ -21,10 +21,7 @@ pub(super) fn looks_like(text: &str) -> bool {
         return true;
     }
     let head = head.split("::").next().unwrap_or("");
-    head.contains('.')
-        && head
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'.')
+    head.contains('.') && head.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 /// Reads the argument of `IPaddr`.
@@ -52,13 +49,7 @@ pub(super) fn parse(text: &str) -> Result<AddressSpec, Trouble> {
             format!("write {}", shown(&fixed)),
         ));
     }
-    let mut spec = AddressSpec {
-        ip,
-        prefix: None,
-        interface: None,
-        label: None,
-        broadcast: None,
-    };
+    let mut spec = AddressSpec { ip, prefix: None, interface: None, label: None, broadcast: None };
     let mut rest = rest.into_iter();
     if let Some(part) = rest.next() {
         spec.prefix = Some(prefix(part, ip)?);
@@ -90,10 +81,7 @@ fn split_by_colons(text: &str) -> Trouble {
     for &at in cuts.iter().rev() {
         let (head, rest) = (&text[..at], &text[at + 2..]);
         if head.parse::<IpAddr>().is_ok() {
-            return (
-                message,
-                format!("write {}/{}", head, shown(&rest.replace("::", "/"))),
-            );
+            return (message, format!("write {}/{}", head, shown(&rest.replace("::", "/"))));
         }
     }
     ip_trouble(text.split('/').next().unwrap_or(""), "the address")
@@ -101,11 +89,7 @@ fn split_by_colons(text: &str) -> Trouble {
 
 /// A prefix length or a dotted netmask.
 fn prefix(part: &str, ip: IpAddr) -> Result<u8, Trouble> {
-    let (most, example) = if ip.is_ipv4() {
-        (32, "24")
-    } else {
-        (128, "64")
-    };
+    let (most, example) = if ip.is_ipv4() { (32, "24") } else { (128, "64") };
     if let (Ok(mask), true) = (part.parse::<Ipv4Addr>(), ip.is_ipv4()) {
         let bits = u32::from(mask);
         if bits.leading_ones() + bits.trailing_zeros() < 32 || bits == 0 {
@@ -120,9 +104,7 @@ fn prefix(part: &str, ip: IpAddr) -> Result<u8, Trouble> {
         let message = format!("'{}' is no prefix length", shown(part));
         return Err((
             message,
-            format!(
-                "after the address comes the prefix length, then the interface: {ip}/{example}/eth0"
-            ),
+            format!("after the address comes the prefix length, then the interface: {ip}/{example}/eth0"),
         ));
     }
     match part.parse::<u8>() {
@@ -136,16 +118,9 @@ fn prefix(part: &str, ip: IpAddr) -> Result<u8, Trouble> {
 
 /// `INTERFACE[:LABEL]`: the interface and the whole label.
 fn interface(part: &str, ip: IpAddr) -> Result<(Option<String>, Option<String>), Trouble> {
-    let (name, label) = part
-        .split_once(':')
-        .map_or((part, None), |(name, label)| (name, Some(label)));
+    let (name, label) = part.split_once(':').map_or((part, None), |(name, label)| (name, Some(label)));
     let odd = |c: char| c.is_whitespace() || c.is_control();
-    if name.is_empty()
-        || name.len() > MAX_LABEL
-        || name == "."
-        || name == ".."
-        || name.contains(odd)
-    {
+    if name.is_empty() || name.len() > MAX_LABEL || name == "." || name == ".." || name.contains(odd) {
         let message = format!("'{}' cannot be the name of an interface", shown(name));
         return Err((
             message,
@@ -162,27 +137,18 @@ fn interface(part: &str, ip: IpAddr) -> Result<(Option<String>, Option<String>),
         ));
     }
     if label.is_empty() || label.contains(odd) {
-        return Err((
-            format!("'{}' is no label", shown(part)),
-            format!("write {name}:0, or {name} alone"),
-        ));
+        return Err((format!("'{}' is no label", shown(part)), format!("write {name}:0, or {name} alone")));
     }
     if part.len() > MAX_LABEL {
         let message = format!("the label '{}' has {} bytes", shown(part), part.len());
-        return Err((
-            message,
-            format!("with the interface before it, it may have {MAX_LABEL}"),
-        ));
+        return Err((message, format!("with the interface before it, it may have {MAX_LABEL}")));
     }
     Ok((Some(name.to_owned()), Some(part.to_owned())))
 }
 
 fn broadcast(part: &str, ip: IpAddr) -> Result<Ipv4Addr, Trouble> {
     if ip.is_ipv6() {
-        return Err((
-            "IPv6 has no broadcast addresses".to_owned(),
-            format!("leave out '{}'", shown(part)),
-        ));
+        return Err(("IPv6 has no broadcast addresses".to_owned(), format!("leave out '{}'", shown(part))));
     }
     part.parse().map_err(|_| {
         (
@@ -197,22 +163,13 @@ fn usable(spec: &AddressSpec) -> Result<(), Trouble> {
     let ip = spec.ip;
     let help = "write an address of your network that no machine has for itself".to_owned();
     if ip.is_multicast() {
-        return Err((
-            format!("{ip} is a multicast group, which no machine can own"),
-            help,
-        ));
+        return Err((format!("{ip} is a multicast group, which no machine can own"), help));
     }
     if ip.is_unspecified() {
-        return Err((
-            format!("{ip} means \"any address\", which no machine can own"),
-            help,
-        ));
+        return Err((format!("{ip} means \"any address\", which no machine can own"), help));
     }
     if ip.is_loopback() {
-        return Err((
-            format!("{ip} is a loopback address: nobody else could reach it"),
-            help,
-        ));
+        return Err((format!("{ip} is a loopback address: nobody else could reach it"), help));
     }
     match ip {
         IpAddr::V4(v4) => {
@@ -227,22 +184,17 @@ fn usable(spec: &AddressSpec) -> Result<(), Trouble> {
                     return Err((format!("{ip} is the network {ip}/{prefix} itself"), help));
                 }
                 if bits == mask {
-                    return Err((
-                        format!("{ip} is the broadcast address of its network"),
-                        help,
-                    ));
+                    return Err((format!("{ip} is the broadcast address of its network"), help));
                 }
             }
             Ok(())
         }
-        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => Err((
-            format!("{ip} is an IPv4 address in disguise"),
-            "write the IPv4 address".to_owned(),
-        )),
-        IpAddr::V6(v6) if v6.is_unicast_link_local() && spec.interface.is_none() => Err((
-            format!("the link-local address {ip} needs an interface"),
-            format!("write {ip}/64/eth0"),
-        )),
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
+            Err((format!("{ip} is an IPv4 address in disguise"), "write the IPv4 address".to_owned()))
+        }
+        IpAddr::V6(v6) if v6.is_unicast_link_local() && spec.interface.is_none() => {
+            Err((format!("the link-local address {ip} needs an interface"), format!("write {ip}/64/eth0")))
+        }
         IpAddr::V6(_) => Ok(()),
     }
 }
@@ -272,32 +224,14 @@ mod tests {
         let good = [
             ("10.0.0.1", spec("10.0.0.1", None, None, None, None)),
             ("10.0.0.1/24", spec("10.0.0.1", Some(24), None, None, None)),
-            (
-                "10.0.0.1/255.255.252.0/eth0",
-                spec("10.0.0.1", Some(22), Some("eth0"), None, None),
-            ),
+            ("10.0.0.1/255.255.252.0/eth0", spec("10.0.0.1", Some(22), Some("eth0"), None, None)),
             (
                 "10.0.0.1/24/eth0:1/10.0.0.255",
-                spec(
-                    "10.0.0.1",
-                    Some(24),
-                    Some("eth0"),
-                    Some("eth0:1"),
-                    Some("10.0.0.255"),
-                ),
+                spec("10.0.0.1", Some(24), Some("eth0"), Some("eth0:1"), Some("10.0.0.255")),
             ),
-            (
-                "10.0.0.1/24/10.0.0.255",
-                spec("10.0.0.1", Some(24), None, None, Some("10.0.0.255")),
-            ),
-            (
-                "10.0.0.0/31/eth0",
-                spec("10.0.0.0", Some(31), Some("eth0"), None, None),
-            ),
-            (
-                "fd00::1/64/eth0",
-                spec("fd00::1", Some(64), Some("eth0"), None, None),
-            ),
+            ("10.0.0.1/24/10.0.0.255", spec("10.0.0.1", Some(24), None, None, Some("10.0.0.255"))),
+            ("10.0.0.0/31/eth0", spec("10.0.0.0", Some(31), Some("eth0"), None, None)),
+            ("fd00::1/64/eth0", spec("fd00::1", Some(64), Some("eth0"), None, None)),
             ("::2/128", spec("::2", Some(128), None, None, None)),
         ];
         for (text, want) in good {
@@ -342,37 +276,17 @@ mod tests {
 
     #[test]
     fn colons_for_slashes_are_put_right() {
-        assert_eq!(
-            parse("10.0.0.1::24::eth0").unwrap_err().1,
-            "write 10.0.0.1/24/eth0"
-        );
-        assert_eq!(
-            parse("fd00::1::64::eth0").unwrap_err().1,
-            "write fd00::1/64/eth0"
-        );
-        assert_eq!(
-            parse("10.0.0.1/24::eth0").unwrap_err().1,
-            "write 10.0.0.1/24/eth0"
-        );
+        assert_eq!(parse("10.0.0.1::24::eth0").unwrap_err().1, "write 10.0.0.1/24/eth0");
+        assert_eq!(parse("fd00::1::64::eth0").unwrap_err().1, "write fd00::1/64/eth0");
+        assert_eq!(parse("10.0.0.1/24::eth0").unwrap_err().1, "write 10.0.0.1/24/eth0");
     }
 
     #[test]
     fn addresses_are_told_from_agents() {
-        for text in [
-            "10.0.0.1/24",
-            "10.0.0.300",
-            "fd00::1/64/eth0",
-            "10.0.0.1::24",
-        ] {
+        for text in ["10.0.0.1/24", "10.0.0.300", "fd00::1/64/eth0", "10.0.0.1::24"] {
             assert!(looks_like(text), "{text}");
         }
-        for text in [
-            "apache",
-            "IPaddr::10.0.0.1",
-            "1",
-            "Filesystem::/dev/x::/mnt",
-            "",
-        ] {
+        for text in ["apache", "IPaddr::10.0.0.1", "1", "Filesystem::/dev/x::/mnt", ""] {
             assert!(!looks_like(text), "{text}");
         }
     }

@@ -55,10 +55,7 @@ pub(super) struct Finder<'s> {
 impl Finder<'_> {
     /// What `call` calls, or nothing and a report.
     pub(super) fn find(&self, call: Call<'_>) -> Option<Agent> {
-        let class = call
-            .agent
-            .split_once(':')
-            .map(|(class, rest)| (class, rest.to_owned()));
+        let class = call.agent.split_once(':').map(|(class, rest)| (class, rest.to_owned()));
         match class {
             _ if ADDRESS_AGENTS.contains(&call.agent) => self.address(call),
             Some(("lsb", name)) => self.lsb(&call, &name),
@@ -91,17 +88,11 @@ impl Finder<'_> {
                     format!("write {}::192.168.45.26/24/eth0", call.agent),
                 );
             } else {
-                let help = format!(
-                    "write args = [\"{}\"]: one text, divided by '/'",
-                    shown(&call.args.join("/"))
-                );
+                let help =
+                    format!("write args = [\"{}\"]: one text, divided by '/'", shown(&call.args.join("/")));
                 self.report.error(
                     &call.args_span,
-                    format!(
-                        "{} takes one argument, and there are {}",
-                        call.agent,
-                        call.args.len()
-                    ),
+                    format!("{} takes one argument, and there are {}", call.agent, call.args.len()),
                     help,
                 );
             }
@@ -126,11 +117,7 @@ impl Finder<'_> {
             let path = folder.join(call.agent);
             match self.env.program(&path) {
                 Program::Executable => {
-                    return Some(Agent::Heartbeat {
-                        name: call.agent.to_owned(),
-                        path,
-                        args: call.args,
-                    });
+                    return Some(Agent::Heartbeat { name: call.agent.to_owned(), path, args: call.args });
                 }
                 Program::NotExecutable => found = found.or(Some(path)),
                 Program::Missing => {}
@@ -139,11 +126,8 @@ impl Finder<'_> {
         match found {
             Some(path) => self.not_executable(&path, &call.span),
             None => {
-                let folders: Vec<String> = self
-                    .folders
-                    .iter()
-                    .map(|folder| folder.display().to_string())
-                    .collect();
+                let folders: Vec<String> =
+                    self.folders.iter().map(|folder| folder.display().to_string()).collect();
                 let alike = nearest(call.agent, ADDRESS_AGENTS)
                     .map_or_else(String::new, |meant| format!("did you mean '{meant}'? "));
                 let help = format!("{alike}install it in one of {}", folders.join(", "));
@@ -164,51 +148,27 @@ impl Finder<'_> {
             return None;
         }
         let path = Path::new(LSB_FOLDER).join(name);
-        self.installed(
-            &path,
-            &format!("the LSB script '{}'", shown(name)),
-            &call.span,
-        )
-        .then_some(Agent::Lsb { path })
+        self.installed(&path, &format!("the LSB script '{}'", shown(name)), &call.span)
+            .then_some(Agent::Lsb { path })
     }
 
     fn ocf(&self, call: Call<'_>, rest: &str) -> Option<Agent> {
         if !call.args.is_empty() {
             let help = "write a table: { agent = \"ocf:PROVIDER:NAME\", params = { … } }";
-            self.report.error(
-                &call.args_span,
-                "an OCF agent takes named parameters, no arguments",
-                help,
-            );
+            self.report.error(&call.args_span, "an OCF agent takes named parameters, no arguments", help);
         }
         let Some((provider, name)) = rest.split_once(':') else {
-            let help = format!(
-                "write ocf:PROVIDER:NAME, e.g. ocf:heartbeat:{}",
-                shown(rest)
-            );
-            self.report.error(
-                &call.span,
-                format!("'{}' names no provider", shown(call.agent)),
-                help,
-            );
+            let help = format!("write ocf:PROVIDER:NAME, e.g. ocf:heartbeat:{}", shown(rest));
+            self.report.error(&call.span, format!("'{}' names no provider", shown(call.agent)), help);
             return None;
         };
         if !self.check_file_name(provider, &call.span) || !self.check_file_name(name, &call.span) {
             return None;
         }
         let path = Path::new(OCF_FOLDER).join(provider).join(name);
-        let found = self.installed(
-            &path,
-            &format!("the OCF agent '{}'", shown(rest)),
-            &call.span,
-        );
+        let found = self.installed(&path, &format!("the OCF agent '{}'", shown(rest)), &call.span);
         let params = call.params.map(|(params, _)| params).unwrap_or_default();
-        found.then(|| Agent::Ocf {
-            provider: provider.to_owned(),
-            name: name.to_owned(),
-            path,
-            params,
-        })
+        found.then(|| Agent::Ocf { provider: provider.to_owned(), name: name.to_owned(), path, params })
     }
 
     fn systemd(&self, call: &Call<'_>, unit: &str) -> Option<Agent> {
@@ -216,11 +176,7 @@ impl Finder<'_> {
         self.no_args(call, "a systemd unit");
         // systemd.unit(5): letters, digits, ':', '-', '_', '.', '\' and one '@'.
         let odd = |c: char| !(c.is_ascii_alphanumeric() || ":-_.\\@".contains(c));
-        if unit.is_empty()
-            || unit.len() > 255
-            || unit.starts_with(['-', '.', '@'])
-            || unit.contains(odd)
-        {
+        if unit.is_empty() || unit.len() > 255 || unit.starts_with(['-', '.', '@']) || unit.contains(odd) {
             self.report.error(
                 &call.span,
                 format!("'{}' cannot be the name of a unit", shown(unit)),
@@ -236,8 +192,7 @@ impl Finder<'_> {
             Unit::Installed => {}
             Unit::Missing => {
                 let help = "`systemctl list-unit-files` shows what there is; after installing one: systemctl daemon-reload";
-                self.report
-                    .missing(&call.span, format!("there is no systemd unit {unit}"), help);
+                self.report.missing(&call.span, format!("there is no systemd unit {unit}"), help);
                 return None;
             }
             Unit::NoSystemd => {
@@ -255,28 +210,20 @@ impl Finder<'_> {
     fn no_params(&self, call: &Call<'_>) {
         if let Some((_, span)) = &call.params {
             let help = "write args = [\"…\"], in the order the agent takes them";
-            self.report
-                .error(span, "only OCF agents have named parameters", help);
+            self.report.error(span, "only OCF agents have named parameters", help);
         }
     }
 
     fn no_args(&self, call: &Call<'_>, what: &str) {
         if !call.args.is_empty() {
-            self.report.error(
-                &call.args_span,
-                format!("{what} takes no arguments"),
-                "leave them out",
-            );
+            self.report.error(&call.args_span, format!("{what} takes no arguments"), "leave them out");
         }
     }
 
     /// Whether `name` can be the name of a file in a folder, and of nothing else.
     fn check_file_name(&self, name: &str, span: &Span) -> bool {
         let (message, help) = if name.is_empty() {
-            (
-                "the agent's name is empty".to_owned(),
-                "write the name of an installed agent",
-            )
+            ("the agent's name is empty".to_owned(), "write the name of an installed agent")
         } else if name.contains('/') {
             let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
             let help = format!(
@@ -284,15 +231,10 @@ impl Finder<'_> {
                 shown(file),
                 shown(folder)
             );
-            self.report
-                .error(span, format!("'{}' is a path, no name", shown(name)), help);
+            self.report.error(span, format!("'{}' is a path, no name", shown(name)), help);
             return false;
-        } else if name == "." || name == ".." || name.len() > 255 || name.contains(char::is_control)
-        {
-            (
-                format!("'{}' cannot be an agent's name", shown(name)),
-                "write the name of an installed agent",
-            )
+        } else if name == "." || name == ".." || name.len() > 255 || name.contains(char::is_control) {
+            (format!("'{}' cannot be an agent's name", shown(name)), "write the name of an installed agent")
         } else {
             return true;
         };
@@ -318,10 +260,6 @@ impl Finder<'_> {
 
     fn not_executable(&self, path: &Path, span: &Span) {
         let path = path.display();
-        self.report.error(
-            span,
-            format!("the agent {path} is not executable"),
-            format!("chmod +x {path}"),
-        );
+        self.report.error(span, format!("the agent {path} is not executable"), format!("chmod +x {path}"));
     }
 }

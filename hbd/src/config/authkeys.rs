@@ -28,46 +28,28 @@ pub fn read(path: &Path) -> Result<Keyring, Problems> {
 /// [`read`], for the user `user`.
 fn read_as(path: &Path, user: u32) -> Result<Keyring, Problems> {
     let file = path.display().to_string();
-    let whole =
-        |message: String, help: String| Problems::from(Problem::whole(&file, message, Some(help)));
+    let whole = |message: String, help: String| Problems::from(Problem::whole(&file, message, Some(help)));
     // Not blocking, so that a pipe put there cannot hold up the start.
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NONBLOCK)
-        .open(path);
+    let opened = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path);
     let opened = opened.map_err(|error| {
-        whole(
-            format!("cannot read the keys: {}", super::reason(&error)),
-            opening_help(&file, &error),
-        )
+        whole(format!("cannot read the keys: {}", super::reason(&error)), opening_help(&file, &error))
     })?;
-    let meta = opened.metadata().map_err(|error| {
-        whole(
-            format!("cannot look at the keys: {error}"),
-            "check the disk".to_owned(),
-        )
-    })?;
+    let meta = opened
+        .metadata()
+        .map_err(|error| whole(format!("cannot look at the keys: {error}"), "check the disk".to_owned()))?;
     check_file(&file, &meta, user).map_err(|(message, help)| whole(message, help))?;
     let text = read_text(opened).map_err(|message| {
-        whole(
-            message,
-            format!("hbctl keygen > {file}   (then the same file on the other node)"),
-        )
+        whole(message, format!("hbctl keygen > {file}   (then the same file on the other node)"))
     })?;
     Keyring::parse(&text).map_err(|problems| Problems {
-        list: problems
-            .iter()
-            .map(|problem| at_line(&file, &text, problem))
-            .collect(),
+        list: problems.iter().map(|problem| at_line(&file, &text, problem)).collect(),
     })
 }
 
 fn opening_help(file: &str, error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => {
-            format!(
-                "make them on one node and copy them to the other: (umask 077; hbctl keygen > {file})"
-            )
+            format!("make them on one node and copy them to the other: (umask 077; hbctl keygen > {file})")
         }
         std::io::ErrorKind::PermissionDenied => "run this as root".to_owned(),
         _ => "name a regular file: authkeys = \"/etc/hbd/authkeys\"".to_owned(),
@@ -84,15 +66,8 @@ fn check_file(file: &str, meta: &Metadata, user: u32) -> Result<(), (String, Str
     }
     let (owner, mode) = (meta.uid(), meta.mode() & 0o7777);
     if owner != 0 && owner != user {
-        let by = if user == 0 {
-            "root".to_owned()
-        } else {
-            format!("root or the user {user}")
-        };
-        let message = format!(
-            "the keys are owned by the user {}, and must be by {by}",
-            user_name(owner)
-        );
+        let by = if user == 0 { "root".to_owned() } else { format!("root or the user {user}") };
+        let message = format!("the keys are owned by the user {}, and must be by {by}", user_name(owner));
         return Err((message, format!("chown root {file}")));
     }
     if mode & TOO_OPEN != 0 {
@@ -120,34 +95,23 @@ fn read_text(file: File) -> Result<Zeroizing<String>, String> {
         .read_to_end(&mut bytes)
         .map_err(|error| format!("cannot read the keys: {}", super::reason(&error)))?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(format!(
-            "this is no authkeys file: it is larger than {MAX_BYTES} bytes"
-        ));
+        return Err(format!("this is no authkeys file: it is larger than {MAX_BYTES} bytes"));
     }
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| "this is no authkeys file: it is not text".to_owned())?;
+    let text =
+        std::str::from_utf8(&bytes).map_err(|_| "this is no authkeys file: it is not text".to_owned())?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 
 /// The mistake with its line, the secret in it masked.
 fn at_line(file: &str, text: &str, problem: &KeyProblem) -> Problem {
     let help = Some(problem.help.clone());
-    let Some(line) = problem
-        .line
-        .checked_sub(1)
-        .and_then(|index| text.lines().nth(index))
-    else {
+    let Some(line) = problem.line.checked_sub(1).and_then(|index| text.lines().nth(index)) else {
         return Problem::whole(file, problem.text.clone(), help);
     };
     // The bytes of the line before the column, with those of the lines before it.
     let start = line.as_ptr() as usize - text.as_ptr() as usize;
-    let into = line
-        .char_indices()
-        .nth(problem.column.saturating_sub(1))
-        .map_or(line.len(), |(at, _)| at);
-    let word = line[into..]
-        .find(char::is_whitespace)
-        .unwrap_or(line.len() - into);
+    let into = line.char_indices().nth(problem.column.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
+    let word = line[into..].find(char::is_whitespace).unwrap_or(line.len() - into);
     let span = start + into..start + into + word;
     Problem::at(file, text, span, problem.text.clone(), help).with_source(masked(line))
 }
@@ -218,10 +182,7 @@ mod tests {
             let path = file(&folder, GOOD, mode);
             let text = refusal(&path);
             assert!(text.contains(&format!("mode {mode:04o}")), "{text}");
-            assert!(
-                text.contains(&format!("chmod 600 {}", path.display())),
-                "{text}"
-            );
+            assert!(text.contains(&format!("chmod 600 {}", path.display())), "{text}");
         }
     }
 
@@ -233,14 +194,8 @@ mod tests {
         if owner == 0 {
             chown(&path, Some(65533), None).unwrap();
             let text = read_as(&path, 0).unwrap_err().to_string();
-            assert!(
-                text.contains("65533") && text.contains("chown root"),
-                "{text}"
-            );
-            assert!(
-                read_as(&path, 65533).is_ok(),
-                "a daemon's own user may own them"
-            );
+            assert!(text.contains("65533") && text.contains("chown root"), "{text}");
+            assert!(read_as(&path, 65533).is_ok(), "a daemon's own user may own them");
         } else {
             assert!(read_as(&path, owner + 1).is_err());
         }
@@ -275,10 +230,7 @@ mod tests {
             "auth 1 hunter2hunter2\n1 sha256 hunter2hunter2\n",
         ] {
             let problems = read(&file(&folder, text, 0o600)).expect_err(text);
-            let shown = format!(
-                "{problems}\n{problems:?}\n{}",
-                serde_json::to_string(&problems).unwrap()
-            );
+            let shown = format!("{problems}\n{problems:?}\n{}", serde_json::to_string(&problems).unwrap());
             assert!(!shown.contains("hunter2"), "{shown}");
             std::fs::remove_file(folder.path().join("authkeys")).unwrap();
         }

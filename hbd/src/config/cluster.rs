@@ -39,14 +39,7 @@ pub(super) fn absent(path: &Path) -> (Cluster, Timing) {
         authkeys: beside(path, AUTHKEYS),
     };
     let at = |value| At { value, span: 0..0 };
-    (
-        cluster,
-        Timing {
-            keepalive: at(second),
-            deadtime: at(second * 10),
-            failback: 0..0,
-        },
-    )
+    (cluster, Timing { keepalive: at(second), deadtime: at(second * 10), failback: 0..0 })
 }
 
 /// Reads `[cluster]`; what is missing or wrong is replaced by a default and reported.
@@ -59,23 +52,11 @@ pub(super) fn read(table: &Table<'_>, path: &Path, report: &Report<'_>) -> (Clus
         check_name(report, "the cluster's name", name);
     }
     let or = |key: Option<At<Duration>>, default: Duration| {
-        key.unwrap_or(At {
-            value: default,
-            span: table.span.clone(),
-        })
+        key.unwrap_or(At { value: default, span: table.span.clone() })
     };
-    let keepalive = or(
-        table.duration("keepalive", Duration::from_millis(10), HOUR),
-        Duration::from_secs(1),
-    );
-    let deadtime = or(
-        table.duration("deadtime", Duration::from_millis(20), HOUR),
-        Duration::from_secs(10),
-    );
-    let warntime = or(
-        table.duration("warntime", Duration::from_millis(10), HOUR),
-        deadtime.value / 2,
-    );
+    let keepalive = or(table.duration("keepalive", Duration::from_millis(10), HOUR), Duration::from_secs(1));
+    let deadtime = or(table.duration("deadtime", Duration::from_millis(20), HOUR), Duration::from_secs(10));
+    let warntime = or(table.duration("warntime", Duration::from_millis(10), HOUR), deadtime.value / 2);
     let initdead = or(
         table.duration("initdead", Duration::from_millis(20), HOUR),
         (deadtime.value * 2).max(Duration::from_secs(10)),
@@ -104,17 +85,8 @@ pub(super) fn read(table: &Table<'_>, path: &Path, report: &Report<'_>) -> (Clus
         failback_window,
         authkeys: beside(path, authkeys),
     };
-    let failback = table
-        .value("auto_failback")
-        .map_or(0..0, toml::Spanned::span);
-    (
-        cluster,
-        Timing {
-            keepalive,
-            deadtime,
-            failback,
-        },
-    )
+    let failback = table.value("auto_failback").map_or(0..0, toml::Spanned::span);
+    (cluster, Timing { keepalive, deadtime, failback })
 }
 
 /// `file` as seen from the folder of the configuration at `path`.
@@ -133,24 +105,11 @@ fn check_timing(
     initdead: &At<Duration>,
 ) {
     let given = |at: &At<Duration>, or: &At<Duration>| {
-        if at.span == table.span {
-            or.span.clone()
-        } else {
-            at.span.clone()
-        }
+        if at.span == table.span { or.span.clone() } else { at.span.clone() }
     };
-    let (k, w, d, i) = (
-        keepalive.value,
-        warntime.value,
-        deadtime.value,
-        initdead.value,
-    );
+    let (k, w, d, i) = (keepalive.value, warntime.value, deadtime.value, initdead.value);
     if d < k * 2 {
-        let message = format!(
-            "deadtime {} is less than two keepalives of {}",
-            show(d),
-            show(k)
-        );
+        let message = format!("deadtime {} is less than two keepalives of {}", show(d), show(k));
         let help = format!(
             "one lost heartbeat would be a death: set deadtime to at least {}, better {}",
             show(k * 2),
@@ -158,22 +117,14 @@ fn check_timing(
         );
         report.error(&given(deadtime, keepalive), message, help);
     } else if w >= d {
-        let message = format!(
-            "warntime {} is not shorter than deadtime {}",
-            show(w),
-            show(d)
-        );
+        let message = format!("warntime {} is not shorter than deadtime {}", show(w), show(d));
         let help = format!(
             "no heartbeat could be called late: set warntime to about {} (half of deadtime)",
             show(d / 2)
         );
         report.error(&given(warntime, deadtime), message, help);
     } else if w <= k {
-        let message = format!(
-            "warntime {} is not longer than keepalive {}",
-            show(w),
-            show(k)
-        );
+        let message = format!("warntime {} is not longer than keepalive {}", show(w), show(k));
         let help = format!(
             "nearly every heartbeat will be called late: set warntime to {} or more, and deadtime well above it",
             show(k * 2)
@@ -198,18 +149,11 @@ fn failback(table: &Table<'_>, report: &Report<'_>) -> (Failback, Option<(u16, u
     };
     match value.get_ref() {
         DeValue::Boolean(false) => off,
-        DeValue::Boolean(true) => (
-            Failback::On {
-                after: Duration::ZERO,
-                window: false,
-            },
-            None,
-        ),
+        DeValue::Boolean(true) => (Failback::On { after: Duration::ZERO, window: false }, None),
         DeValue::Table(map) => {
             let policy = Table::new("auto_failback".to_owned(), value.span(), map, report);
-            let after = policy
-                .duration("after", Duration::ZERO, HOUR * 24 * 7)
-                .map_or(Duration::ZERO, |at| at.value);
+            let after =
+                policy.duration("after", Duration::ZERO, HOUR * 24 * 7).map_or(Duration::ZERO, |at| at.value);
             let window = policy.string("window").and_then(|at| {
                 let window = parse_window(at.value);
                 if let Err(message) = &window {
@@ -222,24 +166,11 @@ fn failback(table: &Table<'_>, report: &Report<'_>) -> (Failback, Option<(u16, u
                 window.ok()
             });
             policy.finish();
-            (
-                Failback::On {
-                    after,
-                    window: window.is_some(),
-                },
-                window,
-            )
+            (Failback::On { after, window: window.is_some() }, window)
         }
         _ => {
-            let help =
-                "write true, false or { after = \"10m\", window = \"02:00-04:00\" }".to_owned();
-            wrong_type(
-                report,
-                "'auto_failback'",
-                "true, false or a table",
-                value,
-                help,
-            );
+            let help = "write true, false or { after = \"10m\", window = \"02:00-04:00\" }".to_owned();
+            wrong_type(report, "'auto_failback'", "true, false or a table", value, help);
             off
         }
     }
@@ -253,16 +184,11 @@ fn parse_window(text: &str) -> Result<(u16, u16), String> {
         let (hours, minutes) = text.trim().split_once(':')?;
         let number = |text: &str, below: u16| {
             let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-            text.parse::<u16>()
-                .ok()
-                .filter(|number| digits && *number < below)
+            text.parse::<u16>().ok().filter(|number| digits && *number < below)
         };
         Some(number(hours, 24)? * 60 + number(minutes, 60)?)
     };
-    let (from, to) = (
-        minutes(from).ok_or_else(wrong)?,
-        minutes(to).ok_or_else(wrong)?,
-    );
+    let (from, to) = (minutes(from).ok_or_else(wrong)?, minutes(to).ok_or_else(wrong)?);
     if from == to {
         return Err(format!("the time window \"{}\" is empty", shown(text)));
     }
@@ -275,10 +201,8 @@ pub(super) fn nodes<'a>(root: &Table<'a>, witness: bool, report: &Report<'_>) ->
     let tables = root.tables("node", "[[node]]");
     let written = tables.len();
     for table in tables {
-        let name = table.required_string(
-            "name",
-            "write name = \"…\": what `hostname` prints on that machine",
-        );
+        let name =
+            table.required_string("name", "write name = \"…\": what `hostname` prints on that machine");
         table.finish();
         let Some(name) = name else {
             report.nodes_are_vague();
@@ -297,11 +221,7 @@ pub(super) fn nodes<'a>(root: &Table<'a>, witness: bool, report: &Report<'_>) ->
         0 => report.missing(&(0..0), "there are no nodes", help),
         1 => {
             let span = nodes.first().map_or(0..0, |at| at.span.clone());
-            report.missing(
-                &span,
-                "there is only one node: nobody could take over",
-                help,
-            );
+            report.missing(&span, "there is only one node: nobody could take over", help);
         }
         2 => {}
         _ if !witness && nodes.len() > 2 => {
@@ -319,10 +239,7 @@ pub(super) fn nodes<'a>(root: &Table<'a>, witness: bool, report: &Report<'_>) ->
 
 /// Whether `name` can stand beside the nodes before it.
 fn check_twin(report: &Report<'_>, nodes: &[At<&str>], name: &At<&str>) -> bool {
-    if let Some(twin) = nodes
-        .iter()
-        .find(|at| at.value.eq_ignore_ascii_case(name.value))
-    {
+    if let Some(twin) = nodes.iter().find(|at| at.value.eq_ignore_ascii_case(name.value)) {
         let message = format!("the node '{}' is there already", twin.value);
         report.error(
             &name.span,
@@ -331,19 +248,10 @@ fn check_twin(report: &Report<'_>, nodes: &[At<&str>], name: &At<&str>) -> bool 
         );
         return false;
     }
-    if let Some(twin) = nodes
-        .iter()
-        .find(|at| NodeId::of(at.value) == NodeId::of(name.value))
-    {
-        let message = format!(
-            "the names '{}' and '{}' have the same number on the wire",
-            twin.value, name.value
-        );
-        report.error(
-            &name.span,
-            message,
-            "change one of the two names by any letter",
-        );
+    if let Some(twin) = nodes.iter().find(|at| NodeId::of(at.value) == NodeId::of(name.value)) {
+        let message =
+            format!("the names '{}' and '{}' have the same number on the wire", twin.value, name.value);
+        report.error(&name.span, message, "change one of the two names by any letter");
         return false;
     }
     true
@@ -353,22 +261,11 @@ fn check_twin(report: &Report<'_>, nodes: &[At<&str>], name: &At<&str>) -> bool 
 pub(super) fn check_name(report: &Report<'_>, what: &str, name: &At<&str>) -> bool {
     let text = name.value;
     if text.is_empty() {
-        report.error(
-            &name.span,
-            format!("{what} is empty"),
-            "use letters, digits, '-', '_' and '.'",
-        );
+        report.error(&name.span, format!("{what} is empty"), "use letters, digits, '-', '_' and '.'");
     } else if text.len() > MAX_NODE_NAME {
         let message = format!("{what} has {} bytes", text.len());
-        report.error(
-            &name.span,
-            message,
-            format!("at most {MAX_NODE_NAME} go into a heartbeat"),
-        );
-    } else if let Some(wrong) = text
-        .chars()
-        .find(|c| !(c.is_alphanumeric() || "-_.".contains(*c)))
-    {
+        report.error(&name.span, message, format!("at most {MAX_NODE_NAME} go into a heartbeat"));
+    } else if let Some(wrong) = text.chars().find(|c| !(c.is_alphanumeric() || "-_.".contains(*c))) {
         let message = format!("{what} cannot have {} in it", show_char(wrong));
         report.error(&name.span, message, "use letters, digits, '-', '_' and '.'");
     } else {
@@ -400,12 +297,13 @@ pub(super) fn me(name: &str, nodes: &[At<&str>], report: &Report<'_>) -> Option<
     }
     if let Some(first) = nodes.first().filter(|_| !report.has_vague_nodes()) {
         let names: Vec<&str> = nodes.iter().map(|at| at.value).collect();
-        let message = format!(
-            "this machine is '{}', and that is none of the nodes ({})",
-            shown(name),
-            listed(&names)
+        let message =
+            format!("this machine is '{}', and that is none of the nodes ({})", shown(name), listed(&names));
+        report.missing(
+            &first.span,
+            message,
+            "write the name that `hostname` prints here, or say which node this is with --node NAME",
         );
-        report.missing(&first.span, message, "write the name that `hostname` prints here, or say which node this is with --node NAME");
     }
     None
 }

@@ -9,12 +9,8 @@ use super::problem::Report;
 use super::table::{Table, shown};
 
 /// Where agents with a bare name are, unless told otherwise.
-const AGENT_PATH: [&str; 4] = [
-    "/etc/hbd/resource.d",
-    "/usr/lib/hbd/resource.d",
-    "/etc/ha.d/resource.d",
-    "/etc/init.d",
-];
+const AGENT_PATH: [&str; 4] =
+    ["/etc/hbd/resource.d", "/usr/lib/hbd/resource.d", "/etc/ha.d/resource.d", "/etc/init.d"];
 /// Who may steer besides root, unless told otherwise.
 const GROUP: &str = "hbd";
 
@@ -23,11 +19,7 @@ pub(super) fn read(root: &Table<'_>, env: &dyn Environment, report: &Report<'_>)
     let default_path = || AGENT_PATH.iter().map(PathBuf::from).collect();
     let default_group = || env.user_group_exists(GROUP).then(|| GROUP.to_owned());
     let Some(table) = root.table("daemon", "[daemon]") else {
-        return Daemon {
-            agent_path: default_path(),
-            group: default_group(),
-            realtime: true,
-        };
+        return Daemon { agent_path: default_path(), group: default_group(), realtime: true };
     };
     let agent_path = table.strings("agent_path").map(|list| {
         if list.value.is_empty() {
@@ -37,45 +29,27 @@ pub(super) fn read(root: &Table<'_>, env: &dyn Environment, report: &Report<'_>)
                 "name one, or leave agent_path out",
             );
         }
-        for at in list
-            .value
-            .iter()
-            .filter(|at| !Path::new(at.value).is_absolute())
-        {
+        for at in list.value.iter().filter(|at| !Path::new(at.value).is_absolute()) {
             report.error(
                 &at.span,
                 format!("the folder '{}' is no absolute path", shown(at.value)),
                 "write the whole path: \"/etc/hbd/resource.d\"",
             );
         }
-        list.value
-            .iter()
-            .map(|at| PathBuf::from(at.value))
-            .collect()
+        list.value.iter().map(|at| PathBuf::from(at.value)).collect()
     });
     let group = match table.string("group") {
         None => default_group(),
         Some(at) if env.user_group_exists(at.value) => Some(at.value.to_owned()),
         Some(at) => {
-            let message = format!(
-                "this machine has no group '{}': only root may steer",
-                shown(at.value)
-            );
-            report.warning(
-                &at.span,
-                message,
-                format!("groupadd --system {}", shown(at.value)),
-            );
+            let message = format!("this machine has no group '{}': only root may steer", shown(at.value));
+            report.warning(&at.span, message, format!("groupadd --system {}", shown(at.value)));
             None
         }
     };
     let realtime = table.boolean("realtime").is_none_or(|at| at.value);
     table.finish();
-    Daemon {
-        agent_path: agent_path.unwrap_or_else(default_path),
-        group,
-        realtime,
-    }
+    Daemon { agent_path: agent_path.unwrap_or_else(default_path), group, realtime }
 }
 
 /// Reads `[console]`.
@@ -90,37 +64,21 @@ pub(super) fn console(root: &Table<'_>, report: &Report<'_>) -> Option<SocketAdd
             Some(("" | "*", port)) if port.parse::<u16>().is_ok() => {
                 format!("write \"127.0.0.1:{port}\", or \"0.0.0.0:{port}\" for everybody to see")
             }
-            Some(("localhost", port)) => format!(
-                "write \"127.0.0.1:{}\": names are not looked up",
-                shown(port)
-            ),
+            Some(("localhost", port)) => {
+                format!("write \"127.0.0.1:{}\": names are not looked up", shown(port))
+            }
             _ => HELP.to_owned(),
         };
-        report.error(
-            &at.span,
-            format!("\"{}\" is no address to listen on", shown(at.value)),
-            help,
-        );
+        report.error(&at.span, format!("\"{}\" is no address to listen on", shown(at.value)), help);
         return None;
     };
     if address.port() == 0 {
         report.error(&at.span, "port 0 would be another one at each start", HELP);
     } else if address.ip().is_multicast() {
-        report.error(
-            &at.span,
-            format!("{} is a multicast group", address.ip()),
-            HELP,
-        );
+        report.error(&at.span, format!("{} is a multicast group", address.ip()), HELP);
     } else if address.ip().is_unspecified() {
-        let help = format!(
-            "write \"127.0.0.1:{}\" if only this machine should see it",
-            address.port()
-        );
-        report.warning(
-            &at.span,
-            "the console can be seen by everybody on the network",
-            help,
-        );
+        let help = format!("write \"127.0.0.1:{}\" if only this machine should see it", address.port());
+        report.warning(&at.span, "the console can be seen by everybody on the network", help);
     }
     Some(address)
 }

@@ -12,12 +12,7 @@ pub(super) fn of(config: &Config) -> u64 {
     hash.part("hbd configuration 1");
     let cluster = &config.cluster;
     hash.part(&cluster.name);
-    for time in [
-        cluster.keepalive,
-        cluster.warntime,
-        cluster.deadtime,
-        cluster.initdead,
-    ] {
+    for time in [cluster.keepalive, cluster.warntime, cluster.deadtime, cluster.initdead] {
         hash.debug(&time.as_nanos());
     }
     hash.debug(&cluster.failback);
@@ -63,26 +58,13 @@ impl Hash {
         // Where an agent is installed is each machine's own.
         match &resource.agent {
             Agent::Address(spec) => self.debug(&("address", spec)),
-            Agent::Heartbeat {
-                name,
-                args,
-                path: _,
-            } => self.debug(&("heartbeat", name, args)),
+            Agent::Heartbeat { name, args, path: _ } => self.debug(&("heartbeat", name, args)),
             Agent::Lsb { path } => self.debug(&("lsb", path.file_name())),
-            Agent::Ocf {
-                provider,
-                name,
-                params,
-                path: _,
-            } => self.debug(&("ocf", provider, name, params)),
+            Agent::Ocf { provider, name, params, path: _ } => self.debug(&("ocf", provider, name, params)),
             Agent::Systemd { unit } => self.debug(&("systemd", unit)),
         }
         self.debug(&resource.monitor);
-        self.debug(&(
-            resource.monitor_timeout,
-            resource.start_timeout,
-            resource.stop_timeout,
-        ));
+        self.debug(&(resource.monitor_timeout, resource.start_timeout, resource.stop_timeout));
         self.debug(&(resource.restarts, resource.failure_window));
     }
 }

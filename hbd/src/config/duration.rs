@@ -3,12 +3,8 @@
 use std::time::Duration;
 
 /// One of the units with its length in nanoseconds; longer spellings first.
-const UNITS: [(&str, u64); 4] = [
-    ("ms", 1_000_000),
-    ("s", 1_000_000_000),
-    ("m", 60_000_000_000),
-    ("h", 3_600_000_000_000),
-];
+const UNITS: [(&str, u64); 4] =
+    [("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
 
 /// Digits read at most: more than anything bounded by [`MAX`] needs.
 const MAX_DIGITS: usize = 12;
@@ -21,51 +17,30 @@ const MAX: Duration = Duration::from_secs(60 * 24 * 3600);
 /// # Errors
 /// What is wrong, and the spelling that would be right.
 pub fn parse(text: &str) -> Result<Duration, (String, String)> {
-    const HOW: &str =
-        "a duration is a number and a unit, ms, s, m or h: \"200ms\", \"1.5s\", \"2m\"";
+    const HOW: &str = "a duration is a number and a unit, ms, s, m or h: \"200ms\", \"1.5s\", \"2m\"";
     let trimmed = text.trim();
-    let split = trimmed
-        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .unwrap_or(trimmed.len());
+    let split = trimmed.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(trimmed.len());
     let (number, unit) = (&trimmed[..split], trimmed[split..].trim_start());
     if trimmed.starts_with(['-', '+']) {
-        return Err((
-            format!("the duration \"{}\" has a sign", shown(text)),
-            HOW.to_owned(),
-        ));
+        return Err((format!("the duration \"{}\" has a sign", shown(text)), HOW.to_owned()));
     }
     if number.is_empty() {
-        return Err((
-            format!("\"{}\" is no duration", shown(text)),
-            HOW.to_owned(),
-        ));
+        return Err((format!("\"{}\" is no duration", shown(text)), HOW.to_owned()));
     }
     if unit.is_empty() {
-        let help = format!(
-            "write \"{0}s\" for seconds or \"{0}ms\" for milliseconds",
-            shown(number)
-        );
-        return Err((
-            format!("the duration \"{}\" has no unit", shown(text)),
-            help,
-        ));
+        let help = format!("write \"{0}s\" for seconds or \"{0}ms\" for milliseconds", shown(number));
+        return Err((format!("the duration \"{}\" has no unit", shown(text)), help));
     }
     let Some(&(_, nanos)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-        let help = unit_meant(unit).map_or_else(
-            || HOW.to_owned(),
-            |meant| format!("write \"{}{meant}\"", shown(number)),
-        );
+        let help = unit_meant(unit)
+            .map_or_else(|| HOW.to_owned(), |meant| format!("write \"{}{meant}\"", shown(number)));
         return Err((format!("'{}' is no unit of time", shown(unit)), help));
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let digits = |text: &str| {
-        !text.is_empty() && text.len() <= MAX_DIGITS && text.bytes().all(|b| b.is_ascii_digit())
-    };
+    let digits =
+        |text: &str| !text.is_empty() && text.len() <= MAX_DIGITS && text.bytes().all(|b| b.is_ascii_digit());
     if !digits(whole) || !digits(fraction) {
-        return Err((
-            format!("\"{}\" is no duration", shown(text)),
-            HOW.to_owned(),
-        ));
+        return Err((format!("\"{}\" is no duration", shown(text)), HOW.to_owned()));
     }
     let too_long = || {
         (
@@ -76,8 +51,7 @@ pub fn parse(text: &str) -> Result<Duration, (String, String)> {
     let whole: u64 = whole.parse().map_err(|_| too_long())?;
     let scale = 10_u128.pow(fraction.len().min(MAX_DIGITS) as u32);
     let fraction: u64 = fraction.parse().map_err(|_| too_long())?;
-    let total =
-        u128::from(whole) * u128::from(nanos) + u128::from(fraction) * u128::from(nanos) / scale;
+    let total = u128::from(whole) * u128::from(nanos) + u128::from(fraction) * u128::from(nanos) / scale;
     match u64::try_from(total).map(Duration::from_nanos) {
         Ok(duration) if duration <= MAX => Ok(duration),
         _ => Err(too_long()),
@@ -135,26 +109,12 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused_with_the_right_spelling() {
-        for text in [
-            "",
-            "s",
-            "5",
-            "5 parsecs",
-            "-1s",
-            "+1s",
-            "1.2.3s",
-            "1.s",
-            ".5s",
-            "999999999999h",
-            "1e3s",
-            "٣s",
-        ] {
+        for text in
+            ["", "s", "5", "5 parsecs", "-1s", "+1s", "1.2.3s", "1.s", ".5s", "999999999999h", "1e3s", "٣s"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
-        assert_eq!(
-            parse("5").unwrap_err().1,
-            "write \"5s\" for seconds or \"5ms\" for milliseconds"
-        );
+        assert_eq!(parse("5").unwrap_err().1, "write \"5s\" for seconds or \"5ms\" for milliseconds");
         assert_eq!(parse("5 Seconds").unwrap_err().1, "write \"5s\"");
     }
 

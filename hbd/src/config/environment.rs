@@ -57,9 +57,7 @@ const UNIT_FOLDERS: [&str; 11] = [
 impl Environment for Machine {
     fn program(&self, path: &Path) -> Program {
         match std::fs::metadata(path) {
-            Ok(meta) if meta.is_file() && meta.permissions().mode() & 0o111 != 0 => {
-                Program::Executable
-            }
+            Ok(meta) if meta.is_file() && meta.permissions().mode() & 0o111 != 0 => Program::Executable,
             Ok(_) => Program::NotExecutable,
             Err(_) => Program::Missing,
         }
@@ -75,11 +73,8 @@ impl Environment for Machine {
             return Unit::NoSystemd;
         }
         let template = template_of(unit);
-        let installed = |name: &str| {
-            UNIT_FOLDERS
-                .iter()
-                .any(|folder| PathBuf::from(folder).join(name).exists())
-        };
+        let installed =
+            |name: &str| UNIT_FOLDERS.iter().any(|folder| PathBuf::from(folder).join(name).exists());
         if installed(unit) || template.as_deref().is_some_and(installed) {
             Unit::Installed
         } else {
@@ -97,10 +92,7 @@ fn template_of(unit: &str) -> Option<String> {
 
 /// The name of this machine as the kernel has it; empty if it has none that is UTF-8.
 pub(super) fn host_name() -> String {
-    nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_default()
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -109,10 +101,7 @@ mod tests {
 
     #[test]
     fn an_instance_is_found_by_its_template() {
-        assert_eq!(
-            template_of("getty@tty1.service").as_deref(),
-            Some("getty@.service")
-        );
+        assert_eq!(template_of("getty@tty1.service").as_deref(), Some("getty@.service"));
         assert_eq!(template_of("nginx.service"), None);
     }
 

@@ -56,10 +56,9 @@ pub(super) fn read(root: &Table<'_>, scope: &Scope<'_>) -> Vec<Group> {
     let mut names: HashMap<GroupId, &str> = HashMap::new();
     let mut owners: HashMap<IpAddr, String> = HashMap::new();
     for table in tables {
-        let Some(name) = table.required_string(
-            "name",
-            "write name = \"…\": what you will type in `hbctl move NAME`",
-        ) else {
+        let Some(name) =
+            table.required_string("name", "write name = \"…\": what you will type in `hbctl move NAME`")
+        else {
             // The rest of it is looked at all the same.
             read_one(&table, "", scope, &mut owners);
             continue;
@@ -74,29 +73,14 @@ pub(super) fn read(root: &Table<'_>, scope: &Scope<'_>) -> Vec<Group> {
                 );
             }
             Some(twin) => {
-                let message = format!(
-                    "the names '{twin}' and '{}' have the same number on the wire",
-                    name.value
-                );
-                report.error(
-                    &name.span,
-                    message,
-                    "change one of the two names by any letter",
-                );
+                let message =
+                    format!("the names '{twin}' and '{}' have the same number on the wire", name.value);
+                report.error(&name.span, message, "change one of the two names by any letter");
             }
             None => {}
         }
-        let place = if good {
-            format!("the group '{}'", name.value)
-        } else {
-            "this group".to_owned()
-        };
-        groups.extend(read_one(
-            &table.renamed(place),
-            name.value,
-            scope,
-            &mut owners,
-        ));
+        let place = if good { format!("the group '{}'", name.value) } else { "this group".to_owned() };
+        groups.extend(read_one(&table.renamed(place), name.value, scope, &mut owners));
     }
     groups
 }
@@ -109,9 +93,8 @@ fn read_one(
     owners: &mut HashMap<IpAddr, String>,
 ) -> Option<Group> {
     table.value("name");
-    let preferred = table
-        .string("preferred")
-        .filter(|at| known_node(scope.report, scope.nodes, at.value, &at.span));
+    let preferred =
+        table.string("preferred").filter(|at| known_node(scope.report, scope.nodes, at.value, &at.span));
     let requires = requires(table, scope);
     let resources = resources(table, name, scope, owners);
     table.finish();
@@ -150,11 +133,7 @@ fn requires(table: &Table<'_>, scope: &Scope<'_>) -> Requires {
                 || format!("one of {}", listed(&WORDS)),
                 |meant| format!("did you mean \"{meant}\"?"),
             );
-            scope.report.error(
-                &at.span,
-                format!("requires cannot be '{}'", shown(other)),
-                help,
-            );
+            scope.report.error(&at.span, format!("requires cannot be '{}'", shown(other)), help);
             Requires::Nothing
         }
     }
@@ -162,26 +141,18 @@ fn requires(table: &Table<'_>, scope: &Scope<'_>) -> Requires {
 
 /// Every node needs one that fences it; on this node those of the others do.
 fn check_fences(at: &At<&str>, scope: &Scope<'_>) {
-    let bare: Vec<&String> = scope
-        .nodes
-        .iter()
-        .filter(|node| !scope.fences.iter().any(|fence| fence.node == **node))
-        .collect();
-    let others: Vec<&&String> = bare
-        .iter()
-        .filter(|node| Some(node.as_str()) != scope.me)
-        .collect();
+    let bare: Vec<&String> =
+        scope.nodes.iter().filter(|node| !scope.fences.iter().any(|fence| fence.node == **node)).collect();
+    let others: Vec<&&String> = bare.iter().filter(|node| Some(node.as_str()) != scope.me).collect();
     if !others.is_empty() {
-        let message = format!(
-            "requires = \"fencing\", and there is no [[fence]] for {}",
-            listed(&bare)
+        let message = format!("requires = \"fencing\", and there is no [[fence]] for {}", listed(&bare));
+        scope.report.missing(
+            &at.span,
+            message,
+            "write a [[fence]] with node and agent for every node: the same file serves on all of them",
         );
-        scope.report.missing(&at.span, message, "write a [[fence]] with node and agent for every node: the same file serves on all of them");
     } else if !bare.is_empty() {
-        let message = format!(
-            "requires = \"fencing\", and there is no [[fence]] for {}",
-            listed(&bare)
-        );
+        let message = format!("requires = \"fencing\", and there is no [[fence]] for {}", listed(&bare));
         scope.report.warning(
             &at.span,
             message,
@@ -240,11 +211,8 @@ fn check_address(
     owners: &mut HashMap<IpAddr, String>,
 ) {
     if let Some(other) = owners.insert(ip, group.to_owned()) {
-        let place = if other == group {
-            "this group".to_owned()
-        } else {
-            format!("the group '{}'", shown(&other))
-        };
+        let place =
+            if other == group { "this group".to_owned() } else { format!("the group '{}'", shown(&other)) };
         scope.report.error(
             span,
             format!("the address {ip} is in {place} already"),
@@ -252,18 +220,12 @@ fn check_address(
         );
     }
     let fixed = scope.links.iter().find(|link| match &link.kind {
-        LinkKind::Ucast { local, peers, .. } => {
-            *local == ip || peers.values().any(|peer| *peer == ip)
-        }
+        LinkKind::Ucast { local, peers, .. } => *local == ip || peers.values().any(|peer| *peer == ip),
         _ => false,
     });
     if fixed.is_some() {
         let message = format!("the address {ip} is a node's own, by the [[link]] of type ucast");
-        scope.report.error(
-            span,
-            message,
-            "the address that moves must be another than those that stay",
-        );
+        scope.report.error(span, message, "the address that moves must be another than those that stay");
     }
 }
 
@@ -279,8 +241,7 @@ fn resource(entry: Value<'_>, scope: &Scope<'_>) -> Option<Resource> {
         }
         _ => {
             let help =
-                "write \"IPaddr::192.168.45.26/24/eth0\" or { agent = \"…\", args = [\"…\"] }"
-                    .to_owned();
+                "write \"IPaddr::192.168.45.26/24/eth0\" or { agent = \"…\", args = [\"…\"] }".to_owned();
             wrong_type(scope.report, "a resource", "a text or a table", entry, help);
             None
         }
@@ -305,40 +266,19 @@ fn from_spelling(spelling: &str, span: Span, scope: &Scope<'_>) -> Option<Resour
         return None;
     }
     let name = spelled(agent, &args);
-    let agent = scope.finder.find(Call {
-        agent,
-        span: span.clone(),
-        args,
-        args_span: span,
-        params: None,
-    })?;
-    Some(Resource {
-        name,
-        agent,
-        ..defaults()
-    })
+    let agent = scope.finder.find(Call { agent, span: span.clone(), args, args_span: span, params: None })?;
+    Some(Resource { name, agent, ..defaults() })
 }
 
 /// Whether every argument is one line of text that is not empty.
 fn check_args(args: &[String], span: &Span, scope: &Scope<'_>) -> bool {
     // Of a sole argument that is empty, the agent has more to say.
     if args.len() > 1 && args.iter().any(String::is_empty) {
-        scope.report.error(
-            span,
-            "an argument is empty",
-            "remove the '::' too many, or write the argument",
-        );
+        scope.report.error(span, "an argument is empty", "remove the '::' too many, or write the argument");
         return false;
     }
-    if args
-        .iter()
-        .any(|arg| arg.contains(|c: char| c.is_control() && c != '\t'))
-    {
-        scope.report.error(
-            span,
-            "an argument has a control character",
-            "arguments are one line of text",
-        );
+    if args.iter().any(|arg| arg.contains(|c: char| c.is_control() && c != '\t')) {
+        scope.report.error(span, "an argument has a control character", "arguments are one line of text");
         return false;
     }
     true
@@ -346,19 +286,14 @@ fn check_args(args: &[String], span: &Span, scope: &Scope<'_>) -> bool {
 
 /// The Heartbeat spelling.
 fn spelled(agent: &str, args: &[String]) -> String {
-    std::iter::once(agent)
-        .chain(args.iter().map(String::as_str))
-        .collect::<Vec<_>>()
-        .join("::")
+    std::iter::once(agent).chain(args.iter().map(String::as_str)).collect::<Vec<_>>().join("::")
 }
 
 /// A resource with all its times as they are by default.
 fn defaults() -> Resource {
     Resource {
         name: String::new(),
-        agent: Agent::Systemd {
-            unit: String::new(),
-        },
+        agent: Agent::Systemd { unit: String::new() },
         monitor: None,
         monitor_timeout: SECOND * 20,
         start_timeout: SECOND * 60,
@@ -378,8 +313,7 @@ fn from_table(table: &Table<'_>, scope: &Scope<'_>) -> Option<Resource> {
     let params = params(table, scope);
     let name = table.string("name");
     let default = defaults();
-    let duration =
-        |key, min, max, or: Duration| table.duration(key, min, max).map_or(or, |at| at.value);
+    let duration = |key, min, max, or: Duration| table.duration(key, min, max).map_or(or, |at| at.value);
     let resource = Resource {
         monitor: table.duration("monitor", TENTH, DAY).map(|at| at.value),
         monitor_timeout: duration("monitor_timeout", TENTH, DAY, default.monitor_timeout),
@@ -396,45 +330,21 @@ fn from_table(table: &Table<'_>, scope: &Scope<'_>) -> Option<Resource> {
     if table.has("args") && args.is_none() {
         return None;
     }
-    let args_span = args
-        .as_ref()
-        .map_or_else(|| agent.span.clone(), |at| at.span.clone());
-    let args: Vec<String> = args
-        .map(|at| at.value.iter().map(|at| at.value.to_owned()).collect())
-        .unwrap_or_default();
+    let args_span = args.as_ref().map_or_else(|| agent.span.clone(), |at| at.span.clone());
+    let args: Vec<String> =
+        args.map(|at| at.value.iter().map(|at| at.value.to_owned()).collect()).unwrap_or_default();
     if !check_args(&args, &args_span, scope) {
         return None;
     }
     if let Some((head, rest)) = agent.value.split_once("::") {
-        let rest: Vec<String> = rest
-            .split("::")
-            .map(|arg| format!("\"{}\"", shown(arg)))
-            .collect();
-        let help = format!(
-            "write agent = \"{}\", args = [{}]",
-            shown(head),
-            rest.join(", ")
-        );
-        scope.report.error(
-            &agent.span,
-            "in a table the arguments stand apart from the agent",
-            help,
-        );
+        let rest: Vec<String> = rest.split("::").map(|arg| format!("\"{}\"", shown(arg))).collect();
+        let help = format!("write agent = \"{}\", args = [{}]", shown(head), rest.join(", "));
+        scope.report.error(&agent.span, "in a table the arguments stand apart from the agent", help);
         return None;
     }
     let name = given.map_or_else(|| spelled(agent.value, &args), |at| at.value.to_owned());
-    let agent = scope.finder.find(Call {
-        agent: agent.value,
-        span: agent.span,
-        args,
-        args_span,
-        params,
-    })?;
-    Some(Resource {
-        name,
-        agent,
-        ..resource
-    })
+    let agent = scope.finder.find(Call { agent: agent.value, span: agent.span, args, args_span, params })?;
+    Some(Resource { name, agent, ..resource })
 }
 
 /// `params = { … }` of an OCF agent.
@@ -443,16 +353,8 @@ fn params(table: &Table<'_>, scope: &Scope<'_>) -> Option<(BTreeMap<String, Stri
     let mut params = BTreeMap::new();
     for (key, value) in inner.entries() {
         // They become names of environment variables.
-        if key.value.is_empty()
-            || !key
-                .value
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        {
-            let message = format!(
-                "'{}' cannot be a parameter of an OCF agent",
-                shown(key.value)
-            );
+        if key.value.is_empty() || !key.value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            let message = format!("'{}' cannot be a parameter of an OCF agent", shown(key.value));
             scope.report.error(
                 &key.span,
                 message,
@@ -469,16 +371,10 @@ fn params(table: &Table<'_>, scope: &Scope<'_>) -> Option<(BTreeMap<String, Stri
 fn check_resource_name(at: &At<&str>, scope: &Scope<'_>) -> bool {
     let good = !at.value.is_empty()
         && at.value.len() <= 255
-        && !at
-            .value
-            .contains(|c: char| c.is_whitespace() || c.is_control());
+        && !at.value.contains(|c: char| c.is_whitespace() || c.is_control());
     if !good {
         let help = "write a word without blanks, at most 255 bytes, or leave it out";
-        scope.report.error(
-            &at.span,
-            format!("'{}' cannot be a resource's name", shown(at.value)),
-            help,
-        );
+        scope.report.error(&at.span, format!("'{}' cannot be a resource's name", shown(at.value)), help);
     }
     good
 }

@@ -51,11 +51,7 @@ pub(super) fn read(root: &Table<'_>, scope: &Scope<'_>) -> Vec<Link> {
     let tables = root.tables("link", "[[link]]");
     if tables.is_empty() && root.value("link").is_none() {
         let help = "write at least one: [[link]] type = \"bcast\" interface = \"eth1\"; two over separate cables are far better";
-        scope.report.missing(
-            &(0..0),
-            "there is no link: the nodes cannot hear each other",
-            help,
-        );
+        scope.report.missing(&(0..0), "there is no link: the nodes cannot hear each other", help);
     }
     if let Some(extra) = tables.get(MAX_LINKS) {
         scope.report.error(
@@ -85,11 +81,7 @@ pub(super) fn read(root: &Table<'_>, scope: &Scope<'_>) -> Vec<Link> {
     drafts
         .into_iter()
         .map(|draft| Link {
-            name: if unique(&draft.name) {
-                draft.name
-            } else {
-                draft.long_name
-            },
+            name: if unique(&draft.name) { draft.name } else { draft.long_name },
             kind: draft.kind,
         })
         .collect()
@@ -98,10 +90,7 @@ pub(super) fn read(root: &Table<'_>, scope: &Scope<'_>) -> Vec<Link> {
 /// Reads one `[[link]]`.
 fn read_one(table: &Table<'_>, scope: &Scope<'_>) -> Option<Draft> {
     const TYPES: [&str; 4] = ["bcast", "mcast", "ucast", "serial"];
-    let kind = table.required_string(
-        "type",
-        "write type = \"bcast\", \"mcast\", \"ucast\" or \"serial\"",
-    )?;
+    let kind = table.required_string("type", "write type = \"bcast\", \"mcast\", \"ucast\" or \"serial\"")?;
     let at = kind.span.clone();
     let table = table.renamed(format!("[[link]] of type {}", shown(kind.value)));
     let draft = match kind.value {
@@ -114,18 +103,11 @@ fn read_one(table: &Table<'_>, scope: &Scope<'_>) -> Option<Draft> {
                 .into_iter()
                 .zip(["broadcast", "multicast", "unicast", "tty"])
                 .find(|(_, long)| *long == other);
-            let help = match meant
-                .map(|(short, _)| short)
-                .or_else(|| nearest(other, TYPES))
-            {
+            let help = match meant.map(|(short, _)| short).or_else(|| nearest(other, TYPES)) {
                 Some(meant) => format!("did you mean \"{meant}\"?"),
                 None => format!("a link is one of {}", listed(&TYPES)),
             };
-            scope.report.error(
-                &at,
-                format!("there is no link type '{}'", shown(other)),
-                help,
-            );
+            scope.report.error(&at, format!("there is no link type '{}'", shown(other)), help);
             return None;
         }
     };
@@ -147,35 +129,23 @@ fn bcast(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
 }
 
 fn mcast(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
-    const HELP: &str =
-        "write group = \"239.255.42.1\", or any free one of 239.0.0.0/8 (IPv6: \"ff15::694\")";
+    const HELP: &str = "write group = \"239.255.42.1\", or any free one of 239.0.0.0/8 (IPv6: \"ff15::694\")";
     let interface = required_interface(table, scope);
     let group = table.required_string("group", HELP).and_then(|at| {
         let group = at.value.parse::<IpAddr>().ok().filter(IpAddr::is_multicast);
         if group.is_none() {
-            scope.report.error(
-                &at.span,
-                format!("\"{}\" is no multicast group", shown(at.value)),
-                HELP,
-            );
+            scope.report.error(&at.span, format!("\"{}\" is no multicast group", shown(at.value)), HELP);
         }
         group
     });
     let port = port(table);
-    let ttl = table
-        .integer("ttl", 1, 255)
-        .map_or(1, |at| u8::try_from(at.value).unwrap_or(1));
+    let ttl = table.integer("ttl", 1, 255).map_or(1, |at| u8::try_from(at.value).unwrap_or(1));
     let ((interface, all), group) = (interface?, group?);
     Some(Draft {
         name: format!("mcast:{interface}"),
         long_name: format!("mcast:{interface}:{group}:{port}"),
         identity: format!("mcast {all} {group} {port}"),
-        kind: LinkKind::Mcast {
-            interface,
-            group,
-            port,
-            ttl,
-        },
+        kind: LinkKind::Mcast { interface, group, port, ttl },
         span,
     })
 }
@@ -185,17 +155,10 @@ fn ucast(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
     let interface = interface(table, scope);
     let port = port(table);
     let addresses = addresses?;
-    let link_local = addresses
-        .values()
-        .find(|ip| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()));
+    let link_local = addresses.values().find(|ip| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()));
     if let (Some(ip), None) = (link_local, &interface) {
-        let help =
-            "write interface = \"eth1\" as well: such an address is another one on each interface";
-        scope.report.error(
-            &span,
-            format!("the link-local address {ip} needs an interface"),
-            help,
-        );
+        let help = "write interface = \"eth1\" as well: such an address is another one on each interface";
+        scope.report.error(&span, format!("the link-local address {ip} needs an interface"), help);
         return None;
     }
     let mut identity = format!("ucast {port}");
@@ -214,32 +177,16 @@ fn ucast(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
     let name = format!("ucast:{}", shown.join(","));
     // Without this node among the nodes nothing is usable; that is reported elsewhere.
     let local = local?;
-    let kind = LinkKind::Ucast {
-        local,
-        peers,
-        interface: interface.map(|(name, _)| name),
-        port,
-    };
-    Some(Draft {
-        long_name: format!("{name}:{port}"),
-        name,
-        identity,
-        kind,
-        span,
-    })
+    let kind = LinkKind::Ucast { local, peers, interface: interface.map(|(name, _)| name), port };
+    Some(Draft { long_name: format!("{name}:{port}"), name, identity, kind, span })
 }
 
 /// `addresses = { NODE = "IP", … }`: every node, each with an address of its own, one family.
 fn ucast_addresses(table: &Table<'_>, scope: &Scope<'_>) -> Option<BTreeMap<String, IpAddr>> {
     let example = || {
         let nodes = scope.nodes.iter().enumerate();
-        let each: Vec<String> = nodes
-            .map(|(i, node)| format!("{node} = \"192.168.45.{}\"", i + 1))
-            .collect();
-        format!(
-            "write addresses = {{ {} }}, with the real ones",
-            each.join(", ")
-        )
+        let each: Vec<String> = nodes.map(|(i, node)| format!("{node} = \"192.168.45.{}\"", i + 1)).collect();
+        format!("write addresses = {{ {} }}, with the real ones", each.join(", "))
     };
     let Some(value) = table.value("addresses") else {
         return table.lacks("addresses", &example());
@@ -252,17 +199,14 @@ fn ucast_addresses(table: &Table<'_>, scope: &Scope<'_>) -> Option<BTreeMap<Stri
     let mut good = true;
     for (node, value) in inner.entries() {
         let known = known_node(scope.report, scope.nodes, node.value, &node.span);
-        let address = text(scope.report, "a node's address", value)
-            .and_then(|at| own_address(scope.report, &at));
+        let address =
+            text(scope.report, "a node's address", value).and_then(|at| own_address(scope.report, &at));
         let (true, Some(address)) = (known, address) else {
             good = false;
             continue;
         };
         if let Some((twin, _)) = found.iter().find(|(_, other)| **other == address) {
-            let message = format!(
-                "'{twin}' and '{}' have the same address {address}",
-                node.value
-            );
+            let message = format!("'{twin}' and '{}' have the same address {address}", node.value);
             scope.report.error(
                 &value.span(),
                 message,
@@ -270,10 +214,7 @@ fn ucast_addresses(table: &Table<'_>, scope: &Scope<'_>) -> Option<BTreeMap<Stri
             );
             good = false;
         }
-        if found
-            .values()
-            .any(|other| other.is_ipv4() != address.is_ipv4())
-        {
+        if found.values().any(|other| other.is_ipv4() != address.is_ipv4()) {
             scope.report.error(
                 &value.span(),
                 "a link is IPv4 or IPv6, not both",
@@ -286,11 +227,7 @@ fn ucast_addresses(table: &Table<'_>, scope: &Scope<'_>) -> Option<BTreeMap<Stri
     let absent: Vec<&String> = scope.nodes.iter().filter(|node| !inner.has(node)).collect();
     if !absent.is_empty() && good {
         let message = format!("there is no address for {}", listed(&absent));
-        scope.report.missing(
-            &value.span(),
-            message,
-            "name every node: the same file serves on all of them",
-        );
+        scope.report.missing(&value.span(), message, "name every node: the same file serves on all of them");
         good = false;
     }
     good.then_some(found)
@@ -309,27 +246,15 @@ fn serial(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
     let message_ms = SERIAL_BITS * 1000 / u64::from(baud);
     if Duration::from_millis(message_ms * 2) > keepalive.value {
         let fits = Duration::from_millis((message_ms * 2).div_ceil(10) * 10);
-        let message = format!(
-            "a serial line at {baud} baud is too slow for a keepalive of {}",
-            show(keepalive.value)
-        );
-        let faster = BAUDS
-            .iter()
-            .find(|b| SERIAL_BITS * 2000 / b.unsigned_abs() <= millis(keepalive.value));
-        let faster = faster.map_or_else(String::new, |baud| {
-            format!(", or baud = {baud} if the cable can")
-        });
+        let message =
+            format!("a serial line at {baud} baud is too slow for a keepalive of {}", show(keepalive.value));
+        let faster = BAUDS.iter().find(|b| SERIAL_BITS * 2000 / b.unsigned_abs() <= millis(keepalive.value));
+        let faster = faster.map_or_else(String::new, |baud| format!(", or baud = {baud} if the cable can"));
         let help = format!(
             "one heartbeat takes {message_ms}ms on it, and half of the time must stay free: keepalive = \"{}\" or longer{faster}",
             show(fits)
         );
-        scope.report.error(
-            &table
-                .value("baud")
-                .map_or(span.clone(), toml::Spanned::span),
-            message,
-            help,
-        );
+        scope.report.error(&table.value("baud").map_or(span.clone(), toml::Spanned::span), message, help);
     }
     let (device, all) = device?;
     let name = device.strip_prefix("/dev/").unwrap_or(&device).to_owned();
@@ -337,10 +262,7 @@ fn serial(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
         name: format!("serial:{name}"),
         long_name: format!("serial:{device}"),
         identity: format!("serial {all}"),
-        kind: LinkKind::Serial {
-            device: PathBuf::from(device),
-            baud,
-        },
+        kind: LinkKind::Serial { device: PathBuf::from(device), baud },
         span,
     })
 }
@@ -368,27 +290,20 @@ fn millis(duration: Duration) -> u64 {
 
 /// `port`, or the default.
 fn port(table: &Table<'_>) -> u16 {
-    table
-        .integer("port", 1, 65535)
-        .map_or(PORT, |at| u16::try_from(at.value).unwrap_or(PORT))
+    table.integer("port", 1, 65535).map_or(PORT, |at| u16::try_from(at.value).unwrap_or(PORT))
 }
 
 fn required_interface(table: &Table<'_>, scope: &Scope<'_>) -> Option<(String, String)> {
     let found = interface(table, scope);
     if found.is_none() && table.value("interface").is_none() {
-        return table.lacks(
-            "interface",
-            "write interface = \"eth1\": a name that `ip link` shows",
-        );
+        return table.lacks("interface", "write interface = \"eth1\": a name that `ip link` shows");
     }
     found
 }
 
 /// `interface`: this node's, and the whole of what the file says.
 fn interface(table: &Table<'_>, scope: &Scope<'_>) -> Option<(String, String)> {
-    per_node(table, scope, "interface", |report, at| {
-        check_interface(report, at.value, &at.span)
-    })
+    per_node(table, scope, "interface", |report, at| check_interface(report, at.value, &at.span))
 }
 
 /// A key that is a text, or a table of a text for each node; every text passes `check`. Gives this
@@ -430,16 +345,9 @@ fn per_node(
             good.then(|| ((*mine).to_owned(), format!("{texts:?}")))
         }
         _ => {
-            let help = format!(
-                "write {key} = \"…\", or {{ NODE = \"…\", … }} if it differs between the nodes"
-            );
-            wrong_type(
-                scope.report,
-                &format!("'{key}'"),
-                "a text or a table of node names",
-                value,
-                help,
-            );
+            let help =
+                format!("write {key} = \"…\", or {{ NODE = \"…\", … }} if it differs between the nodes");
+            wrong_type(scope.report, &format!("'{key}'"), "a text or a table of node names", value, help);
             None
         }
     }
@@ -449,14 +357,7 @@ fn check_device(report: &Report<'_>, at: &At<&str>) -> bool {
     if Path::new(at.value).is_absolute() {
         return true;
     }
-    let help = format!(
-        "write the whole path: \"/dev/{}\"",
-        shown(at.value.trim_start_matches("./"))
-    );
-    report.error(
-        &at.span,
-        format!("the device '{}' is no absolute path", shown(at.value)),
-        help,
-    );
+    let help = format!("write the whole path: \"/dev/{}\"", shown(at.value.trim_start_matches("./")));
+    report.error(&at.span, format!("the device '{}' is no absolute path", shown(at.value)), help);
     false
 }

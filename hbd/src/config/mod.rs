@@ -91,12 +91,7 @@ pub fn load(path: &Path, node: Option<&str>, options: LoadOptions) -> Result<Con
 ///
 /// # Errors
 /// All that is wrong with it, and its warnings with that.
-pub fn parse(
-    text: &str,
-    path: &Path,
-    node: &str,
-    env: &dyn Environment,
-) -> Result<Config, Problems> {
+pub fn parse(text: &str, path: &Path, node: &str, env: &dyn Environment) -> Result<Config, Problems> {
     examine(text, path, node, env).map_err(|(problems, _)| problems)
 }
 
@@ -104,10 +99,7 @@ pub fn parse(
 /// refused is refused with reasons that can be shown.
 pub fn fuzz(text: &str) {
     match parse(text, Path::new("fuzz.toml"), "a", &Machine) {
-        Ok(config) => assert!(
-            config.nodes.contains(&config.me),
-            "this node is one of the nodes"
-        ),
+        Ok(config) => assert!(config.nodes.contains(&config.me), "this node is one of the nodes"),
         Err(problems) => {
             assert!(problems.errors() > 0, "refused without a reason");
             assert!(!problems.render(false).is_empty());
@@ -119,23 +111,16 @@ pub fn fuzz(text: &str) {
 /// The text of the file at `path`.
 fn read_text(path: &Path) -> Result<String, Problems> {
     let file = path.display().to_string();
-    let whole = |message: String, help: &str| {
-        Problems::from(Problem::whole(&file, message, Some(help.to_owned())))
-    };
+    let whole =
+        |message: String, help: &str| Problems::from(Problem::whole(&file, message, Some(help.to_owned())));
     let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|opened| opened.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| {
-            whole(
-                format!("cannot read the configuration: {}", reason(&error)),
-                &reading_help(path, &error),
-            )
-        })?;
+    std::fs::File::open(path).and_then(|opened| opened.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(
+        |error| {
+            whole(format!("cannot read the configuration: {}", reason(&error)), &reading_help(path, &error))
+        },
+    )?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(whole(
-            format!("the file is larger than {MAX_BYTES} bytes"),
-            "is this the right file?",
-        ));
+        return Err(whole(format!("the file is larger than {MAX_BYTES} bytes"), "is this the right file?"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
@@ -165,8 +150,7 @@ fn reason(error: &std::io::Error) -> String {
 fn reading_help(path: &Path, error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound if path == Path::new(DEFAULT_PATH) => {
-            "write one (the shipped example shows how), or name another with --config FILE"
-                .to_owned()
+            "write one (the shipped example shows how), or name another with --config FILE".to_owned()
         }
         std::io::ErrorKind::NotFound => "check the path".to_owned(),
         std::io::ErrorKind::PermissionDenied => {
@@ -196,12 +180,7 @@ fn examine(
         let keys = (!report.is_broken()).then_some(config.cluster.authkeys);
         return Err((report.into_problems(), keys));
     }
-    config.warnings = report
-        .into_problems()
-        .list
-        .iter()
-        .map(Problem::in_one_line)
-        .collect();
+    config.warnings = report.into_problems().list.iter().map(Problem::in_one_line).collect();
     config.digest = digest::of(&config);
     Ok(config)
 }
@@ -209,12 +188,8 @@ fn examine(
 /// What the TOML parser says of the text `at`, and what to do about it.
 fn syntax(message: &str, at: &str) -> (String, String) {
     if message == "duplicate key" {
-        let help =
-            "write it once; tables of which there may be several have two brackets: [[link]]";
-        return (
-            format!("'{}' is there twice", table::shown(at)),
-            help.to_owned(),
-        );
+        let help = "write it once; tables of which there may be several have two brackets: [[link]]";
+        return (format!("'{}' is there twice", table::shown(at)), help.to_owned());
     }
     let help = if message.contains("values must be quoted") {
         return (
@@ -246,25 +221,13 @@ fn tables<'a>(
     let named = cluster::nodes(&root, root.has("witness"), report);
     let me = cluster::me(node, &named, report);
     let nodes: Vec<String> = named.iter().map(|at| at.value.to_owned()).collect();
-    let links = link::read(
-        &root,
-        &link::Scope {
-            nodes: &nodes,
-            me: me.as_deref(),
-            timing: &timing,
-            report,
-        },
-    );
+    let links = link::read(&root, &link::Scope { nodes: &nodes, me: me.as_deref(), timing: &timing, report });
     let pings = safety::pings(&root, report);
     let fences = safety::fences(&root, &nodes, me.as_deref(), env, report);
     let watchdog = safety::watchdog(&root, &timing, report);
     let daemon = daemon::read(&root, env, report);
     let console = daemon::console(&root, report);
-    let finder = agent::Finder {
-        folders: &daemon.agent_path,
-        env,
-        report,
-    };
+    let finder = agent::Finder { folders: &daemon.agent_path, env, report };
     let witness_there = root.has("witness");
     let scope = group::Scope {
         nodes: &nodes,
@@ -298,11 +261,7 @@ fn tables<'a>(
 }
 
 /// `[cluster]`, or what to go on with if there is none.
-fn cluster_table<'a>(
-    root: &Table<'a>,
-    path: &Path,
-    report: &'a Report<'a>,
-) -> (Cluster, cluster::Timing) {
+fn cluster_table<'a>(root: &Table<'a>, path: &Path, report: &'a Report<'a>) -> (Cluster, cluster::Timing) {
     if let Some(table) = root.table("cluster", "[cluster]") {
         let read = cluster::read(&table, path, report);
         table.finish();
@@ -316,12 +275,7 @@ fn cluster_table<'a>(
 }
 
 /// A failback that has nowhere to go back to.
-fn check_failback(
-    cluster: &Cluster,
-    timing: &cluster::Timing,
-    groups: &[Group],
-    report: &Report<'_>,
-) {
+fn check_failback(cluster: &Cluster, timing: &cluster::Timing, groups: &[Group], report: &Report<'_>) {
     let homeless = groups.iter().all(|group| group.preferred.is_none());
     if cluster.failback != Failback::Off && !groups.is_empty() && homeless {
         let help = "write preferred = \"…\" in a [[group]], or auto_failback = false";

@@ -9,10 +9,7 @@ use super::table::{At, shown};
 pub(super) fn check_interface(report: &Report<'_>, name: &str, span: &Span) -> bool {
     let quoted = shown(name);
     let (message, help) = if name.is_empty() {
-        (
-            "the interface's name is empty".to_owned(),
-            "a name that `ip link` shows: \"eth1\"".to_owned(),
-        )
+        ("the interface's name is empty".to_owned(), "a name that `ip link` shows: \"eth1\"".to_owned())
     } else if name.len() > 15 {
         (
             format!("the interface name '{quoted}' has {} bytes", name.len()),
@@ -52,15 +49,10 @@ pub(super) fn ip(report: &Report<'_>, at: &At<&str>, what: &str) -> Option<IpAdd
 pub(super) fn ip_trouble(text: &str, what: &str) -> (String, String) {
     let message = format!("\"{}\" is no IP address", shown(text));
     let octets: Vec<&str> = text.split('.').collect();
-    let numbers = octets
-        .iter()
-        .all(|octet| !octet.is_empty() && octet.bytes().all(|b| b.is_ascii_digit()));
+    let numbers = octets.iter().all(|octet| !octet.is_empty() && octet.bytes().all(|b| b.is_ascii_digit()));
     let big = octets.iter().find(|octet| octet.parse::<u8>().is_err());
     let help = if numbers && octets.len() != 4 && text.contains('.') {
-        format!(
-            "an IPv4 address has four numbers, and this has {}",
-            octets.len()
-        )
+        format!("an IPv4 address has four numbers, and this has {}", octets.len())
     } else if let (true, Some(octet)) = (numbers && octets.len() == 4, big) {
         format!("'{}' is more than 255", shown(octet))
     } else if numbers && octets.len() == 4 {
@@ -72,9 +64,7 @@ pub(super) fn ip_trouble(text: &str, what: &str) -> (String, String) {
     } else if text.contains(':') && text.contains(']') {
         "write the address without brackets and port".to_owned()
     } else {
-        format!(
-            "write {what} in numbers, \"192.168.45.23\" or \"fd00::23\": names are not looked up"
-        )
+        format!("write {what} in numbers, \"192.168.45.23\" or \"fd00::23\": names are not looked up")
     };
     (message, help)
 }
@@ -91,10 +81,6 @@ pub(super) fn own_address(report: &Report<'_>, at: &At<&str>) -> Option<IpAddr> 
     } else {
         return Some(address);
     };
-    report.error(
-        &at.span,
-        format!("{address} is {what}"),
-        "write the address of one machine",
-    );
+    report.error(&at.span, format!("{address} is {what}"), "write the address of one machine");
     None
 }

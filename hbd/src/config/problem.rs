@@ -88,10 +88,8 @@ impl Problem {
     /// The same with the shown line replaced, e.g. by one without its secret. The word at
     /// the same column is underlined, so that the underline does not tell the old one's length.
     pub fn with_source(mut self, source: String) -> Self {
-        let from = source
-            .char_indices()
-            .nth(self.column.saturating_sub(1))
-            .map_or(source.len(), |(at, _)| at);
+        let from =
+            source.char_indices().nth(self.column.saturating_sub(1)).map_or(source.len(), |(at, _)| at);
         let word = source[from..].find(char::is_whitespace);
         let to = word.map_or(source.len(), |word| from + word);
         self.source = source;
@@ -155,11 +153,7 @@ impl Problems {
     /// The mistakes as a compiler shows them, each followed by an empty line, and their number.
     /// `color`: with terminal colours; for a terminal only.
     pub fn render(&self, color: bool) -> String {
-        let renderer = if color {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(WIDTH);
         let mut out = String::new();
         for problem in &self.list {
@@ -177,20 +171,13 @@ impl Problems {
         match (errors, self.list.len() - errors) {
             (errors, 0) => count(errors, "error"),
             (0, warnings) => count(warnings, "warning"),
-            (errors, warnings) => format!(
-                "{} and {}",
-                count(errors, "error"),
-                count(warnings, "warning")
-            ),
+            (errors, warnings) => format!("{} and {}", count(errors, "error"), count(warnings, "warning")),
         }
     }
 
     /// How many of them make the configuration unusable.
     pub fn errors(&self) -> usize {
-        self.list
-            .iter()
-            .filter(|problem| problem.severity == Severity::Error)
-            .count()
+        self.list.iter().filter(|problem| problem.severity == Severity::Error).count()
     }
 }
 
@@ -201,9 +188,7 @@ fn count(number: usize, what: &str) -> String {
 
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Self {
-        Self {
-            list: vec![problem],
-        }
+        Self { list: vec![problem] }
     }
 }
 
@@ -229,16 +214,12 @@ fn without_passwords(line: &str) -> String {
     let mut out = line.to_owned();
     for key in ["passw", "secret", "token"] {
         for (at, _) in lower.match_indices(key) {
-            let word =
-                lower[at..].find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
+            let word = lower[at..].find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
             let Some(after) = word.map(|end| at + end) else {
                 continue;
             };
             // `password_file` and the like name a place, no secret.
-            if ["_file", "_path", "_script"]
-                .iter()
-                .any(|end| lower[at..after].ends_with(end))
-            {
+            if ["_file", "_path", "_script"].iter().any(|end| lower[at..after].ends_with(end)) {
                 continue;
             }
             let value = lower[after..].trim_start_matches(['"', '\'', ' ', '\t']);
@@ -247,12 +228,10 @@ fn without_passwords(line: &str) -> String {
             };
             let start = lower.len() - value.len();
             let end = match value.chars().next() {
-                Some(quote @ ('"' | '\'')) => value[1..]
-                    .find(quote)
-                    .map_or(lower.len(), |end| start + 1 + end + 1),
-                _ => value
-                    .find([',', '}', '#', ' '])
-                    .map_or(lower.len(), |end| start + end),
+                Some(quote @ ('"' | '\'')) => {
+                    value[1..].find(quote).map_or(lower.len(), |end| start + 1 + end + 1)
+                }
+                _ => value.find([',', '}', '#', ' ']).map_or(lower.len(), |end| start + end),
             };
             out.replace_range(start..end, &"*".repeat(end - start));
         }
@@ -290,10 +269,7 @@ impl<'t> Report<'t> {
 
     /// The same, noting the keys that the readers of the tables know.
     pub(super) fn noting_keys(path: &Path, text: &'t str) -> Self {
-        Self {
-            keys: Some(RefCell::default()),
-            ..Self::new(path, text)
-        }
+        Self { keys: Some(RefCell::default()), ..Self::new(path, text) }
     }
 
     /// The reader of the table `place` knows `keys`.
@@ -357,11 +333,7 @@ impl<'t> Report<'t> {
             return;
         }
         let source = without_passwords(&problem.source);
-        let problem = Problem {
-            severity,
-            source,
-            ..problem
-        };
+        let problem = Problem { severity, source, ..problem };
         let mut found = self.found.borrow_mut();
         if !found.iter().any(|(_, other)| *other == problem) {
             found.push((span.start, problem));
@@ -370,19 +342,14 @@ impl<'t> Report<'t> {
 
     /// Whether anything found so far makes the file unusable.
     pub(super) fn has_errors(&self) -> bool {
-        self.found
-            .borrow()
-            .iter()
-            .any(|(_, problem)| problem.severity == Severity::Error)
+        self.found.borrow().iter().any(|(_, problem)| problem.severity == Severity::Error)
     }
 
     /// All that was found, in the order of the text.
     pub(super) fn into_problems(self) -> Problems {
         let mut found = self.found.into_inner();
         found.sort_by_key(|(at, problem)| (*at, problem.severity));
-        Problems {
-            list: found.into_iter().map(|(_, problem)| problem).collect(),
-        }
+        Problems { list: found.into_iter().map(|(_, problem)| problem).collect() }
     }
 }
 
@@ -396,48 +363,28 @@ mod tests {
         let problem = Problem::at("f", text, 11..14, "x".to_owned(), None);
         assert_eq!((problem.line, problem.column), (2, 5));
         assert_eq!(&problem.source[problem.underline.clone()], "\"ö");
-        let end = Problem::at(
-            "f",
-            text,
-            text.len() + 5..text.len() + 9,
-            "x".to_owned(),
-            None,
-        );
+        let end = Problem::at("f", text, text.len() + 5..text.len() + 9, "x".to_owned(), None);
         assert_eq!((end.line, end.column), (3, 1));
     }
 
     #[test]
     fn passwords_are_not_shown() {
-        let line = r#"options = { ip = "x", passwd = "hunter2", password_file = "/p", "Password" = 'hunter2' }"#;
+        let line =
+            r#"options = { ip = "x", passwd = "hunter2", password_file = "/p", "Password" = 'hunter2' }"#;
         let masked = without_passwords(line);
         assert!(!masked.contains("hunter2"), "{masked}");
-        assert!(
-            masked.contains("\"/p\"") && masked.contains("\"x\""),
-            "{masked}"
-        );
+        assert!(masked.contains("\"/p\"") && masked.contains("\"x\""), "{masked}");
         assert_eq!(masked.len(), line.len());
-        assert!(
-            !without_passwords("password = \"hunter2").contains("hunter2"),
-            "an open quote"
-        );
+        assert!(!without_passwords("password = \"hunter2").contains("hunter2"), "an open quote");
         assert!(!without_passwords("token = hunter2").contains("hunter2"));
         assert_eq!(without_passwords("name = \"ü\""), "name = \"ü\"");
     }
 
     #[test]
     fn a_problem_of_the_whole_file_has_no_line() {
-        let problems = Problems::from(Problem::whole(
-            "f",
-            "it is gone".to_owned(),
-            Some("look for it".to_owned()),
-        ));
-        assert!(
-            problems.to_string().starts_with("error: it is gone\n"),
-            "{problems}"
-        );
-        assert_eq!(
-            problems.list[0].in_one_line(),
-            "f: it is gone (look for it)"
-        );
+        let problems =
+            Problems::from(Problem::whole("f", "it is gone".to_owned(), Some("look for it".to_owned())));
+        assert!(problems.to_string().starts_with("error: it is gone\n"), "{problems}");
+        assert_eq!(problems.list[0].in_one_line(), "f: it is gone (look for it)");
     }
 }

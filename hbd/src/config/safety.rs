@@ -20,14 +20,8 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A number of points that fits the byte it travels in, with room.
 const MAX_PINGS: usize = 64;
 /// Where the programs of `[[fence]]` are looked for.
-pub const FENCE_FOLDERS: [&str; 6] = [
-    "/usr/local/sbin",
-    "/usr/local/bin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
-];
+pub const FENCE_FOLDERS: [&str; 6] =
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// Reads `[[ping]]`.
 pub(super) fn pings(root: &Table<'_>, report: &Report<'_>) -> Vec<Ping> {
@@ -53,11 +47,8 @@ pub(super) fn pings(root: &Table<'_>, report: &Report<'_>) -> Vec<Ping> {
                 "write addresses = [\"192.168.45.1\"], a machine that is always there",
             );
         }
-        let addresses: Vec<IpAddr> = list
-            .iter()
-            .flat_map(|at| &at.value)
-            .filter_map(|at| own_address(report, at))
-            .collect();
+        let addresses: Vec<IpAddr> =
+            list.iter().flat_map(|at| &at.value).filter_map(|at| own_address(report, at)).collect();
         let Some(name) = name else { continue };
         if pings.iter().any(|ping| ping.name == name.value) {
             let message = format!("the ping point '{}' is there already", shown(name.value));
@@ -67,10 +58,7 @@ pub(super) fn pings(root: &Table<'_>, report: &Report<'_>) -> Vec<Ping> {
                 "give each its own name, or put its addresses into the first one's list",
             );
         } else if check_name(report, "a ping point's name", &name) {
-            pings.push(Ping {
-                name: name.value.to_owned(),
-                addresses,
-            });
+            pings.push(Ping { name: name.value.to_owned(), addresses });
         }
     }
     pings
@@ -86,25 +74,17 @@ pub(super) fn fences(
 ) -> Vec<Fence> {
     let mut fences = Vec::new();
     for table in root.tables("fence", "[[fence]]") {
-        let node = table.required_string(
-            "node",
-            "write node = \"…\": the node this device switches off",
-        );
+        let node = table.required_string("node", "write node = \"…\": the node this device switches off");
         let agent = table.required_string(
             "agent",
             "write agent = \"fence_ipmilan\", or the path of a command of that kind",
         );
         let options = options(&table, report);
-        let timeout = table
-            .duration("timeout", SECOND, SECOND * 3600)
-            .map_or(SECOND * 60, |at| at.value);
-        let delay = table
-            .duration("delay", Duration::ZERO, SECOND * 600)
-            .map_or(Duration::ZERO, |at| at.value);
+        let timeout = table.duration("timeout", SECOND, SECOND * 3600).map_or(SECOND * 60, |at| at.value);
+        let delay =
+            table.duration("delay", Duration::ZERO, SECOND * 600).map_or(Duration::ZERO, |at| at.value);
         table.finish();
-        let known = node
-            .as_ref()
-            .is_some_and(|at| known_node(report, nodes, at.value, &at.span));
+        let known = node.as_ref().is_some_and(|at| known_node(report, nodes, at.value, &at.span));
         // Nobody fences itself: this node's own fence agent is needed on the other node only.
         let runs_here = known && node.as_ref().is_some_and(|at| Some(at.value) != me);
         if let Some(agent) = &agent {
@@ -131,16 +111,11 @@ fn options(table: &Table<'_>, report: &Report<'_>) -> BTreeMap<String, String> {
     let mut options = BTreeMap::new();
     for (key, value) in inner.entries() {
         if key.value.is_empty()
-            || key
-                .value
-                .contains(|c: char| c.is_whitespace() || c.is_control() || c == '=')
+            || key.value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '=')
         {
             report.error(
                 &key.span,
-                format!(
-                    "'{}' cannot be an option of a fence agent",
-                    shown(key.value)
-                ),
+                format!("'{}' cannot be an option of a fence agent", shown(key.value)),
                 "see `AGENT -o metadata` for its options",
             );
         } else if let Some(text) = scalar(report, "an option", value) {
@@ -189,12 +164,7 @@ pub(super) fn scalar(report: &Report<'_>, what: &str, value: Value<'_>) -> Optio
 }
 
 /// Whether the agent of a fence can be one, and is installed if it `runs_here`.
-fn check_fence_agent(
-    agent: &At<&str>,
-    runs_here: bool,
-    env: &dyn Environment,
-    report: &Report<'_>,
-) {
+fn check_fence_agent(agent: &At<&str>, runs_here: bool, env: &dyn Environment, report: &Report<'_>) {
     let name = agent.value;
     let trouble = if name.is_empty() {
         let help = "write agent = \"fence_ipmilan\", or the path of a command of that kind";
@@ -204,10 +174,7 @@ fn check_fence_agent(
         Some((message, "write agent = \"fence_ipmilan\"".to_owned()))
     } else if name.contains('/') && !name.starts_with('/') {
         let help = "write the whole path, or the bare name of an installed agent";
-        Some((
-            format!("the fence agent '{}' is no absolute path", shown(name)),
-            help.to_owned(),
-        ))
+        Some((format!("the fence agent '{}' is no absolute path", shown(name)), help.to_owned()))
     } else if runs_here {
         fence_not_installed(name, env)
     } else {
@@ -222,24 +189,15 @@ fn check_fence_agent(
 fn fence_not_installed(name: &str, env: &dyn Environment) -> Option<(String, String)> {
     let candidates: Vec<PathBuf> = match name.starts_with('/') {
         true => vec![PathBuf::from(name)],
-        false => FENCE_FOLDERS
-            .iter()
-            .map(|folder| Path::new(folder).join(name))
-            .collect(),
+        false => FENCE_FOLDERS.iter().map(|folder| Path::new(folder).join(name)).collect(),
     };
     let is = |path: &&PathBuf, program| env.program(path) == program;
     if candidates.iter().any(|path| is(&path, Program::Executable)) {
         return None;
     }
-    if let Some(path) = candidates
-        .iter()
-        .find(|path| is(path, Program::NotExecutable))
-    {
+    if let Some(path) = candidates.iter().find(|path| is(path, Program::NotExecutable)) {
         let path = path.display();
-        return Some((
-            format!("the fence agent {path} is not executable"),
-            format!("chmod +x {path}"),
-        ));
+        return Some((format!("the fence agent {path} is not executable"), format!("chmod +x {path}")));
     }
     if name.starts_with('/') {
         return Some((
@@ -248,13 +206,9 @@ fn fence_not_installed(name: &str, env: &dyn Environment) -> Option<(String, Str
         ));
     }
     let folders = FENCE_FOLDERS.join(", ");
-    let help = format!(
-        "install it (Debian: apt install fence-agents), or write its path; searched: {folders}"
-    );
-    Some((
-        format!("the fence agent '{}' is not installed", shown(name)),
-        help,
-    ))
+    let help =
+        format!("install it (Debian: apt install fence-agents), or write its path; searched: {folders}");
+    Some((format!("the fence agent '{}' is not installed", shown(name)), help))
 }
 
 /// Reads `[witness]`.
@@ -283,29 +237,16 @@ pub(super) fn witness(root: &Table<'_>, report: &Report<'_>) -> Option<Witness> 
     }
     for at in &endpoints.value {
         if let Err(help) = check_url(at.value) {
-            report.error(
-                &at.span,
-                format!("\"{}\" is no endpoint", shown(at.value)),
-                help,
-            );
+            report.error(&at.span, format!("\"{}\" is no endpoint", shown(at.value)), help);
         }
     }
-    let endpoints = endpoints
-        .value
-        .iter()
-        .map(|at| at.value.to_owned())
-        .collect();
-    Some(Witness {
-        endpoints,
-        ttl: ttl.map_or(SECOND * 5, |at| at.value),
-    })
+    let endpoints = endpoints.value.iter().map(|at| at.value.to_owned()).collect();
+    Some(Witness { endpoints, ttl: ttl.map_or(SECOND * 5, |at| at.value) })
 }
 
 /// `http(s)://HOST[:PORT][/]`; on failure what would be right.
 fn check_url(url: &str) -> Result<(), String> {
-    let rest = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"));
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     let Some(rest) = rest else {
         return Err(match url.split_once("://") {
             None if !url.is_empty() => format!("write the whole URL: \"http://{}\"", shown(url)),
@@ -317,9 +258,8 @@ fn check_url(url: &str) -> Result<(), String> {
         return Err("a password does not belong into a URL".to_owned());
     }
     if authority.is_empty()
-        || authority.contains(|c: char| {
-            c == '/' || c == '?' || c == '#' || c.is_whitespace() || c.is_control()
-        })
+        || authority
+            .contains(|c: char| c == '/' || c == '?' || c == '#' || c.is_whitespace() || c.is_control())
     {
         return Err("write scheme, host and port only: \"http://192.168.45.9:2379\"".to_owned());
     }
@@ -327,9 +267,7 @@ fn check_url(url: &str) -> Result<(), String> {
         Some(bracketed) => match bracketed.split_once(']') {
             Some((host, after)) if host.parse::<std::net::Ipv6Addr>().is_ok() => after,
             _ => {
-                return Err(
-                    "the brackets must hold an IPv6 address: \"http://[fd00::9]:2379\"".to_owned(),
-                );
+                return Err("the brackets must hold an IPv6 address: \"http://[fd00::9]:2379\"".to_owned());
             }
         },
         None if authority.matches(':').count() > 1 => {
@@ -340,9 +278,7 @@ fn check_url(url: &str) -> Result<(), String> {
     match (port, port.strip_prefix(':').map(str::parse::<u16>)) {
         ("", _) => Ok(()),
         (_, Some(Ok(number))) if number > 0 && !authority.starts_with(':') => Ok(()),
-        _ => {
-            Err("write a host and a port from 1 to 65535: \"http://192.168.45.9:2379\"".to_owned())
-        }
+        _ => Err("write a host and a port from 1 to 65535: \"http://192.168.45.9:2379\"".to_owned()),
     }
 }
 
@@ -373,20 +309,10 @@ pub(super) fn watchdog(root: &Table<'_>, timing: &Timing, report: &Report<'_>) -
             show(deadtime)
         );
         let help = "a frozen node is reset only after the other one took over: make the timeout shorter, or deadtime longer";
-        report.warning(
-            &timeout.map_or_else(|| table_span(root), |at| at.span),
-            message,
-            help,
-        );
+        report.warning(&timeout.map_or_else(|| table_span(root), |at| at.span), message, help);
     }
-    let device = device.map_or_else(
-        || PathBuf::from("/dev/watchdog"),
-        |at| PathBuf::from(at.value),
-    );
-    Some(Watchdog {
-        device,
-        timeout: timeout_value,
-    })
+    let device = device.map_or_else(|| PathBuf::from("/dev/watchdog"), |at| PathBuf::from(at.value));
+    Some(Watchdog { device, timeout: timeout_value })
 }
 
 /// Where `[watchdog]` stands.
@@ -400,10 +326,7 @@ fn whole_seconds(report: &Report<'_>, at: &At<Duration>, key: &str, why: &str) {
         let up = SECOND * u32::try_from(at.value.as_secs() + 1).unwrap_or(1);
         report.error(
             &at.span,
-            format!(
-                "'{key}' must be whole seconds, and this is {}",
-                show(at.value)
-            ),
+            format!("'{key}' must be whole seconds, and this is {}", show(at.value)),
             format!("{why}: \"{}\"", show(up)),
         );
     }
@@ -415,12 +338,9 @@ mod tests {
 
     #[test]
     fn endpoints_are_urls_of_a_host() {
-        for url in [
-            "http://192.168.45.9:2379",
-            "https://etcd.example.com",
-            "http://[fd00::9]:2379/",
-            "http://e:1",
-        ] {
+        for url in
+            ["http://192.168.45.9:2379", "https://etcd.example.com", "http://[fd00::9]:2379/", "http://e:1"]
+        {
             assert_eq!(check_url(url), Ok(()), "{url}");
         }
         for url in [

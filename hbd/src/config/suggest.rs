@@ -2,10 +2,7 @@
 
 /// The candidate nearest to `word`, if it is near enough to be what was meant: a slip of a third of
 /// its letters at most, or another ending; upper and lower case being the same.
-pub(super) fn nearest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     // A pasted paragraph is no misspelt name; this also bounds the work.
     if word.len() > 64 {
         return None;
@@ -16,16 +13,9 @@ pub(super) fn nearest<'c>(
         .filter(|candidate| candidate.len() <= 64)
         .map(|candidate| (fold(candidate), candidate))
         .map(|(folded, candidate)| {
-            (
-                distance(&word, &folded),
-                same_stem(&word, &folded),
-                folded.len(),
-                candidate,
-            )
+            (distance(&word, &folded), same_stem(&word, &folded), folded.len(), candidate)
         })
-        .filter(|(distance, stem, length, _)| {
-            *stem || *distance <= (length.max(&word.len()) / 3).max(1)
-        })
+        .filter(|(distance, stem, length, _)| *stem || *distance <= (length.max(&word.len()) / 3).max(1))
         .min_by_key(|(distance, ..)| *distance)
         .map(|(.., candidate)| candidate)
 }
@@ -39,15 +29,7 @@ fn same_stem(a: &[char], b: &[char]) -> bool {
 
 /// Lower case, `-` and `_` being the same.
 fn fold(word: &str) -> Vec<char> {
-    word.chars()
-        .map(|c| {
-            if c == '-' {
-                '_'
-            } else {
-                c.to_ascii_lowercase()
-            }
-        })
-        .collect()
+    word.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
 }
 
 /// Edit distance where a swap of two neighbours counts one (optimal string alignment).
@@ -72,10 +54,7 @@ fn distance(a: &[char], b: &[char]) -> usize {
 
 /// `'a'`, `'a' and 'b'`, `'a', 'b' and 'c'`.
 pub(super) fn listed<S: AsRef<str>>(words: &[S]) -> String {
-    let quoted: Vec<String> = words
-        .iter()
-        .map(|word| format!("'{}'", word.as_ref()))
-        .collect();
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{}'", word.as_ref())).collect();
     match quoted.split_last() {
         None => "none".to_owned(),
         Some((last, [])) => last.clone(),

@@ -39,30 +39,13 @@ pub(super) struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// The table `map`, called `place` in messages.
-    pub(super) fn new(
-        place: String,
-        span: Span,
-        map: &'a DeTable<'a>,
-        report: &'a Report<'a>,
-    ) -> Self {
-        Self {
-            place,
-            span,
-            map,
-            known: RefCell::default(),
-            report,
-        }
+    pub(super) fn new(place: String, span: Span, map: &'a DeTable<'a>, report: &'a Report<'a>) -> Self {
+        Self { place, span, map, known: RefCell::default(), report }
     }
 
     /// The same table, with nothing asked for yet but what was; for giving it a better name.
     pub(super) fn renamed(&self, place: String) -> Self {
-        Self {
-            place,
-            span: self.span.clone(),
-            map: self.map,
-            known: self.known.clone(),
-            report: self.report,
-        }
+        Self { place, span: self.span.clone(), map: self.map, known: self.known.clone(), report: self.report }
     }
 
     /// Whether there is anything under `key`, without making it known.
@@ -81,8 +64,7 @@ impl<'a> Table<'a> {
 
     /// Reports that `key` must be there; gives back `None`, so that it can stand where a value is expected.
     pub(super) fn lacks<T>(&self, key: &str, help: &str) -> Option<T> {
-        self.report
-            .missing(&self.span, format!("{} has no '{key}'", self.place), help);
+        self.report.missing(&self.span, format!("{} has no '{key}'", self.place), help);
         None
     }
 
@@ -109,16 +91,8 @@ impl<'a> Table<'a> {
     pub(super) fn boolean(&self, key: &'static str) -> Option<At<bool>> {
         let value = self.value(key)?;
         match value.get_ref() {
-            DeValue::Boolean(truth) => Some(At {
-                value: *truth,
-                span: value.span(),
-            }),
-            other => self.wrong_type(
-                &format!("'{key}'"),
-                "true or false",
-                value,
-                yes_or_no(other),
-            ),
+            DeValue::Boolean(truth) => Some(At { value: *truth, span: value.span() }),
+            other => self.wrong_type(&format!("'{key}'"), "true or false", value, yes_or_no(other)),
         }
     }
 
@@ -135,29 +109,17 @@ impl<'a> Table<'a> {
             return self.wrong_type(&format!("'{key}'"), "a whole number", value, help);
         };
         match i64::from_str_radix(integer.as_str(), integer.radix()) {
-            Ok(number) if (min..=max).contains(&number) => Some(At {
-                value: number,
-                span: value.span(),
-            }),
+            Ok(number) if (min..=max).contains(&number) => Some(At { value: number, span: value.span() }),
             _ => {
                 let message = format!("'{key}' cannot be {}", shown(&integer.to_string()));
-                self.report.error(
-                    &value.span(),
-                    message,
-                    format!("it must be from {min} to {max}"),
-                );
+                self.report.error(&value.span(), message, format!("it must be from {min} to {max}"));
                 None
             }
         }
     }
 
     /// A duration from `min` to `max`.
-    pub(super) fn duration(
-        &self,
-        key: &'static str,
-        min: Duration,
-        max: Duration,
-    ) -> Option<At<Duration>> {
+    pub(super) fn duration(&self, key: &'static str, min: Duration, max: Duration) -> Option<At<Duration>> {
         let value = self.value(key)?;
         let DeValue::String(text) = value.get_ref() else {
             let help = match value.get_ref() {
@@ -175,8 +137,7 @@ impl<'a> Table<'a> {
         let span = value.span();
         match duration::parse(text) {
             Err((message, help)) => {
-                self.report
-                    .error(&span, format!("'{key}': {message}"), help);
+                self.report.error(&span, format!("'{key}': {message}"), help);
                 None
             }
             Ok(value) if value < min || value > max => {
@@ -199,22 +160,12 @@ impl<'a> Table<'a> {
             return self.wrong_type(&format!("'{key}'"), "a list of texts", value, help);
         };
         let what = format!("each of '{key}'");
-        let list: Vec<_> = array
-            .iter()
-            .filter_map(|entry| text(self.report, &what, entry))
-            .collect();
-        (array.is_empty() || !list.is_empty()).then(|| At {
-            value: list,
-            span: value.span(),
-        })
+        let list: Vec<_> = array.iter().filter_map(|entry| text(self.report, &what, entry)).collect();
+        (array.is_empty() || !list.is_empty()).then(|| At { value: list, span: value.span() })
     }
 
     /// A list of texts that must be there.
-    pub(super) fn required_strings(
-        &self,
-        key: &'static str,
-        help: &str,
-    ) -> Option<At<Vec<At<&'a str>>>> {
+    pub(super) fn required_strings(&self, key: &'static str, help: &str) -> Option<At<Vec<At<&'a str>>>> {
         self.required(key, help, self.strings(key))
     }
 
@@ -222,13 +173,9 @@ impl<'a> Table<'a> {
     pub(super) fn table(&self, key: &'static str, place: &str) -> Option<Table<'a>> {
         let value = self.value(key)?;
         match value.get_ref() {
-            DeValue::Table(map) => {
-                Some(Table::new(place.to_owned(), value.span(), map, self.report))
-            }
+            DeValue::Table(map) => Some(Table::new(place.to_owned(), value.span(), map, self.report)),
             DeValue::Array(array)
-                if array
-                    .iter()
-                    .any(|entry| matches!(entry.get_ref(), DeValue::Table(_))) =>
+                if array.iter().any(|entry| matches!(entry.get_ref(), DeValue::Table(_))) =>
             {
                 self.report.error(
                     &value.span(),
@@ -255,10 +202,7 @@ impl<'a> Table<'a> {
             let help = format!("write {place}, with two brackets: there may be several");
             self.report.error(
                 &value.span(),
-                format!(
-                    "'{key}' must be a list of tables, and this is {}",
-                    type_of(value.get_ref())
-                ),
+                format!("'{key}' must be a list of tables, and this is {}", type_of(value.get_ref())),
                 help,
             );
             return Vec::new();
@@ -274,9 +218,7 @@ impl<'a> Table<'a> {
                         &format!("each of '{key}'"),
                         "a table",
                         entry,
-                        format!(
-                            "write {place}, and its keys in the lines below it, for each of them"
-                        ),
+                        format!("write {place}, and its keys in the lines below it, for each of them"),
                     );
                 }
             }
@@ -289,15 +231,7 @@ impl<'a> Table<'a> {
         let mut entries: Vec<_> = self
             .map
             .iter()
-            .map(|(key, value)| {
-                (
-                    At {
-                        value: key.get_ref().as_ref(),
-                        span: key.span(),
-                    },
-                    value,
-                )
-            })
+            .map(|(key, value)| (At { value: key.get_ref().as_ref(), span: key.span() }, value))
             .collect();
         entries.sort_by_key(|(key, _)| key.span.start);
         entries
@@ -309,9 +243,7 @@ impl<'a> Table<'a> {
         self.report.knows(&self.place, &known);
         let is_table = |value: Value<'_>| match value.get_ref() {
             DeValue::Table(_) => true,
-            DeValue::Array(array) => array
-                .iter()
-                .any(|entry| matches!(entry.get_ref(), DeValue::Table(_))),
+            DeValue::Array(array) => array.iter().any(|entry| matches!(entry.get_ref(), DeValue::Table(_))),
             _ => false,
         };
         for (key, value) in self.entries() {
@@ -349,10 +281,7 @@ impl<'a> Table<'a> {
 /// The text in `value`, called `what` in messages.
 pub(super) fn text<'a>(report: &Report<'_>, what: &str, value: Value<'a>) -> Option<At<&'a str>> {
     if let DeValue::String(text) = value.get_ref() {
-        return Some(At {
-            value: text.as_ref(),
-            span: value.span(),
-        });
+        return Some(At { value: text.as_ref(), span: value.span() });
     }
     let help = match value.get_ref() {
         DeValue::Integer(number) => format!("put it in quotes: \"{}\"", shown(&number.to_string())),
@@ -364,19 +293,10 @@ pub(super) fn text<'a>(report: &Report<'_>, what: &str, value: Value<'a>) -> Opt
 }
 
 /// Reports a value of the wrong type.
-pub(super) fn wrong_type(
-    report: &Report<'_>,
-    what: &str,
-    expected: &str,
-    value: Value<'_>,
-    help: String,
-) {
+pub(super) fn wrong_type(report: &Report<'_>, what: &str, expected: &str, value: Value<'_>, help: String) {
     report.error(
         &value.span(),
-        format!(
-            "{what} must be {expected}, and this is {}",
-            type_of(value.get_ref())
-        ),
+        format!("{what} must be {expected}, and this is {}", type_of(value.get_ref())),
         help,
     );
 }
@@ -409,34 +329,17 @@ fn yes_or_no(value: &DeValue<'_>) -> String {
 
 /// What to say of a duration outside of its bounds.
 fn out_of_range(key: &str, value: Duration, min: Duration, max: Duration) -> (String, String) {
-    let (least, most, this) = (
-        duration::show(min),
-        duration::show(max),
-        duration::show(value),
-    );
+    let (least, most, this) = (duration::show(min), duration::show(max), duration::show(value));
     match value {
-        Duration::ZERO => (
-            format!("'{key}' cannot be zero"),
-            format!("it must be at least {least}"),
-        ),
-        _ if value < min => (
-            format!("'{key}' is too short: {this}"),
-            format!("it must be at least {least}"),
-        ),
-        _ => (
-            format!("'{key}' is too long: {this}"),
-            format!("it must be at most {most}"),
-        ),
+        Duration::ZERO => (format!("'{key}' cannot be zero"), format!("it must be at least {least}")),
+        _ if value < min => (format!("'{key}' is too short: {this}"), format!("it must be at least {least}")),
+        _ => (format!("'{key}' is too long: {this}"), format!("it must be at most {most}")),
     }
 }
 
 /// At most 60 characters of `text`, without control characters, fit for a message.
 pub(super) fn shown(text: &str) -> String {
-    let mut out: String = text
-        .chars()
-        .take(60)
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect();
+    let mut out: String = text.chars().take(60).map(|c| if c.is_control() { '?' } else { c }).collect();
     if text.chars().nth(60).is_some() {
         out.push('…');
     }

@@ -32,8 +32,7 @@ pub(super) fn show_duration(span: Duration) -> String {
 
 /// Reads `200ms`, `1.5s`, `2m`, `1h` as the configuration does: at least a millisecond, at most a week.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
-    let span =
-        crate::config::duration::parse(text).map_err(|(what, help)| format!("{what}; {help}"))?;
+    let span = crate::config::duration::parse(text).map_err(|(what, help)| format!("{what}; {help}"))?;
     if span.as_millis() == 0 {
         return Err("it must be at least 1ms".to_owned());
     }
@@ -72,20 +71,9 @@ mod tests {
         assert_eq!(parse("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(parse(" 2m "), Ok(Duration::from_secs(120)));
         assert_eq!(parse("168h"), Ok(LONGEST));
-        for bad in [
-            "",
-            "5",
-            "s",
-            "0s",
-            "-1s",
-            "1d",
-            "1.2.3s",
-            "169h",
-            "1e9s",
-            "nan s",
-            "0.1ms",
-            "1 fortnight",
-        ] {
+        for bad in
+            ["", "5", "s", "0s", "-1s", "1d", "1.2.3s", "169h", "1e9s", "nan s", "0.1ms", "1 fortnight"]
+        {
             assert!(parse(bad).is_err(), "{bad:?} was taken");
         }
     }

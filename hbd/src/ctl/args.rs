@@ -78,15 +78,9 @@ pub(super) struct Common {
 impl Common {
     /// The daemon's socket: `--socket`, else `HBD_SOCKET` if it says anything, else the usual place.
     pub(super) fn socket(&self) -> PathBuf {
-        let from_environment = || {
-            std::env::var_os("HBD_SOCKET")
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
-        self.socket
-            .clone()
-            .or_else(from_environment)
-            .unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))
+        let from_environment =
+            || std::env::var_os("HBD_SOCKET").filter(|value| !value.is_empty()).map(PathBuf::from);
+        self.socket.clone().or_else(from_environment).unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))
     }
 
     /// How long to wait for the end of an order.
@@ -345,8 +339,7 @@ mod tests {
     #[test]
     fn the_words_below_the_options_are_broken_by_hand_to_fit() {
         let mut root = Cli::command();
-        let all =
-            std::iter::once(root.clone()).chain(root.get_subcommands_mut().map(|one| one.clone()));
+        let all = std::iter::once(root.clone()).chain(root.get_subcommands_mut().map(|one| one.clone()));
         for command in all {
             let text = command.get_after_help().expect("examples").to_string();
             for line in text.lines() {
@@ -357,10 +350,7 @@ mod tests {
 
     #[test]
     fn only_the_commands_that_exist_are_listed() {
-        let names: Vec<_> = Cli::command()
-            .get_subcommands()
-            .map(|c| c.get_name().to_owned())
-            .collect();
+        let names: Vec<_> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
         let wanted = "status standby online move takeover failback maintenance cleanup fence fence-ack events why \
                       check keygen reload";
         assert_eq!(names, wanted.split_whitespace().collect::<Vec<_>>());
@@ -368,10 +358,7 @@ mod tests {
 
     #[test]
     fn options_for_all_commands_stand_before_or_after_the_command() {
-        for line in [
-            "hbctl --socket /s --json status",
-            "hbctl status --json --socket /s",
-        ] {
+        for line in ["hbctl --socket /s --json status", "hbctl status --json --socket /s"] {
             let cli = Cli::try_parse_from(line.split(' ')).expect(line);
             assert!(cli.common.json);
             assert_eq!(cli.common.socket(), PathBuf::from("/s"));
@@ -381,31 +368,16 @@ mod tests {
     #[test]
     fn orders_are_waited_for_longer_than_questions() {
         let common = |line: &str| Cli::try_parse_from(line.split(' ')).expect(line).common;
-        assert_eq!(
-            common("hbctl standby").order_timeout(),
-            Duration::from_secs(120)
-        );
-        assert_eq!(
-            common("hbctl status").question_timeout(),
-            Duration::from_secs(10)
-        );
-        assert_eq!(
-            common("hbctl standby --timeout 5s").order_timeout(),
-            Duration::from_secs(5)
-        );
-        assert_eq!(
-            common("hbctl status --timeout 5s").question_timeout(),
-            Duration::from_secs(5)
-        );
+        assert_eq!(common("hbctl standby").order_timeout(), Duration::from_secs(120));
+        assert_eq!(common("hbctl status").question_timeout(), Duration::from_secs(10));
+        assert_eq!(common("hbctl standby --timeout 5s").order_timeout(), Duration::from_secs(5));
+        assert_eq!(common("hbctl status --timeout 5s").question_timeout(), Duration::from_secs(5));
     }
 
     #[test]
     fn the_group_of_a_resource() {
         assert_eq!(parse_target("vip"), Ok("vip".to_owned()));
-        assert_eq!(
-            parse_target("vip/IPaddr::10.0.0.1/24"),
-            Ok("vip".to_owned())
-        );
+        assert_eq!(parse_target("vip/IPaddr::10.0.0.1/24"), Ok("vip".to_owned()));
         assert!(parse_target("/nginx").is_err());
         assert!(parse_target("").is_err());
     }

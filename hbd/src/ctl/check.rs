@@ -17,7 +17,8 @@ use crate::config::{self, Config, LoadOptions, Problems};
 pub(super) fn run(common: &Common, file: &Path, node: Option<&str>) -> Result<(), Fail> {
     match load(file, node) {
         Ok((config, note)) => {
-            let warnings: Vec<String> = config.warnings.iter().cloned().chain(note).chain(crate::agents::advice(&config)).collect();
+            let warnings: Vec<String> =
+                config.warnings.iter().cloned().chain(note).chain(crate::agents::advice(&config)).collect();
             say_good(common, file, &config, &warnings)
         }
         Err(problems) => {
@@ -57,17 +58,8 @@ fn load(file: &Path, node: Option<&str>) -> Result<(Config, Option<String>), Pro
     }
 }
 
-fn say_good(
-    common: &Common,
-    file: &Path,
-    config: &Config,
-    warnings: &[String],
-) -> Result<(), Fail> {
-    let resources: usize = config
-        .groups
-        .iter()
-        .map(|group| group.resources.len())
-        .sum();
+fn say_good(common: &Common, file: &Path, config: &Config, warnings: &[String]) -> Result<(), Fail> {
+    let resources: usize = config.groups.iter().map(|group| group.resources.len()).sum();
     let mut stdout = io::stdout().lock();
     if common.json {
         let shown = json!({

@@ -30,39 +30,20 @@ pub(super) fn run(cli: &Cli) -> Result<(), Fail> {
         Command::Keygen { method, output } => keygen::run(common, *method, output.as_deref()),
         Command::Fence { node } => order(common, Verb::Fence { node: node.clone() }),
         Command::Reload => order(common, Verb::Reload),
-        other => order(
-            common,
-            Verb::Order {
-                order: cluster_order(other)?,
-            },
-        ),
+        other => order(common, Verb::Order { order: cluster_order(other)? }),
     }
 }
 
 /// The order to the core that a command stands for.
 fn cluster_order(command: &Command) -> Result<Order, Fail> {
     Ok(match command {
-        Command::Standby { node, force } => Order::Standby {
-            node: node.clone(),
-            force: *force,
-        },
+        Command::Standby { node, force } => Order::Standby { node: node.clone(), force: *force },
         Command::Online { node } => Order::Online { node: node.clone() },
-        Command::Move { group, to } => Order::Move {
-            group: group.clone(),
-            to: to.clone(),
-        },
-        Command::Takeover { groups } => Order::Takeover {
-            groups: groups.clone(),
-        },
-        Command::Failback { groups } => Order::Failback {
-            groups: groups.clone(),
-        },
-        Command::Maintenance { switch } => Order::Maintenance {
-            on: *switch == Switch::On,
-        },
-        Command::Cleanup { target } => Order::Cleanup {
-            group: target.clone(),
-        },
+        Command::Move { group, to } => Order::Move { group: group.clone(), to: to.clone() },
+        Command::Takeover { groups } => Order::Takeover { groups: groups.clone() },
+        Command::Failback { groups } => Order::Failback { groups: groups.clone() },
+        Command::Maintenance { switch } => Order::Maintenance { on: *switch == Switch::On },
+        Command::Cleanup { target } => Order::Cleanup { group: target.clone() },
         Command::FenceAck { node } => Order::FenceAck { node: node.clone() },
         other => return Err(Fail::Usage(format!("{other:?} is no order to the cluster"))),
     })
@@ -72,23 +53,13 @@ fn cluster_order(command: &Command) -> Result<Order, Fail> {
 fn order(common: &Common, verb: Verb) -> Result<(), Fail> {
     let limit = common.order_timeout();
     let until = Instant::now() + limit;
-    let mut conversation = Conversation::begin(
-        &common.socket(),
-        &Request {
-            verb,
-            no_wait: common.no_wait,
-        },
-    )?;
+    let mut conversation = Conversation::begin(&common.socket(), &Request { verb, no_wait: common.no_wait })?;
     let mut progress = Progress::new();
     loop {
         let now = Instant::now();
         if now >= until {
             let last = progress.end();
-            let last = if last.is_empty() {
-                String::new()
-            } else {
-                format!(" (last heard: {last})")
-            };
+            let last = if last.is_empty() { String::new() } else { format!(" (last heard: {last})") };
             return Err(Fail::Refused(format!(
                 "gave up waiting after {}{last}; the order goes on: see `hbctl status` and `hbctl events`",
                 age::show_duration(limit)
@@ -120,11 +91,7 @@ fn conclude(common: &Common, answer: Answer) -> Result<(), Fail> {
     match answer {
         Answer::Refused { reason } => Err(Fail::Refused(reason)),
         Answer::Done { text, .. } if !common.json => {
-            let shown = if text.trim().is_empty() {
-                "done"
-            } else {
-                text.trim_end()
-            };
+            let shown = if text.trim().is_empty() { "done" } else { text.trim_end() };
             Ok(writeln!(stdout, "{}", text::block(shown))?)
         }
         _ => Ok(()),
@@ -135,21 +102,14 @@ fn conclude(common: &Common, answer: Answer) -> Result<(), Fail> {
 pub(super) fn ask(common: &Common, socket: &Path, verb: Verb) -> Result<Value, Fail> {
     let limit = common.question_timeout();
     let until = Instant::now() + limit;
-    let mut conversation = Conversation::begin(
-        socket,
-        &Request {
-            verb,
-            no_wait: false,
-        },
-    )?;
+    let mut conversation = Conversation::begin(socket, &Request { verb, no_wait: false })?;
     loop {
         match conversation.next(Some(until))? {
             Heard::Nothing => return Err(silent(socket, limit)),
             Heard::Answer(Answer::Done { data, .. }) => return Ok(data),
             Heard::Answer(Answer::Refused { reason }) => return Err(Fail::Refused(reason)),
             // Each renews nothing: the limit is for the whole answer.
-            Heard::Answer(Answer::Progress { .. } | Answer::Item { .. })
-                if Instant::now() < until => {}
+            Heard::Answer(Answer::Progress { .. } | Answer::Item { .. }) if Instant::now() < until => {}
             Heard::Answer(_) => return Err(silent(socket, limit)),
         }
     }
@@ -183,22 +143,13 @@ fn show_status(common: &Common) -> Result<(), Fail> {
 fn show_events(common: &Common, count: usize, follow: bool) -> Result<(), Fail> {
     let socket = common.socket();
     let limit = common.question_timeout();
-    let mut conversation = Conversation::begin(
-        &socket,
-        &Request {
-            verb: Verb::Events { count, follow },
-            no_wait: false,
-        },
-    )?;
+    let mut conversation =
+        Conversation::begin(&socket, &Request { verb: Verb::Events { count, follow }, no_wait: false })?;
     let paint = Paint::choose(common.color, &io::stdout());
     let mut stdout = io::stdout().lock();
     loop {
         // Someone who follows waits for news as long as it takes; otherwise each event has its limit.
-        let until = if follow {
-            None
-        } else {
-            Some(Instant::now() + limit)
-        };
+        let until = if follow { None } else { Some(Instant::now() + limit) };
         match conversation.next(until)? {
             Heard::Nothing => return Err(silent(&socket, limit)),
             Heard::Answer(Answer::Item { data }) => {
@@ -217,13 +168,7 @@ fn show_events(common: &Common, count: usize, follow: bool) -> Result<(), Fail> 
 }
 
 fn show_why(common: &Common, group: &str) -> Result<(), Fail> {
-    let data = ask(
-        common,
-        &common.socket(),
-        Verb::Why {
-            group: group.to_owned(),
-        },
-    )?;
+    let data = ask(common, &common.socket(), Verb::Why { group: group.to_owned() })?;
     let mut stdout = io::stdout().lock();
     if common.json {
         return print_json(&mut stdout, &json!({ "group": group, "why": data }));
@@ -232,10 +177,7 @@ fn show_why(common: &Common, group: &str) -> Result<(), Fail> {
     let width = super::paint::columns();
     for sentence in data.as_array().unwrap_or(&none) {
         let sentence = text::line(sentence.as_str().unwrap_or_default());
-        for (number, line) in text::wrap(&sentence, width.saturating_sub(2))
-            .iter()
-            .enumerate()
-        {
+        for (number, line) in text::wrap(&sentence, width.saturating_sub(2)).iter().enumerate() {
             writeln!(stdout, "{}{line}", if number == 0 { "" } else { "  " })?;
         }
     }
@@ -252,60 +194,22 @@ mod tests {
     fn each_order_reaches_the_core_as_it_was_typed() {
         let some = |text: &str| Some(text.to_owned());
         let cases = [
-            (
-                "standby",
-                Order::Standby {
-                    node: None,
-                    force: false,
-                },
-            ),
-            (
-                "standby b --force",
-                Order::Standby {
-                    node: some("b"),
-                    force: true,
-                },
-            ),
+            ("standby", Order::Standby { node: None, force: false }),
+            ("standby b --force", Order::Standby { node: some("b"), force: true }),
             ("online b", Order::Online { node: some("b") }),
-            (
-                "move vip",
-                Order::Move {
-                    group: "vip".into(),
-                    to: None,
-                },
-            ),
-            (
-                "move vip --to b",
-                Order::Move {
-                    group: "vip".into(),
-                    to: some("b"),
-                },
-            ),
+            ("move vip", Order::Move { group: "vip".into(), to: None }),
+            ("move vip --to b", Order::Move { group: "vip".into(), to: some("b") }),
             ("takeover", Order::Takeover { groups: vec![] }),
-            (
-                "takeover vip web",
-                Order::Takeover {
-                    groups: vec!["vip".into(), "web".into()],
-                },
-            ),
-            (
-                "failback vip",
-                Order::Failback {
-                    groups: vec!["vip".into()],
-                },
-            ),
+            ("takeover vip web", Order::Takeover { groups: vec!["vip".into(), "web".into()] }),
+            ("failback vip", Order::Failback { groups: vec!["vip".into()] }),
             ("maintenance on", Order::Maintenance { on: true }),
             ("maintenance off", Order::Maintenance { on: false }),
             ("cleanup", Order::Cleanup { group: None }),
-            (
-                "cleanup vip/IPaddr::10.0.0.1/24/eth0",
-                Order::Cleanup { group: some("vip") },
-            ),
+            ("cleanup vip/IPaddr::10.0.0.1/24/eth0", Order::Cleanup { group: some("vip") }),
             ("fence-ack b", Order::FenceAck { node: "b".into() }),
         ];
         for (line, wanted) in cases {
-            let cli =
-                Cli::try_parse_from(std::iter::once("hbctl").chain(line.split(' '))).expect(line);
+            let cli = Cli::try_parse_from(std::iter::once("hbctl").chain(line.split(' '))).expect(line);
             assert_eq!(cluster_order(&cli.command).expect(line), wanted, "{line}");
         }
     }

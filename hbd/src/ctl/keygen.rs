@@ -39,10 +39,7 @@ pub(super) fn run(common: &Common, method: Method, output: Option<&Path>) -> Res
         None => {
             let mut stdout = io::stdout().lock();
             if common.json {
-                print_json(
-                    &mut stdout,
-                    &json!({ "method": method.name(), "authkeys": text.as_str() }),
-                )?;
+                print_json(&mut stdout, &json!({ "method": method.name(), "authkeys": text.as_str() }))?;
             } else {
                 stdout.write_all(text.as_bytes())?;
                 stdout.flush()?;
@@ -82,8 +79,7 @@ fn remind(method: proto::Method, exposed: bool) {
 /// Whether stdout is a file that others than its owner may read or write.
 fn stdout_is_open_file() -> bool {
     nix::sys::stat::fstat(io::stdout()).is_ok_and(|stat| {
-        let kind =
-            nix::sys::stat::SFlag::from_bits_truncate(stat.st_mode) & nix::sys::stat::SFlag::S_IFMT;
+        let kind = nix::sys::stat::SFlag::from_bits_truncate(stat.st_mode) & nix::sys::stat::SFlag::S_IFMT;
         kind == nix::sys::stat::SFlag::S_IFREG && stat.st_mode & 0o077 != 0
     })
 }
@@ -99,13 +95,11 @@ fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Fail> {
             _ => format!("cannot make {shown}: {error}"),
         })
     })?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(|error| {
-            // Half a key is of no use, and would be in the way of the next try.
-            let _ = std::fs::remove_file(path);
-            Fail::Refused(format!("cannot write {shown}: {error}"))
-        })
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| {
+        // Half a key is of no use, and would be in the way of the next try.
+        let _ = std::fs::remove_file(path);
+        Fail::Refused(format!("cannot write {shown}: {error}"))
+    })
 }
 
 #[cfg(test)]
@@ -119,10 +113,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("authkeys");
         write_secret(&path, b"auth 1\n").unwrap();
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
-            0o600
-        );
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
         let again = write_secret(&path, b"other").unwrap_err();
         assert_eq!(again.exit_code(), 1);
         assert_eq!(std::fs::read(&path).unwrap(), b"auth 1\n");
@@ -131,8 +122,6 @@ mod tests {
     #[test]
     fn a_folder_that_is_missing_is_said() {
         let fail = write_secret(Path::new("/nonexistent-folder/authkeys"), b"").unwrap_err();
-        assert!(
-            matches!(fail, Fail::Refused(reason) if reason.contains("/nonexistent-folder/authkeys"))
-        );
+        assert!(matches!(fail, Fail::Refused(reason) if reason.contains("/nonexistent-folder/authkeys")));
     }
 }

@@ -39,8 +39,7 @@ impl Paint {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => {
-                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                    && is_smart_terminal(stream)
+                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && is_smart_terminal(stream)
             }
         };
         Paint { on }
@@ -61,11 +60,7 @@ impl Paint {
             Tone::Head => "1",
             Tone::Plain => "",
         };
-        if self.on && !code.is_empty() {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_string()
-        }
+        if self.on && !code.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
     }
 }
 
@@ -86,10 +81,7 @@ mod tests {
     #[test]
     fn colours_only_when_on() {
         assert_eq!(Paint::OFF.tint(Tone::Bad, "x"), "x");
-        assert_eq!(
-            Paint { on: true }.tint(Tone::Bad, "x"),
-            "\x1b[1;31mx\x1b[0m"
-        );
+        assert_eq!(Paint { on: true }.tint(Tone::Bad, "x"), "\x1b[1;31mx\x1b[0m");
         assert_eq!(Paint { on: true }.tint(Tone::Plain, "x"), "x");
     }
 }

@@ -42,11 +42,7 @@ impl Progress {
             return;
         }
         let waited = age::show_duration(self.begun.elapsed());
-        let what = if self.last.is_empty() {
-            "waiting for hbd"
-        } else {
-            &self.last
-        };
+        let what = if self.last.is_empty() { "waiting for hbd" } else { &self.last };
         let line = text::shorten(what, paint::columns().saturating_sub(waited.len() + 4));
         let _ = write!(io::stderr(), "\r\x1b[K{line} ({waited})");
         let _ = io::stderr().flush();

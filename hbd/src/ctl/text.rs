@@ -6,28 +6,13 @@ pub(super) fn line(text: &str) -> String {
     without_sequences(text)
         .trim()
         .chars()
-        .map(|c| {
-            if matches!(c, '\n' | '\r' | '\t') {
-                ' '
-            } else {
-                harmless(c)
-            }
-        })
+        .map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { harmless(c) })
         .collect()
 }
 
 /// Several lines without control characters but line ends and tabs.
 pub(super) fn block(text: &str) -> String {
-    without_sequences(text)
-        .chars()
-        .map(|c| {
-            if matches!(c, '\n' | '\t') {
-                c
-            } else {
-                harmless(c)
-            }
-        })
-        .collect()
+    without_sequences(text).chars().map(|c| if matches!(c, '\n' | '\t') { c } else { harmless(c) }).collect()
 }
 
 /// `text` without control sequences (ECMA-48, 5.4: ESC `[`, parameters and intermediates, a final byte). One
@@ -38,10 +23,7 @@ fn without_sequences(text: &str) -> String {
     while let Some(at) = rest.find("\x1b[") {
         out.push_str(&rest[..at]);
         let after = &rest[at + 2..];
-        let parameters = after
-            .bytes()
-            .take_while(|byte| (0x20..=0x3f).contains(byte))
-            .count();
+        let parameters = after.bytes().take_while(|byte| (0x20..=0x3f).contains(byte)).count();
         rest = match after.as_bytes().get(parameters) {
             Some(0x40..=0x7e) => &after[parameters + 1..],
             _ => {
@@ -56,8 +38,7 @@ fn without_sequences(text: &str) -> String {
 
 /// `c`, or `?` if it steers the terminal or turns the direction of writing.
 fn harmless(c: char) -> char {
-    let turns =
-        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if c.is_control() || turns { '?' } else { c }
 }
 
@@ -91,19 +72,12 @@ pub(super) fn shorten(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
-    text.chars()
-        .take(most.saturating_sub(3))
-        .chain("...".chars())
-        .collect()
+    text.chars().take(most.saturating_sub(3)).chain("...".chars()).collect()
 }
 
 /// `one group`, `2 groups`: a number and its noun.
 pub(super) fn count(number: usize, noun: &str) -> String {
-    if number == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{number} {noun}s")
-    }
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 #[cfg(test)]
@@ -112,10 +86,7 @@ mod tests {
 
     #[test]
     fn a_line_cannot_steer_the_terminal() {
-        assert_eq!(
-            line("\x1b[1;31mbad\x1b[0m \x1b[2J\nnews\u{202e}\t!\x1b"),
-            "bad  news? !?"
-        );
+        assert_eq!(line("\x1b[1;31mbad\x1b[0m \x1b[2J\nnews\u{202e}\t!\x1b"), "bad  news? !?");
         assert_eq!(line("\x1b[31é \x1b["), "?31é ?");
         assert_eq!(line("\x1b]0;title\x07"), "?]0;title?");
         assert_eq!(block("a\n\x07b\n"), "a\n?b\n");

@@ -27,11 +27,7 @@ pub(super) fn run(common: &Common) -> Result<(), Fail> {
                 writeln!(stdout, "{data}")?;
                 stdout.flush()?;
             }
-            Ok(data) => show(
-                &status::render_with(&data, paint::columns(), paint),
-                clears,
-                paint,
-            )?,
+            Ok(data) => show(&status::render_with(&data, paint::columns(), paint), clears, paint)?,
             Err(fail) if !seen_once => return Err(fail),
             Err(Fail::NoDaemon(reason) | Fail::Refused(reason)) if common.json || !clears => {
                 // A stderr that is gone is no reason to stop: stdout is what is read.
@@ -39,11 +35,7 @@ pub(super) fn run(common: &Common) -> Result<(), Fail> {
             }
             Err(Fail::NoDaemon(reason) | Fail::Refused(reason)) => {
                 show(
-                    &format!(
-                        "{}  {}\n",
-                        paint.tint(Tone::Bad, "NO ANSWER"),
-                        text::block(&reason)
-                    ),
+                    &format!("{}  {}\n", paint.tint(Tone::Bad, "NO ANSWER"), text::block(&reason)),
                     clears,
                     paint,
                 )?;

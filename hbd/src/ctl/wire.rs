@@ -38,34 +38,23 @@ impl Conversation {
     /// Connects to the daemon's socket at `path` and sends `request`.
     pub(super) fn begin(path: &Path, request: &Request) -> Result<Conversation, Fail> {
         let stream = connect(path).map_err(|error| cannot_connect(path, &error))?;
-        let mut conversation = Conversation {
-            stream,
-            path: path.to_owned(),
-            buffer: Vec::new(),
-            scanned: 0,
-        };
+        let mut conversation = Conversation { stream, path: path.to_owned(), buffer: Vec::new(), scanned: 0 };
         conversation.send(request)?;
         Ok(conversation)
     }
 
     fn send(&mut self, request: &Request) -> Result<(), Fail> {
-        let mut bytes = serde_json::to_vec(request).map_err(|error| {
-            Fail::Usage(format!("the request cannot be written as JSON: {error}"))
-        })?;
+        let mut bytes = serde_json::to_vec(request)
+            .map_err(|error| Fail::Usage(format!("the request cannot be written as JSON: {error}")))?;
         if bytes.len() > MAX_LINE {
-            return Err(Fail::Usage(format!(
-                "the request is longer than {MAX_LINE} bytes"
-            )));
+            return Err(Fail::Usage(format!("the request is longer than {MAX_LINE} bytes")));
         }
         bytes.push(b'\n');
         match self.stream.write_all(&bytes) {
             Ok(()) => Ok(()),
             // It closed before it had heard us out: what it had to say may still be there to be read.
             Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-                ) =>
+                if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) =>
             {
                 Ok(())
             }
@@ -74,10 +63,9 @@ impl Conversation {
                 self.path.display(),
                 age::show_duration(SEND_TIMEOUT)
             ))),
-            Err(error) => Err(Fail::Refused(format!(
-                "cannot send to hbd on {}: {error}",
-                self.path.display()
-            ))),
+            Err(error) => {
+                Err(Fail::Refused(format!("cannot send to hbd on {}: {error}", self.path.display())))
+            }
         }
     }
 
@@ -103,15 +91,9 @@ impl Conversation {
     /// Reads once, for at most `left`; whether anything came.
     fn fill(&mut self, left: Option<Duration>) -> Result<bool, Fail> {
         let broken = |error: &io::Error, path: &Path| {
-            Fail::Refused(format!(
-                "the connection to hbd on {} broke: {error}{}",
-                path.display(),
-                CHECK
-            ))
+            Fail::Refused(format!("the connection to hbd on {} broke: {error}{}", path.display(), CHECK))
         };
-        self.stream
-            .set_read_timeout(left)
-            .map_err(|error| broken(&error, &self.path))?;
+        self.stream.set_read_timeout(left).map_err(|error| broken(&error, &self.path))?;
         let mut chunk = [0; 16 * 1024];
         match self.stream.read(&mut chunk) {
             Ok(0) => Err(self.ended()),
@@ -127,9 +109,7 @@ impl Conversation {
 
     /// The first whole line of the buffer, without its end.
     fn take_line(&mut self) -> Result<Option<Vec<u8>>, Fail> {
-        let found = self.buffer[self.scanned..]
-            .iter()
-            .position(|byte| *byte == b'\n');
+        let found = self.buffer[self.scanned..].iter().position(|byte| *byte == b'\n');
         let length = found.map_or(self.buffer.len(), |at| self.scanned + at);
         if length > MAX_LINE {
             return Err(Fail::Refused(format!(
@@ -158,11 +138,7 @@ impl Conversation {
     }
 
     fn ended(&self) -> Fail {
-        let how = if self.buffer.is_empty() {
-            "before its answer"
-        } else {
-            "in the middle of its answer"
-        };
+        let how = if self.buffer.is_empty() { "before its answer" } else { "in the middle of its answer" };
         Fail::Refused(format!(
             "hbd on {} closed the connection {how}: it was stopped or has crashed{CHECK}",
             self.path.display()
@@ -183,10 +159,7 @@ fn connect(path: &Path) -> io::Result<UnixStream> {
 }
 
 fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 fn cannot_connect(path: &Path, error: &io::Error) -> Fail {
@@ -210,16 +183,13 @@ fn cannot_connect(path: &Path, error: &io::Error) -> Fail {
             "hbd on {shown} accepts no connections (waited {}): is it hung or frozen? see `systemctl status hbd`",
             age::show_duration(SEND_TIMEOUT)
         )),
-        _ => Fail::NoDaemon(format!(
-            "cannot connect to hbd on {shown}: {error}; see `systemctl status hbd`"
-        )),
+        _ => Fail::NoDaemon(format!("cannot connect to hbd on {shown}: {error}; see `systemctl status hbd`")),
     }
 }
 
 /// The group that may use the socket, as far as this user can see.
 fn group_of(path: &Path) -> String {
-    let unknown =
-        || "the group named by `group` in [daemon] of hbd.toml (hbd unless changed)".to_owned();
+    let unknown = || "the group named by `group` in [daemon] of hbd.toml (hbd unless changed)".to_owned();
     let Ok(meta) = std::fs::metadata(path) else {
         return unknown();
     };
@@ -239,15 +209,7 @@ mod tests {
     /// A conversation and the daemon's end of it.
     fn pair() -> (Conversation, UnixStream) {
         let (ours, theirs) = UnixStream::pair().expect("socketpair");
-        (
-            Conversation {
-                stream: ours,
-                path: "/t.sock".into(),
-                buffer: Vec::new(),
-                scanned: 0,
-            },
-            theirs,
-        )
+        (Conversation { stream: ours, path: "/t.sock".into(), buffer: Vec::new(), scanned: 0 }, theirs)
     }
 
     fn reason(result: Result<Heard, Fail>) -> String {
@@ -260,19 +222,12 @@ mod tests {
     #[test]
     fn lines_may_come_in_any_pieces() {
         let (mut us, mut hbd) = pair();
-        hbd.write_all(br#"{"answer":"progress","text":"one"}"#)
-            .unwrap();
-        assert!(matches!(
-            us.next(Some(Instant::now() + Duration::from_millis(5))),
-            Ok(Heard::Nothing)
-        ));
+        hbd.write_all(br#"{"answer":"progress","text":"one"}"#).unwrap();
+        assert!(matches!(us.next(Some(Instant::now() + Duration::from_millis(5))), Ok(Heard::Nothing)));
         hbd.write_all(b"\n{\"answer\":\"done\"}\n").unwrap();
         let first = us.next(None).unwrap();
         assert!(matches!(first, Heard::Answer(Answer::Progress { text }) if text == "one"));
-        assert!(matches!(
-            us.next(None).unwrap(),
-            Heard::Answer(Answer::Done { .. })
-        ));
+        assert!(matches!(us.next(None).unwrap(), Heard::Answer(Answer::Done { .. })));
         drop(hbd);
         assert!(reason(us.next(None)).contains("before its answer"));
     }
@@ -290,10 +245,7 @@ mod tests {
         let (mut us, mut hbd) = pair();
         hbd.write_all(b"\x1b[2Jboo \xff\n").unwrap();
         let reason = reason(us.next(None));
-        assert!(
-            reason.contains("cannot understand") && !reason.contains('\x1b'),
-            "{reason}"
-        );
+        assert!(reason.contains("cannot understand") && !reason.contains('\x1b'), "{reason}");
     }
 
     #[test]
@@ -331,20 +283,14 @@ mod tests {
             let (Fail::NoDaemon(text) | Fail::Refused(text) | Fail::Usage(text)) = fail else {
                 panic!("{kind}")
             };
-            assert!(
-                text.contains(word) && text.contains("/run/hbd/hbd.sock"),
-                "{kind}: {text}"
-            );
+            assert!(text.contains(word) && text.contains("/run/hbd/hbd.sock"), "{kind}: {text}");
         }
     }
 
     #[test]
     fn a_path_too_long_for_a_socket_is_a_mistake_of_usage() {
         let path = PathBuf::from("/tmp").join("x".repeat(200));
-        let request = Request {
-            verb: crate::control::Verb::Status,
-            no_wait: false,
-        };
+        let request = Request { verb: crate::control::Verb::Status, no_wait: false };
         let fail = Conversation::begin(&path, &request).expect_err("connected");
         assert_eq!(fail.exit_code(), 2);
     }

@@ -10,16 +10,10 @@ use crate::daemon::{Daemon, Step, finish, hbctl_on};
 fn no_daemon_ends_with_3_and_says_where_it_looked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hbd.sock");
-    for line in [
-        "status", "standby", "events", "why vip", "reload", "fence b",
-    ] {
+    for line in ["status", "standby", "events", "why vip", "reload", "fence b"] {
         let ended = hbctl_on(&path, line);
         assert_eq!((ended.code, ended.out.as_str()), (3, ""), "{line}");
-        assert!(
-            ended.err.contains(path.to_str().unwrap()),
-            "{line}: {}",
-            ended.err
-        );
+        assert!(ended.err.contains(path.to_str().unwrap()), "{line}: {}", ended.err);
         assert!(
             ended.err.contains("systemctl status hbd") && ended.err.contains("--socket"),
             "{line}: {}",
@@ -42,28 +36,14 @@ fn a_socket_left_behind_is_no_daemon() {
 fn a_daemon_that_dies_is_told_from_one_that_is_not_there() {
     let cases: [(&[Step], &str); 3] = [
         (&[], "closed the connection before its answer"),
-        (
-            &[Step::Say(r#"{"answer":"progress","text":"x"}"#)],
-            "closed the connection before its answer",
-        ),
-        (
-            &[Step::Raw(b"{\"answer\":\"do".to_vec())],
-            "in the middle of its answer",
-        ),
+        (&[Step::Say(r#"{"answer":"progress","text":"x"}"#)], "closed the connection before its answer"),
+        (&[Step::Raw(b"{\"answer\":\"do".to_vec())], "in the middle of its answer"),
     ];
     for (steps, wanted) in cases {
         for line in ["status", "standby"] {
             let ended = Daemon::saying(steps).hbctl(line);
-            assert_eq!(
-                (ended.code, ended.out.as_str()),
-                (1, ""),
-                "{line} {steps:?}"
-            );
-            assert!(
-                ended.err.contains(wanted),
-                "{line} {steps:?}: {}",
-                ended.err
-            );
+            assert_eq!((ended.code, ended.out.as_str()), (1, ""), "{line} {steps:?}");
+            assert!(ended.err.contains(wanted), "{line} {steps:?}: {}", ended.err);
         }
     }
 }
@@ -82,16 +62,8 @@ fn raving_is_refused() {
         for line in ["status", "standby", "events", "why vip"] {
             let ended = Daemon::saying(&[Step::Raw(bytes.to_vec())]).hbctl(line);
             assert_eq!(ended.code, 1, "{line} {bytes:?}");
-            assert!(
-                ended.err.starts_with("hbctl: cannot understand"),
-                "{line} {bytes:?}: {}",
-                ended.err
-            );
-            assert!(
-                !ended.err.trim_end().contains(|c: char| c.is_control()),
-                "{line}: {:?}",
-                ended.err
-            );
+            assert!(ended.err.starts_with("hbctl: cannot understand"), "{line} {bytes:?}: {}", ended.err);
+            assert!(!ended.err.trim_end().contains(|c: char| c.is_control()), "{line}: {:?}", ended.err);
         }
     }
 }
@@ -110,11 +82,7 @@ fn an_endless_line_is_cut() {
     let steps = [Step::Raw(vec![b'x'; 3 << 20]), Step::Silence];
     let ended = Daemon::saying(&steps).hbctl("status");
     assert_eq!(ended.code, 1);
-    assert!(
-        ended.err.contains("longer than 1048576 bytes"),
-        "{}",
-        ended.err
-    );
+    assert!(ended.err.contains("longer than 1048576 bytes"), "{}", ended.err);
 }
 
 #[test]
@@ -123,11 +91,7 @@ fn silence_has_an_end() {
     for line in ["status", "why vip", "events"] {
         let ended = daemon.hbctl(&format!("{line} --timeout 200ms"));
         assert_eq!(ended.code, 1, "{line}");
-        assert!(
-            ended.err.contains("did not answer within 200ms"),
-            "{line}: {}",
-            ended.err
-        );
+        assert!(ended.err.contains("did not answer within 200ms"), "{line}: {}", ended.err);
     }
 }
 
@@ -136,11 +100,7 @@ fn endless_chatter_has_an_end_too() {
     let daemon = Daemon::saying(&[Step::Repeat(r#"{"answer":"progress","text":"soon"}"#)]);
     let ended = daemon.hbctl("status --timeout 200ms");
     assert_eq!(ended.code, 1);
-    assert!(
-        ended.err.contains("did not answer within 200ms"),
-        "{}",
-        ended.err
-    );
+    assert!(ended.err.contains("did not answer within 200ms"), "{}", ended.err);
 }
 
 #[test]
@@ -159,21 +119,12 @@ fn someone_without_the_right_is_told_whom_to_ask() {
     let program = folder.path().join("hbctl");
     std::fs::copy(env!("CARGO_BIN_EXE_hbctl"), &program).unwrap();
     let mut command = std::process::Command::new(&program);
-    command
-        .args(["status", "--socket"])
-        .arg(&path)
-        .uid(NOBODY)
-        .gid(NOBODY)
-        .current_dir("/");
+    command.args(["status", "--socket"]).arg(&path).uid(NOBODY).gid(NOBODY).current_dir("/");
     command
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped());
     let ended = finish(command.spawn().unwrap());
     assert_eq!((ended.code, ended.out.as_str()), (1, ""));
-    assert!(
-        ended.err.contains("permission denied") && ended.err.contains("group"),
-        "{}",
-        ended.err
-    );
+    assert!(ended.err.contains("permission denied") && ended.err.contains("group"), "{}", ended.err);
 }

@@ -104,9 +104,7 @@ fn serve(stream: UnixStream, script: &[Step]) -> Value {
             Step::Raw(bytes) => writer.write_all(bytes),
             Step::Repeat(line) => {
                 let begun = Instant::now();
-                while begun.elapsed() < BOUND
-                    && writer.write_all(format!("{line}\n").as_bytes()).is_ok()
-                {}
+                while begun.elapsed() < BOUND && writer.write_all(format!("{line}\n").as_bytes()).is_ok() {}
                 Ok(())
             }
             Step::Silence => reader.read(&mut [0; 16]).map(drop),
@@ -151,15 +149,9 @@ pub fn finish(child: Child) -> Ended {
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
         panic!("hbctl did not end within {BOUND:?}");
     };
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = output.expect("an end");
+    let Output { status, stdout, stderr } = output.expect("an end");
     Ended {
-        code: status
-            .code()
-            .unwrap_or_else(|| panic!("ended by a signal: {status}")),
+        code: status.code().unwrap_or_else(|| panic!("ended by a signal: {status}")),
         out: String::from_utf8(stdout).expect("UTF-8"),
         err: String::from_utf8(stderr).expect("UTF-8"),
     }

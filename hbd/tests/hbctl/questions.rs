@@ -18,38 +18,20 @@ fn status_for_people_and_for_scripts() {
     let daemon = Daemon::saying(&[STATUS]);
     let ended = daemon.hbctl("status");
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));
-    assert!(
-        ended
-            .out
-            .starts_with("OK  cluster lvs: group vip started\n"),
-        "{}",
-        ended.out
-    );
+    assert!(ended.out.starts_with("OK  cluster lvs: group vip started\n"), "{}", ended.out);
     assert!(!ended.out.contains('\x1b'));
-    assert_eq!(
-        daemon.request(),
-        json!({"verb": "status", "no_wait": false})
-    );
+    assert_eq!(daemon.request(), json!({"verb": "status", "no_wait": false}));
 
     let ended = daemon.hbctl("status --json");
     let shown: Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!((ended.code, &shown["new_field"]), (0, &json!([1, 2])));
-    assert!(
-        ended.out.lines().count() > 5,
-        "it is meant to be read: {}",
-        ended.out
-    );
+    assert!(ended.out.lines().count() > 5, "it is meant to be read: {}", ended.out);
 }
 
 #[test]
 fn colours_can_be_forced_and_forbidden() {
     let daemon = Daemon::saying(&[STATUS]);
-    assert!(
-        daemon
-            .hbctl("status --color always")
-            .out
-            .starts_with("\x1b[32mOK\x1b[0m")
-    );
+    assert!(daemon.hbctl("status --color always").out.starts_with("\x1b[32mOK\x1b[0m"));
     assert!(!daemon.hbctl("status --color never").out.contains('\x1b'));
 }
 
@@ -68,13 +50,7 @@ fn watching_shows_it_again_and_survives_a_restart_of_the_daemon() {
     drop(out);
     let ended = finish(child);
     assert_eq!(ended.code, 0);
-    assert!(
-        ended
-            .err
-            .contains("closed the connection before its answer"),
-        "{}",
-        ended.err
-    );
+    assert!(ended.err.contains("closed the connection before its answer"), "{}", ended.err);
 }
 
 #[test]
@@ -93,10 +69,7 @@ fn why_is_told_line_by_line() {
         (ended.code, ended.out.as_str()),
         (0, "vip is on a\nb is in standby, so it may not take it\n")
     );
-    assert_eq!(
-        daemon.request(),
-        json!({"verb": "why", "group": "vip", "no_wait": false})
-    );
+    assert_eq!(daemon.request(), json!({"verb": "why", "group": "vip", "no_wait": false}));
     let shown: Value = serde_json::from_str(&daemon.hbctl("why vip --json").out).unwrap();
     assert_eq!(shown["group"], "vip");
     assert_eq!(shown["why"][0], "vip is on a");
@@ -104,23 +77,12 @@ fn why_is_told_line_by_line() {
 
 #[test]
 fn events_one_in_a_line() {
-    let daemon = Daemon::saying(&[
-        Step::Say(EVENT),
-        Step::Say(EVENT),
-        Step::Say(r#"{"answer":"done"}"#),
-    ]);
+    let daemon = Daemon::saying(&[Step::Say(EVENT), Step::Say(EVENT), Step::Say(r#"{"answer":"done"}"#)]);
     let ended = daemon.hbctl("events -n 2");
     assert_eq!((ended.code, ended.out), (0, EVENT_SHOWN.repeat(2)));
-    assert_eq!(
-        daemon.request(),
-        json!({"verb": "events", "count": 2, "follow": false, "no_wait": false})
-    );
+    assert_eq!(daemon.request(), json!({"verb": "events", "count": 2, "follow": false, "no_wait": false}));
     let ended = daemon.hbctl("events --json");
-    let lines: Vec<Value> = ended
-        .out
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines: Vec<Value> = ended.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((lines.len(), &lines[0]["number"]), (2, &json!(7)));
     assert_eq!(daemon.request()["count"], 20);
 }
@@ -144,12 +106,7 @@ fn a_reader_who_has_had_enough_is_no_failure() {
     let daemon = Daemon::saying(&[Step::Repeat(EVENT)]);
     let mut child = daemon.start("events --follow");
     let mut first = [0; 19];
-    child
-        .stdout
-        .as_mut()
-        .unwrap()
-        .read_exact(&mut first)
-        .unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
     drop(child.stdout.take());
     let ended = finish(child);
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));

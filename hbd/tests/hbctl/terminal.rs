@@ -11,11 +11,8 @@ use crate::daemon::{Daemon, Step, finish};
 fn on_terminal(mut command: Command) -> (i32, String) {
     let pty = nix::pty::openpty(None, None).expect("a terminal");
     let second: OwnedFd = pty.slave.try_clone().expect("a clone");
-    let child = command
-        .stdout(Stdio::from(pty.slave))
-        .stderr(Stdio::from(second))
-        .spawn()
-        .expect("hbctl starts");
+    let child =
+        command.stdout(Stdio::from(pty.slave)).stderr(Stdio::from(second)).spawn().expect("hbctl starts");
     // It holds the other end of the terminal, which must be closed for the end to be seen.
     drop(command);
     let reader = std::thread::spawn(move || {
@@ -25,10 +22,7 @@ fn on_terminal(mut command: Command) -> (i32, String) {
         all
     });
     let ended = finish(child);
-    (
-        ended.code,
-        String::from_utf8(reader.join().expect("read")).expect("UTF-8"),
-    )
+    (ended.code, String::from_utf8(reader.join().expect("read")).expect("UTF-8"))
 }
 
 #[test]
@@ -42,10 +36,7 @@ fn progress_is_one_line_that_is_rewritten() {
     assert_eq!(code, 0);
     assert!(shown.contains("\r\x1b[Kvip: stopping on a ("), "{shown:?}");
     assert!(shown.contains("\r\x1b[Kvip: starting on b ("), "{shown:?}");
-    assert!(
-        shown.ends_with("\r\x1b[Kvip is started on b\r\n"),
-        "{shown:?}"
-    );
+    assert!(shown.ends_with("\r\x1b[Kvip is started on b\r\n"), "{shown:?}");
     assert_eq!(shown.matches('\n').count(), 1, "{shown:?}");
 }
 
@@ -55,10 +46,7 @@ fn status_has_colours_unless_they_are_unwanted() {
         r#"{"answer":"done","data":{"cluster":"lvs","node":"a","groups":[{"name":"vip","state":"failed"}]}}"#,
     )]);
     let (_, shown) = on_terminal(daemon.command("status"));
-    assert!(
-        shown.starts_with("\x1b[1;31mDOWN\x1b[0m  cluster lvs"),
-        "{shown:?}"
-    );
+    assert!(shown.starts_with("\x1b[1;31mDOWN\x1b[0m  cluster lvs"), "{shown:?}");
     let mut plain = daemon.command("status");
     plain.env("NO_COLOR", "1");
     assert!(on_terminal(plain).1.starts_with("DOWN  cluster lvs"));

@@ -4,14 +4,7 @@ use super::*;
 fn problems(text: &str) -> Vec<String> {
     let problems = Keyring::parse(text).expect_err("the file is bad");
     assert!(problems.iter().all(|problem| !problem.help.is_empty()));
-    problems
-        .iter()
-        .map(
-            |KeyProblem {
-                 line, column, text, ..
-             }| format!("{line}:{column} {text}"),
-        )
-        .collect()
+    problems.iter().map(|KeyProblem { line, column, text, .. }| format!("{line}:{column} {text}")).collect()
 }
 
 fn good(text: &str) -> Keyring {
@@ -32,21 +25,11 @@ fn the_secret_is_the_rest_of_the_line_trimmed() {
     let plain = good("auth 1\n1 sha256 two  words");
     let message = crate::tests::heartbeat();
     let packet = plain.seal(cluster, &message);
-    for same in [
-        "1\tsha256 \t two  words \t\r\nauth 1\r\n",
-        "auth 1 \n  1 sha256 two  words",
-    ] {
+    for same in ["1\tsha256 \t two  words \t\r\nauth 1\r\n", "auth 1 \n  1 sha256 two  words"] {
         assert_eq!(good(same).open(cluster, &packet).as_ref(), Ok(&message));
     }
-    for other in [
-        "auth 1\n1 sha256 two words",
-        "auth 1\n1 sha256 two  Words",
-        "auth 1\n1 sha256 two",
-    ] {
-        assert_eq!(
-            good(other).open(cluster, &packet),
-            Err(crate::Reject::Tag { id: 1 })
-        );
+    for other in ["auth 1\n1 sha256 two words", "auth 1\n1 sha256 two  Words", "auth 1\n1 sha256 two"] {
+        assert_eq!(good(other).open(cluster, &packet), Err(crate::Reject::Tag { id: 1 }));
     }
 }
 
@@ -56,10 +39,7 @@ fn a_short_secret_of_an_old_file_loads_with_a_warning() {
     assert_eq!(keys.signing(), (3, Method::Md5));
     let warnings = keys.warnings();
     assert_eq!(warnings.len(), 1);
-    assert!(
-        warnings[0].contains("line 2") && warnings[0].contains("shorter than 8 bytes"),
-        "{warnings:?}"
-    );
+    assert!(warnings[0].contains("line 2") && warnings[0].contains("shorter than 8 bytes"), "{warnings:?}");
     assert!(!warnings[0].contains("Hello!"));
     assert_eq!(good("auth 1\n1 sha256 12345678").warnings().len(), 0);
 }
@@ -75,17 +55,11 @@ fn a_crc_key_alone_is_taken_with_a_warning() {
 #[test]
 fn the_old_file_with_crc_beside_a_key_is_refused() {
     let text = "3 md5 Hello!\nauth 1\n1 crc\n";
-    assert_eq!(
-        problems(text),
-        ["3:1 crc is allowed only when it is the only key"]
-    );
+    assert_eq!(problems(text), ["3:1 crc is allowed only when it is the only key"]);
     let help = &Keyring::parse(text).expect_err("bad")[0].help;
     assert!(help.contains("`auth 3`"), "{help}");
     // With the crc line unused it is refused as well: it would still be accepted from anyone.
-    assert_eq!(
-        problems("auth 3\n1 crc\n2 md5 12345678\n3 md5 12345678").len(),
-        1
-    );
+    assert_eq!(problems("auth 3\n1 crc\n2 md5 12345678\n3 md5 12345678").len(), 1);
     assert_eq!(problems("auth 1\n1 crc\n2 crc").len(), 2);
 }
 
@@ -115,34 +89,13 @@ fn all_mistakes_are_told_at_once_and_in_order() {
 fn each_mistake_alone() {
     assert_eq!(problems(""), ["1:1 no `auth` line"]);
     assert_eq!(problems("1 md5 12345678\n"), ["2:1 no `auth` line"]);
-    assert_eq!(
-        problems("auth\n1 md5 12345678"),
-        ["1:5 `auth` without the number of a key"]
-    );
-    assert_eq!(
-        problems("auth one\n1 md5 12345678"),
-        ["1:6 this is not the number of a key"]
-    );
-    assert_eq!(
-        problems("auth +1\n1 md5 12345678"),
-        ["1:6 this is not the number of a key"]
-    );
-    assert_eq!(
-        problems("auth 1 2\n1 md5 12345678"),
-        ["1:8 more than one word after `auth`"]
-    );
-    assert_eq!(
-        problems("auth 2\n1 md5 12345678"),
-        ["1:1 `auth` picks key 2, which is not in the file"]
-    );
-    assert_eq!(
-        problems("auth 1"),
-        ["1:1 `auth` picks key 1, which is not in the file"]
-    );
-    assert_eq!(
-        problems("auth 1\n1 sha256   \n"),
-        ["2:9 key 1 has no secret"]
-    );
+    assert_eq!(problems("auth\n1 md5 12345678"), ["1:5 `auth` without the number of a key"]);
+    assert_eq!(problems("auth one\n1 md5 12345678"), ["1:6 this is not the number of a key"]);
+    assert_eq!(problems("auth +1\n1 md5 12345678"), ["1:6 this is not the number of a key"]);
+    assert_eq!(problems("auth 1 2\n1 md5 12345678"), ["1:8 more than one word after `auth`"]);
+    assert_eq!(problems("auth 2\n1 md5 12345678"), ["1:1 `auth` picks key 2, which is not in the file"]);
+    assert_eq!(problems("auth 1"), ["1:1 `auth` picks key 1, which is not in the file"]);
+    assert_eq!(problems("auth 1\n1 sha256   \n"), ["2:9 key 1 has no secret"]);
     assert_eq!(
         problems("auth 1\n999999999999999999999 md5 x\n1 md5 12345678"),
         ["2:1 this is not the number of a key"]
@@ -158,14 +111,8 @@ fn sha1_is_refused_with_advice_only() {
 
 #[test]
 fn the_ends_of_the_id_range_are_good() {
-    assert_eq!(
-        good("auth 0\n0 sha256 12345678").signing(),
-        (0, Method::Sha256)
-    );
-    assert_eq!(
-        good("auth 255\n255 sha256 12345678").signing(),
-        (255, Method::Sha256)
-    );
+    assert_eq!(good("auth 0\n0 sha256 12345678").signing(), (0, Method::Sha256));
+    assert_eq!(good("auth 255\n255 sha256 12345678").signing(), (255, Method::Sha256));
 }
 
 #[test]
@@ -180,17 +127,11 @@ fn a_would_be_comment_behind_a_key_is_warned_of() {
 fn nothing_printed_shows_a_secret() {
     let keys = good("auth 2\n1 md5 Hello!\n2 sha256 open sesame # now");
     let shown = format!("{keys:?} {:#?} {:?}", keys, keys.warnings());
-    assert!(
-        shown.contains("1 md5") && shown.contains("2 sha256"),
-        "{shown}"
-    );
+    assert!(shown.contains("1 md5") && shown.contains("2 sha256"), "{shown}");
     // Each way a secret can slip into a wrong place.
     let slips = "auth sesame\nsesame\n1 sesame\n2 sesame sesame\n3 crc sesame\n4 sha1 sesame\n4 md5 sesame\n";
     let problems = Keyring::parse(slips).expect_err("bad");
-    let told: String = problems
-        .iter()
-        .map(|problem| format!("{problem} {problem:?}"))
-        .collect();
+    let told: String = problems.iter().map(|problem| format!("{problem} {problem:?}")).collect();
     for secret in ["Hello!", "sesame"] {
         assert!(!shown.contains(secret), "{shown}");
         assert!(!told.contains(secret), "{told}");

@@ -21,11 +21,7 @@ fn report(number: u32) -> GroupReport {
 
 #[test]
 fn a_heartbeat_of_a_pair_is_small() {
-    assert!(
-        size(SHA256, &heartbeat()) <= 120,
-        "{}",
-        size(SHA256, &heartbeat())
-    );
+    assert!(size(SHA256, &heartbeat()) <= 120, "{}", size(SHA256, &heartbeat()));
     // After years, with names as long as they get in practice, 8 links and a failed group.
     let mut old = heartbeat();
     old.from = "lvs-director-01.example.org".to_owned();
@@ -48,17 +44,8 @@ fn a_hundred_groups_fit_one_datagram() {
     message.echoes[0].incarnation = 100_000;
     message.groups = (0..100).map(report).collect();
     for (_, text) in KEYS {
-        assert!(
-            size(text, &message) <= ONE_DATAGRAM,
-            "{}",
-            size(text, &message)
-        );
-        assert_eq!(
-            keys(text)
-                .open(cluster(), &keys(text).seal(cluster(), &message))
-                .as_ref(),
-            Ok(&message)
-        );
+        assert!(size(text, &message) <= ONE_DATAGRAM, "{}", size(text, &message));
+        assert_eq!(keys(text).open(cluster(), &keys(text).seal(cluster(), &message)).as_ref(), Ok(&message));
     }
 }
 
@@ -72,28 +59,13 @@ fn the_biggest_message_is_no_longer_than_a_packet_may_be() {
         sequence: u64::MAX,
         state: NodeState::Left,
         standby: true,
-        maintenance: Maintenance {
-            version: u32::MAX,
-            on: true,
-        },
+        maintenance: Maintenance { version: u32::MAX, on: true },
         config_digest: u64::MAX,
-        echoes: vec![
-            Echo {
-                node,
-                boot: u64::MAX,
-                incarnation: u64::MAX,
-                links: u64::MAX
-            };
-            MAX_ECHOES
-        ],
+        echoes: vec![Echo { node, boot: u64::MAX, incarnation: u64::MAX, links: u64::MAX }; MAX_ECHOES],
         pings_seen: 255,
         pings_total: 255,
         groups: (0..MAX_GROUPS as u32)
-            .map(|n| GroupReport {
-                epoch: u64::MAX,
-                failures: u16::MAX,
-                ..report(n)
-            })
+            .map(|n| GroupReport { epoch: u64::MAX, failures: u16::MAX, ..report(n) })
             .collect(),
         orders: vec![
             Order {
@@ -104,14 +76,7 @@ fn the_biggest_message_is_no_longer_than_a_packet_may_be() {
             };
             MAX_ORDERS
         ],
-        acks: vec![
-            OrderAck {
-                issuer: node,
-                id: u32::MAX,
-                refused: Some("r".repeat(MAX_REFUSED))
-            };
-            MAX_ACKS
-        ],
+        acks: vec![OrderAck { issuer: node, id: u32::MAX, refused: Some("r".repeat(MAX_REFUSED)) }; MAX_ACKS],
     };
     let keys = keys(SHA256);
     let packet = keys.seal(cluster(), &biggest);
@@ -122,22 +87,10 @@ fn the_biggest_message_is_no_longer_than_a_packet_may_be() {
 #[test]
 fn orders_and_acks_beyond_the_limits_wait_their_turn() {
     let mut message = eventful();
-    message.orders = (0..20)
-        .map(|id| Order {
-            id,
-            ..message.orders[0].clone()
-        })
-        .collect();
-    message.acks = (0..20)
-        .map(|id| OrderAck {
-            id,
-            ..message.acks[1].clone()
-        })
-        .collect();
+    message.orders = (0..20).map(|id| Order { id, ..message.orders[0].clone() }).collect();
+    message.acks = (0..20).map(|id| OrderAck { id, ..message.acks[1].clone() }).collect();
     let keys = keys(SHA256);
-    let heard = keys
-        .open(cluster(), &keys.seal(cluster(), &message))
-        .expect("heard");
+    let heard = keys.open(cluster(), &keys.seal(cluster(), &message)).expect("heard");
     assert_eq!(heard.orders, message.orders[..MAX_ORDERS]);
     assert_eq!(heard.acks, message.acks[..MAX_ACKS]);
 }
@@ -148,14 +101,9 @@ fn long_texts_are_cut_at_a_whole_character() {
     message.orders[0].by = format!("{}ß", "x".repeat(31));
     message.acks[1].refused = Some(format!("line one\n{}", "€".repeat(60)));
     let keys = keys(SHA256);
-    let heard = keys
-        .open(cluster(), &keys.seal(cluster(), &message))
-        .expect("heard");
+    let heard = keys.open(cluster(), &keys.seal(cluster(), &message)).expect("heard");
     assert_eq!(heard.orders[0].by, "x".repeat(31));
-    assert_eq!(
-        heard.acks[1].refused,
-        Some(format!("line one {}", "€".repeat(37)))
-    );
+    assert_eq!(heard.acks[1].refused, Some(format!("line one {}", "€".repeat(37))));
 }
 
 #[test]

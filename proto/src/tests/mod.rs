@@ -34,10 +34,7 @@ pub(crate) fn heartbeat() -> Message {
         sequence: 1000,
         state: NodeState::Up,
         standby: false,
-        maintenance: Maintenance {
-            version: 2,
-            on: false,
-        },
+        maintenance: Maintenance { version: 2, on: false },
         config_digest: 0xfedc_ba98_7654_3210,
         echoes: vec![Echo {
             node: NodeId::of("estepe"),
@@ -79,12 +76,7 @@ fn eventful() -> Message {
         to: Some(NodeId::of("estepe")),
     });
     let (group, to) = (GroupId::of("mail"), NodeId::of("estepe"));
-    let order = |id, kind| Order {
-        id,
-        target: to,
-        kind,
-        by: "root".to_owned(),
-    };
+    let order = |id, kind| Order { id, target: to, kind, by: "root".to_owned() };
     message.orders = vec![
         order(1, OrderKind::Standby),
         order(2, OrderKind::Online),
@@ -93,18 +85,8 @@ fn eventful() -> Message {
         order(5, OrderKind::Cleanup { group: Some(group) }),
     ];
     let refused = Some("nobody could take mail".to_owned());
-    message.acks = vec![
-        OrderAck {
-            issuer: to,
-            id: 8,
-            refused: None,
-        },
-        OrderAck {
-            issuer: to,
-            id: 9,
-            refused,
-        },
-    ];
+    message.acks =
+        vec![OrderAck { issuer: to, id: 8, refused: None }, OrderAck { issuer: to, id: 9, refused }];
     message
 }
 
@@ -118,11 +100,8 @@ fn any_group() -> impl Strategy<Value = GroupId> {
 
 /// A text without control characters of at most `max` bytes.
 fn any_text(max: usize) -> impl Strategy<Value = String> {
-    prop::collection::vec(
-        any::<char>().prop_filter("travels", |c| !c.is_control()),
-        0..=max / 4,
-    )
-    .prop_map(String::from_iter)
+    prop::collection::vec(any::<char>().prop_filter("travels", |c| !c.is_control()), 0..=max / 4)
+        .prop_map(String::from_iter)
 }
 
 fn any_report() -> impl Strategy<Value = GroupReport> {
@@ -134,24 +113,18 @@ fn any_report() -> impl Strategy<Value = GroupReport> {
         Just(GroupState::Released),
         Just(GroupState::Blocked),
     ];
-    (
-        any_group(),
-        state,
-        any::<(u64, u16, bool, bool, bool)>(),
-        prop::option::of(any_node()),
+    (any_group(), state, any::<(u64, u16, bool, bool, bool)>(), prop::option::of(any_node())).prop_map(
+        |(id, state, (epoch, failures, able, failed, declined), to)| GroupReport {
+            id,
+            state,
+            epoch,
+            failures,
+            able,
+            failed,
+            declined,
+            to,
+        },
     )
-        .prop_map(
-            |(id, state, (epoch, failures, able, failed, declined), to)| GroupReport {
-                id,
-                state,
-                epoch,
-                failures,
-                able,
-                failed,
-                declined,
-                to,
-            },
-        )
 }
 
 fn any_order() -> impl Strategy<Value = Order> {
@@ -170,16 +143,8 @@ fn any_order() -> impl Strategy<Value = Order> {
 }
 
 fn any_ack() -> impl Strategy<Value = OrderAck> {
-    (
-        any_node(),
-        any::<u32>(),
-        prop::option::of(any_text(MAX_REFUSED)),
-    )
-        .prop_map(|(issuer, id, refused)| OrderAck {
-            issuer,
-            id,
-            refused,
-        })
+    (any_node(), any::<u32>(), prop::option::of(any_text(MAX_REFUSED)))
+        .prop_map(|(issuer, id, refused)| OrderAck { issuer, id, refused })
 }
 
 fn any_echo() -> impl Strategy<Value = Echo> {

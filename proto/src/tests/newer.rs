@@ -23,11 +23,7 @@ fn fault(put: impl FnOnce(&mut Vec<u8>)) -> (&'static str, Fault) {
 
 /// A heartbeat without sections, for sections to be put behind it.
 fn bare() -> Message {
-    Message {
-        echoes: vec![],
-        groups: vec![],
-        ..heartbeat()
-    }
+    Message { echoes: vec![], groups: vec![], ..heartbeat() }
 }
 
 /// The bare body and behind it the section `kind` with `records`.
@@ -48,18 +44,12 @@ fn section(body: &mut Vec<u8>, kind: u8, records: &[&[u8]]) {
 #[test]
 fn any_minor_version_is_heard_and_no_other_major() {
     for minor in 0..16 {
-        assert_eq!(
-            hear(minor, |body| put_body(body, &heartbeat())),
-            Ok(heartbeat())
-        );
+        assert_eq!(hear(minor, |body| put_body(body, &heartbeat())), Ok(heartbeat()));
     }
     for major in (0..16).filter(|&major| major != 1) {
         let mut packet = ours().seal(cluster(), &heartbeat());
         packet[2] = major << 4;
-        assert_eq!(
-            ours().open(cluster(), &packet),
-            Err(Reject::Version { major })
-        );
+        assert_eq!(ours().open(cluster(), &packet), Err(Reject::Version { major }));
     }
 }
 
@@ -89,12 +79,7 @@ fn new_fields_at_the_end_of_records_are_skipped() {
         section(body, 3, &[&order]);
         section(body, 4, &[&ack]);
     });
-    let echo = Echo {
-        node: NodeId(1),
-        boot: 2,
-        incarnation: 3,
-        links: 4,
-    };
+    let echo = Echo { node: NodeId(1), boot: 2, incarnation: 3, links: 4 };
     let group = GroupReport {
         id: GroupId(5),
         state: GroupState::Released,
@@ -108,17 +93,8 @@ fn new_fields_at_the_end_of_records_are_skipped() {
     let expected = Message {
         echoes: vec![echo.clone(), echo],
         groups: vec![group],
-        orders: vec![Order {
-            id: 9,
-            target: NodeId(10),
-            kind: OrderKind::Standby,
-            by: "me".to_owned(),
-        }],
-        acks: vec![OrderAck {
-            issuer: NodeId(11),
-            id: 12,
-            refused: None,
-        }],
+        orders: vec![Order { id: 9, target: NodeId(10), kind: OrderKind::Standby, by: "me".to_owned() }],
+        acks: vec![OrderAck { issuer: NodeId(11), id: 12, refused: None }],
         ..bare()
     };
     assert_eq!(heard, Ok(expected));
@@ -128,26 +104,13 @@ fn new_fields_at_the_end_of_records_are_skipped() {
 fn orders_and_verdicts_of_unknown_kinds_are_left_out() {
     let newer_order = [9, 0, 0, 0, 10, 99, 0, 1, 2, 3];
     let known_order = [8, 0, 0, 0, 10, 2, 0];
-    let heard = hear(1, |body| {
-        with_section(body, 3, &[&newer_order, &known_order])
-    })
-    .expect("heard");
-    assert_eq!(
-        heard
-            .orders
-            .iter()
-            .map(|order| order.id)
-            .collect::<Vec<_>>(),
-        [8]
-    );
+    let heard = hear(1, |body| with_section(body, 3, &[&newer_order, &known_order])).expect("heard");
+    assert_eq!(heard.orders.iter().map(|order| order.id).collect::<Vec<_>>(), [8]);
 
     let newer_ack = [0, 0, 0, 11, 12, 2, 1, 2, 3];
     let known_ack = [0, 0, 0, 11, 13, 0];
     let heard = hear(1, |body| with_section(body, 4, &[&newer_ack, &known_ack])).expect("heard");
-    assert_eq!(
-        heard.acks.iter().map(|ack| ack.id).collect::<Vec<_>>(),
-        [13]
-    );
+    assert_eq!(heard.acks.iter().map(|ack| ack.id).collect::<Vec<_>>(), [13]);
 }
 
 #[test]
@@ -163,10 +126,7 @@ fn bits_without_a_meaning_yet_are_ignored() {
 fn group_states_without_a_meaning_are_refused() {
     for state in [6, 7] {
         let group = [0, 0, 0, 5, state, 6];
-        assert_eq!(
-            fault(|body| with_section(body, 2, &[&group])),
-            ("group state", Fault::Unknown)
-        );
+        assert_eq!(fault(|body| with_section(body, 2, &[&group])), ("group state", Fault::Unknown));
     }
 }
 
@@ -179,19 +139,12 @@ fn sections_twice_or_out_of_order_are_refused() {
         });
         assert_eq!(refused, ("section", Fault::OutOfOrder));
     }
-    assert_eq!(
-        fault(|body| with_section(body, 0, &[])),
-        ("section", Fault::OutOfOrder)
-    );
+    assert_eq!(fault(|body| with_section(body, 0, &[])), ("section", Fault::OutOfOrder));
 }
 
 #[test]
 fn bytes_that_are_no_whole_section_are_refused() {
-    for (rest, field) in [
-        (&[9_u8][..], "section"),
-        (&[9, 2, 0], "section"),
-        (&[2, 1, 5], "group"),
-    ] {
+    for (rest, field) in [(&[9_u8][..], "section"), (&[9, 2, 0], "section"), (&[2, 1, 5], "group")] {
         let refused = fault(|body| {
             put_body(body, &bare());
             body.extend_from_slice(rest);
@@ -202,22 +155,10 @@ fn bytes_that_are_no_whole_section_are_refused() {
 
 #[test]
 fn records_that_end_early_are_refused() {
-    assert_eq!(
-        fault(|body| with_section(body, 1, &[&[0; 12]])),
-        ("echo incarnation", Fault::Ends)
-    );
-    assert_eq!(
-        fault(|body| with_section(body, 2, &[&[0, 0, 0, 5, 0x40, 6]])),
-        ("group to", Fault::Ends)
-    );
-    assert_eq!(
-        fault(|body| with_section(body, 3, &[&[9, 0, 0, 0, 1, 3, 0]])),
-        ("order group", Fault::Ends)
-    );
-    assert_eq!(
-        fault(|body| with_section(body, 4, &[&[0, 0, 0, 1, 2, 1]])),
-        ("ack text", Fault::Ends)
-    );
+    assert_eq!(fault(|body| with_section(body, 1, &[&[0; 12]])), ("echo incarnation", Fault::Ends));
+    assert_eq!(fault(|body| with_section(body, 2, &[&[0, 0, 0, 5, 0x40, 6]])), ("group to", Fault::Ends));
+    assert_eq!(fault(|body| with_section(body, 3, &[&[9, 0, 0, 0, 1, 3, 0]])), ("order group", Fault::Ends));
+    assert_eq!(fault(|body| with_section(body, 4, &[&[0, 0, 0, 1, 2, 1]])), ("ack text", Fault::Ends));
 }
 
 #[test]
@@ -234,18 +175,13 @@ fn more_records_than_allowed_are_refused() {
     ];
     for (kind, record, most, field) in sections {
         assert!(hear(0, |body| with_section(body, kind, &vec![record; most])).is_ok());
-        assert_eq!(
-            fault(|body| with_section(body, kind, &vec![record; most + 1])),
-            (field, Fault::TooMany)
-        );
+        assert_eq!(fault(|body| with_section(body, kind, &vec![record; most + 1])), (field, Fault::TooMany));
     }
 }
 
 #[test]
 fn bad_names_are_refused() {
-    let named = |name: &'static [u8]| {
-        fault(move |body| put_block(body, |body| body.extend_from_slice(name)))
-    };
+    let named = |name: &'static [u8]| fault(move |body| put_block(body, |body| body.extend_from_slice(name)));
     assert_eq!(named(b""), ("name", Fault::Empty));
     assert_eq!(named(&[b'a'; 64]), ("name", Fault::TooLong));
     assert_eq!(named(b"a\nb"), ("name", Fault::NotText));

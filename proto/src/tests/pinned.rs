@@ -28,18 +28,8 @@ const EVENTFUL: &str = "12a577191df79afc056d69646173070123456789abcdefe8070e02fe
     042506e026444508001de02644450901166e6f626f647920636f756c642074616b65206d61696c";
 /// Method, method and key id on the wire, tag of [`heartbeat`], tag of [`eventful`].
 const TAGS: [(Method, &str, &str, &str); 3] = [
-    (
-        Method::Sha256,
-        "0101",
-        "392c25a81cbe9e84f6c1899c555b3668",
-        "5033374d0f449ee2ba226a0f6558f1a6",
-    ),
-    (
-        Method::Md5,
-        "0203",
-        "3f91c93bb2fdfc3e3d2dd74b66867574",
-        "07680907af0d108a30d02863c677011f",
-    ),
+    (Method::Sha256, "0101", "392c25a81cbe9e84f6c1899c555b3668", "5033374d0f449ee2ba226a0f6558f1a6"),
+    (Method::Md5, "0203", "3f91c93bb2fdfc3e3d2dd74b66867574", "07680907af0d108a30d02863c677011f"),
     (Method::Crc, "0301", "b2676cbc", "75ff7d84"),
 ];
 
@@ -48,10 +38,7 @@ fn packets_are_as_pinned() {
     for ((method, text), (pinned, key, calm, busy)) in KEYS.into_iter().zip(TAGS) {
         assert_eq!(method, pinned);
         let sealed = |message: &Message| hex(&keys(text).seal(cluster(), message));
-        assert_eq!(
-            sealed(&heartbeat()),
-            format!("{START}{key}{HEARTBEAT}{calm}")
-        );
+        assert_eq!(sealed(&heartbeat()), format!("{START}{key}{HEARTBEAT}{calm}"));
         assert_eq!(sealed(&eventful()), format!("{START}{key}{EVENTFUL}{busy}"));
     }
 }
@@ -63,10 +50,7 @@ fn the_document_shows_the_same_bytes() {
     for (_, text) in KEYS {
         for message in [heartbeat(), eventful()] {
             let packet = hex(&keys(text).seal(cluster(), &message));
-            assert!(
-                document.contains(&packet),
-                "docs/protocol.md lacks {packet}"
-            );
+            assert!(document.contains(&packet), "docs/protocol.md lacks {packet}");
         }
     }
 }

@@ -12,20 +12,8 @@ fn a_packet_cut_anywhere_is_refused() {
         let packet = keys.seal(cluster(), &eventful());
         for length in 0..packet.len() {
             let reason = reason(&keys, &packet[..length]);
-            let tag = if keys.signing().1 == Method::Crc {
-                4
-            } else {
-                16
-            };
-            assert_eq!(
-                reason,
-                if length < 13 + tag {
-                    "too_short"
-                } else {
-                    "tag"
-                },
-                "cut to {length}"
-            );
+            let tag = if keys.signing().1 == Method::Crc { 4 } else { 16 };
+            assert_eq!(reason, if length < 13 + tag { "too_short" } else { "tag" }, "cut to {length}");
         }
     }
 }
@@ -91,10 +79,7 @@ fn a_weaker_method_under_the_same_number_is_refused() {
     }
     let mut unknown = ours.seal(cluster(), &heartbeat());
     unknown[3] = 0;
-    assert_eq!(
-        ours.open(cluster(), &unknown),
-        Err(Reject::Method { id: 1 })
-    );
+    assert_eq!(ours.open(cluster(), &unknown), Err(Reject::Method { id: 1 }));
 }
 
 #[test]
@@ -112,10 +97,7 @@ fn another_cluster_is_foreign_whatever_its_keys() {
     for (_, text) in KEYS {
         let packet = keys(text).seal(ClusterId::of("mail"), &heartbeat());
         for (_, ours) in KEYS {
-            assert_eq!(
-                keys(ours).open(cluster(), &packet),
-                Err(Reject::ForeignCluster)
-            );
+            assert_eq!(keys(ours).open(cluster(), &packet), Err(Reject::ForeignCluster));
         }
     }
 }
@@ -146,10 +128,7 @@ fn each_refusal_has_its_word_and_its_sentence() {
         Reject::UnknownKey { id: 2 },
         Reject::Method { id: 2 },
         Reject::Tag { id: 2 },
-        Reject::Malformed(Malformed {
-            field: "epoch",
-            fault: Fault::Ends,
-        }),
+        Reject::Malformed(Malformed { field: "epoch", fault: Fault::Ends }),
     ];
     let words: std::collections::HashSet<_> = all.iter().map(|reject| reject.reason()).collect();
     assert_eq!(words.len(), all.len());

@@ -6,10 +6,7 @@ fn what_is_said_is_heard() {
         let keys = keys(text);
         assert_eq!(keys.signing().1, method);
         for message in [heartbeat(), eventful()] {
-            assert_eq!(
-                keys.open(cluster(), &keys.seal(cluster(), &message)),
-                Ok(message)
-            );
+            assert_eq!(keys.open(cluster(), &keys.seal(cluster(), &message)), Ok(message));
         }
     }
 }
@@ -28,10 +25,7 @@ fn a_packet_signed_with_the_old_key_is_heard_while_keys_are_changed() {
         (&changed, &new),
         (&new, &changed),
     ] {
-        assert_eq!(
-            to.open(cluster(), &from.seal(cluster(), &heartbeat())),
-            Ok(heartbeat())
-        );
+        assert_eq!(to.open(cluster(), &from.seal(cluster(), &heartbeat())), Ok(heartbeat()));
     }
 }
 

@@ -69,9 +69,7 @@ pub fn na_frame(mac: [u8; 6], ip: Ipv6Addr) -> [u8; 86] {
 /// The Internet checksum over the pseudo header (RFC 8200 section 8.1) and an ICMPv6 message, both of even length.
 fn checksum(addresses: &[u8], message: &[u8]) -> u16 {
     let words = addresses.chunks_exact(2).chain(message.chunks_exact(2));
-    let mut sum: u32 = words
-        .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])))
-        .sum();
+    let mut sum: u32 = words.map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
     sum += message.len() as u32 + 58; // 64 bytes at most: neither this nor the sum overflows
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
@@ -93,16 +91,11 @@ mod tests {
     fn check_arp(frame: &[u8], operation: ArpOperation, target: [u8; 6]) {
         let packet = SlicedPacket::from_ethernet(frame).expect("a frame");
         assert_eq!(ethernet(&packet), Some((BROADCAST, MAC, ether_type::ARP)));
-        let Some(NetSlice::Arp(arp)) = packet.net else {
-            panic!("no ARP: {packet:?}")
-        };
+        let Some(NetSlice::Arp(arp)) = packet.net else { panic!("no ARP: {packet:?}") };
         assert_eq!(arp.hw_addr_type(), ArpHardwareId::ETHERNET);
         assert_eq!(arp.proto_addr_type(), ether_type::IPV4);
         assert_eq!(arp.operation(), operation);
-        assert_eq!(
-            (arp.sender_hw_addr(), arp.target_hw_addr()),
-            (&MAC[..], &target[..])
-        );
+        assert_eq!((arp.sender_hw_addr(), arp.target_hw_addr()), (&MAC[..], &target[..]));
         assert_eq!(
             (arp.sender_protocol_addr(), arp.target_protocol_addr()),
             (&[10, 77, 1, 1][..], &[10, 77, 1, 1][..])
@@ -126,30 +119,16 @@ mod tests {
 
     #[test]
     fn advertisement_is_what_another_decoder_takes_for_one() {
-        for text in [
-            "fd77::1:1",
-            "fe80::1",
-            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe",
-        ] {
+        for text in ["fd77::1:1", "fe80::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe"] {
             let ip: Ipv6Addr = text.parse().expect("an address");
             let frame = na_frame(MAC, ip);
             let packet = SlicedPacket::from_ethernet(&frame).expect("a frame");
-            assert_eq!(
-                ethernet(&packet),
-                Some((ALL_NODES_MAC, MAC, ether_type::IPV6))
-            );
-            let Some(NetSlice::Ipv6(ipv6)) = &packet.net else {
-                panic!("no IPv6")
-            };
+            assert_eq!(ethernet(&packet), Some((ALL_NODES_MAC, MAC, ether_type::IPV6)));
+            let Some(NetSlice::Ipv6(ipv6)) = &packet.net else { panic!("no IPv6") };
             let header = ipv6.header();
-            assert_eq!(
-                (header.source_addr(), header.destination_addr()),
-                (ip, ALL_NODES)
-            );
+            assert_eq!((header.source_addr(), header.destination_addr()), (ip, ALL_NODES));
             assert_eq!((header.hop_limit(), header.payload_length()), (255, 32));
-            let Some(TransportSlice::Icmpv6(icmp)) = &packet.transport else {
-                panic!("no ICMPv6")
-            };
+            let Some(TransportSlice::Icmpv6(icmp)) = &packet.transport else { panic!("no ICMPv6") };
             assert!(icmp.is_checksum_valid(ip.octets(), ALL_NODES.octets()));
             let Icmpv6Type::NeighborAdvertisement(flags) = icmp.icmp_type() else {
                 panic!("no advertisement")

@@ -45,11 +45,7 @@ impl Address {
 
     /// The key under which it is removed.
     pub fn key(&self) -> AddressKey {
-        AddressKey {
-            ifindex: self.ifindex,
-            ip: self.ip,
-            prefix: self.prefix,
-        }
+        AddressKey { ifindex: self.ifindex, ip: self.ip, prefix: self.prefix }
     }
 }
 
@@ -77,11 +73,7 @@ pub struct AddressSet {
 impl AddressSet {
     /// The key under which it is removed.
     pub fn key(&self) -> AddressKey {
-        AddressKey {
-            ifindex: self.ifindex,
-            ip: self.ip,
-            prefix: self.prefix,
-        }
+        AddressKey { ifindex: self.ifindex, ip: self.ip, prefix: self.prefix }
     }
 }
 
@@ -98,11 +90,7 @@ pub struct AddressKey {
 
 impl std::fmt::Display for AddressKey {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            out,
-            "{}/{} on interface {}",
-            self.ip, self.prefix, self.ifindex
-        )
+        write!(out, "{}/{} on interface {}", self.ip, self.prefix, self.ifindex)
     }
 }
 
@@ -128,27 +116,14 @@ pub(super) const LABEL_MAX: usize = 15;
 /// Seconds as the kernel wants them: rounded up, at least 1, never by accident "for ever".
 fn seconds(lifetime: Option<Duration>) -> u32 {
     lifetime.map_or(FOREVER, |lifetime| {
-        let whole = lifetime
-            .as_secs()
-            .saturating_add(u64::from(lifetime.subsec_nanos() > 0));
-        u32::try_from(whole)
-            .unwrap_or(FOREVER)
-            .clamp(1, FOREVER - 1)
+        let whole = lifetime.as_secs().saturating_add(u64::from(lifetime.subsec_nanos() > 0));
+        u32::try_from(whole).unwrap_or(FOREVER).clamp(1, FOREVER - 1)
     })
 }
 
 fn header(key: &AddressKey, flags: u8, scope: u8) -> [u8; HEADER] {
     let index = key.ifindex.to_ne_bytes();
-    [
-        family(key.ip),
-        key.prefix,
-        flags,
-        scope,
-        index[0],
-        index[1],
-        index[2],
-        index[3],
-    ]
+    [family(key.ip), key.prefix, flags, scope, index[0], index[1], index[2], index[3]]
 }
 
 fn octets(ip: &IpAddr) -> Vec<u8> {
@@ -161,17 +136,8 @@ fn octets(ip: &IpAddr) -> Vec<u8> {
 /// Writes the RTM_NEWADDR for one address. `shared` says that the network's route belongs to another address.
 pub(super) fn write_set(writer: &mut Writer, sequence: u32, set: &AddressSet, shared: bool) {
     let flags = libc::NLM_F_REQUEST | libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
-    let scope = if set.ip.is_loopback() {
-        libc::RT_SCOPE_HOST
-    } else {
-        libc::RT_SCOPE_UNIVERSE
-    };
-    writer.message(
-        libc::RTM_NEWADDR,
-        flags.cast_unsigned() as u16,
-        sequence,
-        &header(&set.key(), 0, scope),
-    );
+    let scope = if set.ip.is_loopback() { libc::RT_SCOPE_HOST } else { libc::RT_SCOPE_UNIVERSE };
+    writer.message(libc::RTM_NEWADDR, flags.cast_unsigned() as u16, sequence, &header(&set.key(), 0, scope));
     let ip = octets(&set.ip);
     writer.attribute(libc::IFA_LOCAL, &ip);
     writer.attribute(libc::IFA_ADDRESS, &ip);
@@ -234,8 +200,6 @@ pub(super) fn parse(body: &[u8]) -> Option<Address> {
         label,
         mark,
         flags,
-        valid: cache
-            .filter(|left| *left != FOREVER)
-            .map(|left| Duration::from_secs(left.into())),
+        valid: cache.filter(|left| *left != FOREVER).map(|left| Duration::from_secs(left.into())),
     })
 }

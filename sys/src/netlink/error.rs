@@ -35,11 +35,7 @@ pub enum Reason {
 
 impl Error {
     pub(super) fn errno(what: impl Into<String>, errno: Errno) -> Error {
-        Error {
-            what: what.into(),
-            reason: Reason::Errno(errno as i32),
-            kernel: None,
-        }
+        Error { what: what.into(), reason: Reason::Errno(errno as i32), kernel: None }
     }
 
     /// The errno, if the kernel (or the socket) gave one: `Some(libc::ENODEV)`.
@@ -65,10 +61,7 @@ fn name(number: i32) -> String {
 }
 
 fn said(kernel: &Option<String>) -> String {
-    kernel
-        .as_ref()
-        .map(|text| format!("; the kernel says: {text}"))
-        .unwrap_or_default()
+    kernel.as_ref().map(|text| format!("; the kernel says: {text}")).unwrap_or_default()
 }
 
 /// What to do about the common ones.
@@ -114,17 +107,10 @@ mod tests {
         assert!(error.is_interface_gone());
         let error = Error::errno("list links", Errno::EPERM);
         assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
-        let error = Error {
-            what: "x".into(),
-            reason: Reason::Errno(4095),
-            kernel: None,
-        };
+        let error = Error { what: "x".into(), reason: Reason::Errno(4095), kernel: None };
         assert_eq!(error.to_string(), "x: error 4095");
-        let error = Error {
-            what: "x".into(),
-            reason: Reason::Deadline(Duration::from_secs(5)),
-            kernel: None,
-        };
+        let error =
+            Error { what: "x".into(), reason: Reason::Deadline(Duration::from_secs(5)), kernel: None };
         assert_eq!(error.to_string(), "x: no answer from the kernel within 5s");
         assert_eq!(error.raw_errno(), None);
     }

@@ -42,10 +42,7 @@ impl Netlink {
     /// # Errors
     /// When the kernel has no descriptor or memory left.
     pub fn open() -> Result<Netlink, Error> {
-        Ok(Netlink {
-            requests: Requests::open()?,
-            promoting: HashSet::new(),
-        })
+        Ok(Netlink { requests: Requests::open()?, promoting: HashSet::new() })
     }
 
     /// All interfaces of the namespace.
@@ -54,13 +51,7 @@ impl Netlink {
     /// The kernel's refusal, or its silence.
     pub fn links(&mut self) -> Result<Vec<Link>, Error> {
         let kinds = (libc::RTM_GETLINK, libc::RTM_NEWLINK);
-        self.requests.dump(
-            "list interfaces",
-            kinds,
-            &link::dump_header(),
-            Consistency::Needed,
-            link::parse,
-        )
+        self.requests.dump("list interfaces", kinds, &link::dump_header(), Consistency::Needed, link::parse)
     }
 
     /// All addresses of the namespace, of both families.
@@ -74,13 +65,7 @@ impl Netlink {
     fn addresses_of(&mut self, family: u8) -> Result<Vec<Address>, Error> {
         let kinds = (libc::RTM_GETADDR, libc::RTM_NEWADDR);
         let header = address::dump_header(family);
-        self.requests.dump(
-            "list addresses",
-            kinds,
-            &header,
-            Consistency::Needed,
-            address::parse,
-        )
+        self.requests.dump("list addresses", kinds, &header, Consistency::Needed, address::parse)
     }
 
     /// Adds addresses, or renews the lifetime and mark of those that are there: 1,000 of them in two sends. They are
@@ -102,30 +87,21 @@ impl Netlink {
         let what = |set: &AddressSet| format!("add {}", set.key());
         let usable: Vec<&AddressSet> = batch.iter().filter(|set| problem(set).is_none()).collect();
         let name = format!("add {} addresses", usable.len());
-        let answers = self
-            .requests
-            .burst(&name, usable.len(), |place, writer, sequence| {
-                let set = usable[place];
-                address::write_set(
-                    writer,
-                    sequence,
-                    set,
-                    networks.iter().any(|other| shares_network(other, set)),
-                );
-            })?;
+        let answers = self.requests.burst(&name, usable.len(), |place, writer, sequence| {
+            let set = usable[place];
+            address::write_set(
+                writer,
+                sequence,
+                set,
+                networks.iter().any(|other| shares_network(other, set)),
+            );
+        })?;
         let mut answers = answers.into_iter();
         Ok(batch
             .iter()
             .map(|set| match problem(set) {
-                Some(text) => Err(Error {
-                    what: what(set),
-                    reason: Reason::Invalid(text),
-                    kernel: None,
-                }),
-                None => answers
-                    .next()
-                    .unwrap_or(Ok(()))
-                    .map_err(|refusal| refused(what(set), refusal)),
+                Some(text) => Err(Error { what: what(set), reason: Reason::Invalid(text), kernel: None }),
+                None => answers.next().unwrap_or(Ok(())).map_err(|refusal| refused(what(set), refusal)),
             })
             .collect())
     }
@@ -140,17 +116,12 @@ impl Netlink {
     /// Per address what the kernel has against it. An address that is not there is none: [`Removed::WasNotThere`]
     /// (also if it is there with another prefix length). For all of them only if the socket is broken or the kernel
     /// silent; then some may have been removed.
-    pub fn remove_addresses(
-        &mut self,
-        batch: &[AddressKey],
-    ) -> Result<Vec<Result<Removed, Error>>, Error> {
+    pub fn remove_addresses(&mut self, batch: &[AddressKey]) -> Result<Vec<Result<Removed, Error>>, Error> {
         let order = self.removal_order(batch);
         let name = format!("remove {} addresses", batch.len());
-        let answers = self
-            .requests
-            .burst(&name, order.len(), |place, writer, sequence| {
-                address::write_remove(writer, sequence, &batch[order[place]]);
-            })?;
+        let answers = self.requests.burst(&name, order.len(), |place, writer, sequence| {
+            address::write_remove(writer, sequence, &batch[order[place]]);
+        })?;
         let mut results: Vec<Result<Removed, Error>> = vec![Ok(Removed::WasNotThere); batch.len()];
         for (place, answer) in order.into_iter().zip(answers) {
             results[place] = match answer {
@@ -172,16 +143,9 @@ impl Netlink {
         let kinds = (libc::RTM_GETROUTE, libc::RTM_NEWROUTE);
         let what = format!("find the network of {ip}");
         // A routing daemon may change some far route all the time; the networks on the wire hardly ever change.
-        let found = self.requests.dump(
-            &what,
-            kinds,
-            &route::dump_header(ip),
-            Consistency::Waived,
-            |body| {
-                route::parse(body)
-                    .filter(|route| route::same_network(route.network, ip, route.prefix))
-            },
-        );
+        let found = self.requests.dump(&what, kinds, &route::dump_header(ip), Consistency::Waived, |body| {
+            route::parse(body).filter(|route| route::same_network(route.network, ip, route.prefix))
+        });
         match found {
             // No table, or no such family, is no route.
             Err(error)
@@ -199,18 +163,12 @@ impl Netlink {
     /// Switches on promote_secondaries where the batch will put IPv4 addresses. An interface that refuses will
     /// refuse the address as well, and say why there.
     fn promote(&mut self, batch: &[AddressSet]) {
-        let mut new: Vec<u32> = batch
-            .iter()
-            .filter(|set| set.ip.is_ipv4())
-            .map(|set| set.ifindex)
-            .collect();
+        let mut new: Vec<u32> = batch.iter().filter(|set| set.ip.is_ipv4()).map(|set| set.ifindex).collect();
         new.sort_unstable();
         new.dedup();
         new.retain(|index| !self.promoting.contains(index));
-        let answers = self.requests.burst(
-            "keep secondary addresses",
-            new.len(),
-            |place, writer, sequence| {
+        let answers =
+            self.requests.burst("keep secondary addresses", new.len(), |place, writer, sequence| {
                 let (body, kind, value) = link::promote_secondaries(new[place]);
                 writer.message(
                     libc::RTM_SETLINK,
@@ -219,8 +177,7 @@ impl Netlink {
                     &body,
                 );
                 writer.attribute(kind, &value);
-            },
-        );
+            });
         for (index, answer) in new.iter().zip(answers.unwrap_or_default()) {
             if answer.is_ok() {
                 self.promoting.insert(*index);
@@ -242,10 +199,7 @@ impl Netlink {
                     && known.prefix == other.prefix
                     && route::same_network(known.ip, other.ip, other.prefix)
             };
-            if holds_route
-                && !ours.contains(&(other.ifindex, other.ip))
-                && !networks.iter().any(known)
-            {
+            if holds_route && !ours.contains(&(other.ifindex, other.ip)) && !networks.iter().any(known) {
                 networks.push(other);
             }
         }
@@ -258,11 +212,8 @@ impl Netlink {
         let several = batch.iter().filter(|key| key.ip.is_ipv4()).nth(1).is_some();
         // The order is a matter of speed where addresses are promoted; without a list the reverse order is a
         // good guess.
-        let present = if several {
-            self.addresses_of(route::family(Ipv4Addr::UNSPECIFIED.into()))
-        } else {
-            Ok(vec![])
-        };
+        let present =
+            if several { self.addresses_of(route::family(Ipv4Addr::UNSPECIFIED.into())) } else { Ok(vec![]) };
         let primary: HashSet<AddressKey> = present
             .unwrap_or_default()
             .iter()
@@ -286,14 +237,9 @@ fn problem(set: &AddressSet) -> Option<String> {
     }
     let label = set.label.as_deref().filter(|_| set.ip.is_ipv4())?;
     if label.len() > address::LABEL_MAX {
-        return Some(format!(
-            "label {label:?} is longer than {} bytes",
-            address::LABEL_MAX
-        ));
+        return Some(format!("label {label:?} is longer than {} bytes", address::LABEL_MAX));
     }
-    label
-        .contains('\0')
-        .then(|| format!("label {label:?} contains a NUL"))
+    label.contains('\0').then(|| format!("label {label:?} contains a NUL"))
 }
 
 fn shares_network(other: &Address, set: &AddressSet) -> bool {
@@ -315,17 +261,9 @@ pub fn walk_untrusted(bytes: &[u8]) -> usize {
     for message in wire::Messages::new(bytes) {
         steps += 1 + wire::Attributes::after(message.body, 0).count();
         let _ = (wire::verdict(&message), monitor::read(&message));
-        let _ = (
-            link::parse(message.body),
-            address::parse(message.body),
-            route::parse(message.body),
-        );
+        let _ = (link::parse(message.body), address::parse(message.body), route::parse(message.body));
     }
-    let _ = (
-        link::parse(bytes),
-        address::parse(bytes),
-        route::parse(bytes),
-    );
+    let _ = (link::parse(bytes), address::parse(bytes), route::parse(bytes));
     steps
 }
 

@@ -57,11 +57,7 @@ impl Monitor {
         let what = "watch links and addresses";
         if tokio::runtime::Handle::try_current().is_err() {
             let reason = super::Reason::Invalid("there is no tokio runtime here".into());
-            return Err(Error {
-                what: what.into(),
-                reason,
-                kernel: None,
-            });
+            return Err(Error { what: what.into(), reason, kernel: None });
         }
         let socket = Socket::open(&GROUPS)?;
         // SAFETY: `Socket` owns its descriptor, always returns that same one, offers no way to replace or
@@ -70,17 +66,9 @@ impl Monitor {
         let registered = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
         let socket = registered.map_err(|error| {
             let error = std::io::Error::from(error);
-            Error::errno(
-                what,
-                Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)),
-            )
+            Error::errno(what, Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
         })?;
-        Ok(Monitor {
-            socket,
-            buffer: vec![0; DATAGRAM],
-            pending: VecDeque::new(),
-            discarded: None,
-        })
+        Ok(Monitor { socket, buffer: vec![0; DATAGRAM], pending: VecDeque::new(), discarded: None })
     }
 
     /// The next change. Nothing is lost if the future is dropped before it is ready.
@@ -97,10 +85,7 @@ impl Monitor {
                 .readable()
                 .await
                 .map_err(|_| Error::errno("watch links and addresses", Errno::EIO))?;
-            match (
-                ready.get_inner().receive_now(&mut self.buffer),
-                self.discarded,
-            ) {
+            match (ready.get_inner().receive_now(&mut self.buffer), self.discarded) {
                 (Ok(length), None) => self.pending.extend(changes(&self.buffer[..length])),
                 // After a loss the kernel queues nothing more until all that waits is taken away. Only then is it the
                 // time to read the tables; and whatever the old news says, the tables will say as well.
@@ -124,10 +109,7 @@ impl Monitor {
 /// The changes in one datagram.
 fn changes(datagram: &[u8]) -> Vec<Change> {
     let mut messages = Messages::new(datagram);
-    let mut changes: Vec<Change> = messages
-        .by_ref()
-        .filter_map(|message| read(&message))
-        .collect();
+    let mut changes: Vec<Change> = messages.by_ref().filter_map(|message| read(&message)).collect();
     if messages.damaged() {
         changes.push(Change::Overrun);
     }
@@ -137,14 +119,8 @@ fn changes(datagram: &[u8]) -> Vec<Change> {
 /// What one message tells; `None` for what is of no interest here.
 pub(super) fn read(message: &Message<'_>) -> Option<Change> {
     match message.kind {
-        libc::RTM_NEWLINK => Some(Change::Link {
-            link: link::parse(message.body)?,
-            gone: false,
-        }),
-        libc::RTM_DELLINK => Some(Change::Link {
-            link: link::parse(message.body)?,
-            gone: true,
-        }),
+        libc::RTM_NEWLINK => Some(Change::Link { link: link::parse(message.body)?, gone: false }),
+        libc::RTM_DELLINK => Some(Change::Link { link: link::parse(message.body)?, gone: true }),
         libc::RTM_NEWADDR => address::parse(message.body).map(Change::AddressAdded),
         libc::RTM_DELADDR => address::parse(message.body).map(Change::AddressRemoved),
         kind if i32::from(kind) == libc::NLMSG_OVERRUN => Some(Change::Overrun),

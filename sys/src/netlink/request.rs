@@ -42,26 +42,18 @@ struct Numbers {
 impl Numbers {
     /// The place in the burst of the request with that number; `None` for any other number.
     fn place(self, sequence: u32) -> Option<usize> {
-        usize::try_from(sequence.wrapping_sub(self.first))
-            .ok()
-            .filter(|place| *place < self.count)
+        usize::try_from(sequence.wrapping_sub(self.first)).ok().filter(|place| *place < self.count)
     }
 }
 
 impl Requests {
     pub(super) fn open() -> Result<Requests, Error> {
-        Ok(Requests {
-            socket: Socket::open(&[])?,
-            sequence: 0,
-            buffer: vec![0; DATAGRAM],
-        })
+        Ok(Requests { socket: Socket::open(&[])?, sequence: 0, buffer: vec![0; DATAGRAM] })
     }
 
     fn numbers(&mut self, count: usize) -> Numbers {
         let first = self.sequence.wrapping_add(1);
-        self.sequence = self
-            .sequence
-            .wrapping_add(u32::try_from(count).unwrap_or(u32::MAX));
+        self.sequence = self.sequence.wrapping_add(u32::try_from(count).unwrap_or(u32::MAX));
         Numbers { first, count }
     }
 
@@ -111,13 +103,7 @@ impl Requests {
         let numbers = self.numbers(count);
         let mut writer = Writer::default();
         for place in 0..count {
-            write(
-                from + place,
-                &mut writer,
-                numbers
-                    .first
-                    .wrapping_add(u32::try_from(place).unwrap_or(0)),
-            );
+            write(from + place, &mut writer, numbers.first.wrapping_add(u32::try_from(place).unwrap_or(0)));
         }
         writer.flag(libc::NLM_F_ACK.cast_unsigned() as u16);
         self.socket.send(writer.bytes()).map_err(Trouble::Errno)?;
@@ -155,9 +141,7 @@ impl Requests {
             let mut writer = Writer::default();
             let flags = libc::NLM_F_REQUEST | libc::NLM_F_DUMP;
             writer.message(request, flags.cast_unsigned() as u16, numbers.first, header);
-            self.socket
-                .send(writer.bytes())
-                .map_err(|errno| Error::errno(what, errno))?;
+            self.socket.send(writer.bytes()).map_err(|errno| Error::errno(what, errno))?;
             match self.rows(numbers, wanted, deadline, &parse) {
                 Ok(Rows { rows, settled }) if settled || consistency == Consistency::Waived => {
                     return Ok(rows);
@@ -170,11 +154,7 @@ impl Requests {
                 Err(Stop::Refused(refusal)) => return Err(refused(what, refusal)),
             }
         }
-        Err(Error {
-            what: what.into(),
-            reason: Reason::Unsettled(ATTEMPTS),
-            kernel: None,
-        })
+        Err(Error { what: what.into(), reason: Reason::Unsettled(ATTEMPTS), kernel: None })
     }
 
     fn rows<T>(
@@ -187,15 +167,9 @@ impl Requests {
         let mut rows = Vec::new();
         let mut settled = true;
         loop {
-            let length = self
-                .socket
-                .receive(&mut self.buffer, deadline)
-                .map_err(Stop::Trouble)?;
+            let length = self.socket.receive(&mut self.buffer, deadline).map_err(Stop::Trouble)?;
             let mut messages = Messages::new(&self.buffer[..length]);
-            for message in messages
-                .by_ref()
-                .filter(|message| numbers.place(message.sequence).is_some())
-            {
+            for message in messages.by_ref().filter(|message| numbers.place(message.sequence).is_some()) {
                 settled &= i32::from(message.flags) & libc::NLM_F_DUMP_INTR == 0;
                 match verdict(&message) {
                     Some(Ok(())) => return Ok(Rows { rows, settled }),
@@ -224,20 +198,12 @@ fn failed(what: &str, trouble: &Trouble) -> Error {
         Trouble::Errno(errno) => Reason::Errno(*errno as i32),
         Trouble::Late => Reason::Deadline(DEADLINE),
     };
-    Error {
-        what: what.into(),
-        reason,
-        kernel: None,
-    }
+    Error { what: what.into(), reason, kernel: None }
 }
 
 /// A refusal, told as an [`Error`].
 pub(super) fn refused(what: impl Into<String>, refusal: Refusal) -> Error {
-    Error {
-        what: what.into(),
-        reason: Reason::Errno(refusal.errno),
-        kernel: refusal.text,
-    }
+    Error { what: what.into(), reason: Reason::Errno(refusal.errno), kernel: refusal.text }
 }
 
 #[cfg(test)]
@@ -261,33 +227,16 @@ mod tests {
     fn an_overflowing_receive_buffer_costs_time_and_no_answer() {
         let mut requests = Requests::open().expect("open");
         // The smallest buffer the kernel gives holds a few answers, not five hundred.
-        option::set(
-            requests.socket.as_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_RCVBUF,
-            &1,
-        )
-        .expect("option");
+        option::set(requests.socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, &1).expect("option");
         let whole = requests.exchange(0, BURST, &hopeless, Instant::now() + DEADLINE);
-        assert_eq!(
-            whole,
-            Err(Trouble::Errno(Errno::ENOBUFS)),
-            "the buffer was meant to overflow"
-        );
-        requests
-            .socket
-            .drain(&mut requests.buffer, Instant::now() + DEADLINE);
+        assert_eq!(whole, Err(Trouble::Errno(Errno::ENOBUFS)), "the buffer was meant to overflow");
+        requests.socket.drain(&mut requests.buffer, Instant::now() + DEADLINE);
 
-        let answers = requests
-            .burst("try", BURST + 7, hopeless)
-            .expect("the socket works");
+        let answers = requests.burst("try", BURST + 7, hopeless).expect("the socket works");
         assert_eq!(answers.len(), BURST + 7);
         for answer in answers {
             let refusal = answer.expect_err("there is no such interface");
-            assert!(
-                [libc::ENODEV, libc::EPERM].contains(&refusal.errno),
-                "{refusal:?}"
-            );
+            assert!([libc::ENODEV, libc::EPERM].contains(&refusal.errno), "{refusal:?}");
         }
     }
 
@@ -295,18 +244,9 @@ mod tests {
     fn numbers_wrap_around() {
         let mut requests = Requests::open().expect("open");
         requests.sequence = u32::MAX - 3;
-        assert!(
-            requests
-                .burst("try", 10, hopeless)
-                .expect("answers")
-                .iter()
-                .all(Result::is_err)
-        );
+        assert!(requests.burst("try", 10, hopeless).expect("answers").iter().all(Result::is_err));
         assert_eq!(requests.sequence, 6);
-        let numbers = Numbers {
-            first: u32::MAX,
-            count: 3,
-        };
+        let numbers = Numbers { first: u32::MAX, count: 3 };
         assert_eq!(
             [u32::MAX, 0, 1, 2].map(|number| numbers.place(number)),
             [Some(0), Some(1), Some(2), None]
@@ -316,9 +256,7 @@ mod tests {
     #[test]
     fn silence_ends_with_the_deadline() {
         let mut requests = Requests::open().expect("open");
-        let waited = requests
-            .socket
-            .receive(&mut requests.buffer, Instant::now());
+        let waited = requests.socket.receive(&mut requests.buffer, Instant::now());
         assert_eq!(waited, Err(Trouble::Late));
         let told = failed("list links", &Trouble::Late).to_string();
         assert_eq!(told, "list links: no answer from the kernel within 10s");
@@ -331,16 +269,7 @@ mod tests {
         let mut header = super::super::address::dump_header(0);
         header[1] = 24;
         let kinds = (libc::RTM_GETADDR, libc::RTM_NEWADDR);
-        let refused = requests.dump(
-            "list addresses",
-            kinds,
-            &header,
-            Consistency::Needed,
-            |_| Some(()),
-        );
-        assert_eq!(
-            refused.expect_err("refused").raw_errno(),
-            Some(libc::EINVAL)
-        );
+        let refused = requests.dump("list addresses", kinds, &header, Consistency::Needed, |_| Some(()));
+        assert_eq!(refused.expect_err("refused").raw_errno(), Some(libc::EINVAL));
     }
 }

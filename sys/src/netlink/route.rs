@@ -55,12 +55,7 @@ pub(super) fn parse(body: &[u8]) -> Option<OnLink> {
         }
     }
     (table == u32::from(libc::RT_TABLE_MAIN)).then_some(())?;
-    Some(OnLink {
-        network: network?,
-        prefix,
-        metric,
-        ifindex: ifindex?,
-    })
+    Some(OnLink { network: network?, prefix, metric, ifindex: ifindex? })
 }
 
 /// A dump request for the main table of one family.
@@ -73,23 +68,14 @@ pub(super) fn dump_header(ip: IpAddr) -> [u8; HEADER] {
 
 /// The route to use for `ip`: the longest network that contains it, then the lowest metric.
 pub(super) fn best(routes: &[OnLink], ip: IpAddr) -> Option<Route> {
-    let fits = routes
-        .iter()
-        .filter(|route| same_network(route.network, ip, route.prefix));
+    let fits = routes.iter().filter(|route| same_network(route.network, ip, route.prefix));
     let best = fits.min_by_key(|route| (std::cmp::Reverse(route.prefix), route.metric))?;
-    Some(Route {
-        ifindex: best.ifindex,
-        prefix: best.prefix,
-    })
+    Some(Route { ifindex: best.ifindex, prefix: best.prefix })
 }
 
 /// AF_INET or AF_INET6, as the one byte the kernel's structures have for it.
 pub(super) fn family(ip: IpAddr) -> u8 {
-    let family = if ip.is_ipv4() {
-        libc::AF_INET
-    } else {
-        libc::AF_INET6
-    };
+    let family = if ip.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     u8::try_from(family).unwrap_or(0)
 }
 
@@ -105,9 +91,7 @@ pub(super) fn address(family: i32, payload: &[u8]) -> Option<IpAddr> {
 /// Whether both addresses are of one family and agree in their first `prefix` bits.
 pub(super) fn same_network(one: IpAddr, other: IpAddr, prefix: u8) -> bool {
     let (one, other, width) = match (one, other) {
-        (IpAddr::V4(one), IpAddr::V4(other)) => {
-            (u128::from(one.to_bits()), u128::from(other.to_bits()), 32)
-        }
+        (IpAddr::V4(one), IpAddr::V4(other)) => (u128::from(one.to_bits()), u128::from(other.to_bits()), 32),
         (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits(), other.to_bits(), 128),
         _ => return false,
     };

@@ -7,8 +7,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvmsg, send,
-    socket,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvmsg, send, socket,
 };
 
 use super::Error;
@@ -41,39 +40,26 @@ impl Socket {
     pub(super) fn open(groups: &[u32]) -> Result<Socket, Error> {
         let what = "open a netlink socket";
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let fd = socket(
-            AddressFamily::Netlink,
-            SockType::Raw,
-            flags,
-            SockProtocol::NetlinkRoute,
-        )
-        .map_err(|errno| Error::errno(what, errno))?;
+        let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)
+            .map_err(|errno| Error::errno(what, errno))?;
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(|errno| Error::errno(what, errno))?;
         // Smaller buffers, terser errors: the socket works without any of these, a burst may just have to be
         // repeated.
         let _ = option::receive_buffer(fd.as_fd(), RECEIVE_BUFFER);
         let _ = option::send_buffer(fd.as_fd(), SEND_BUFFER);
-        for name in [
-            libc::NETLINK_EXT_ACK,
-            libc::NETLINK_CAP_ACK,
-            libc::NETLINK_GET_STRICT_CHK,
-        ] {
+        for name in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK, libc::NETLINK_GET_STRICT_CHK] {
             let _ = option::set(fd.as_fd(), libc::SOL_NETLINK, name, &1);
         }
         for group in groups {
             let group = group.cast_signed();
-            option::set(
-                fd.as_fd(),
-                libc::SOL_NETLINK,
-                libc::NETLINK_ADD_MEMBERSHIP,
-                &group,
-            )
-            .map_err(|error| {
-                Error::errno(
-                    "watch links and addresses",
-                    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)),
-                )
-            })?;
+            option::set(fd.as_fd(), libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, &group).map_err(
+                |error| {
+                    Error::errno(
+                        "watch links and addresses",
+                        Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)),
+                    )
+                },
+            )?;
         }
         Ok(Socket { fd })
     }
@@ -93,20 +79,12 @@ impl Socket {
     pub(super) fn receive_now(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         loop {
             let mut parts = [IoSliceMut::new(buffer)];
-            let received = recvmsg::<NetlinkAddr>(
-                self.fd.as_raw_fd(),
-                &mut parts,
-                None,
-                MsgFlags::MSG_DONTWAIT,
-            );
+            let received =
+                recvmsg::<NetlinkAddr>(self.fd.as_raw_fd(), &mut parts, None, MsgFlags::MSG_DONTWAIT);
             let (length, flags, sender) = match received {
                 Err(Errno::EINTR) => continue,
                 Err(errno) => return Err(errno),
-                Ok(datagram) => (
-                    datagram.bytes,
-                    datagram.flags,
-                    datagram.address.map(|sender| sender.pid()),
-                ),
+                Ok(datagram) => (datagram.bytes, datagram.flags, datagram.address.map(|sender| sender.pid())),
             };
             if sender != Some(0) {
                 continue; // another process, not the kernel
@@ -147,10 +125,7 @@ impl Socket {
         // poll counts in milliseconds: one more, so that it does not spin through the last one.
         let left = left.saturating_add(std::time::Duration::from_millis(1));
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(
-            &mut [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)],
-            timeout,
-        ) {
+        match poll(&mut [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)], timeout) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(Trouble::Errno(errno)),
         }

@@ -6,27 +6,13 @@ use super::*;
 
 fn set(ip: &str, prefix: u8) -> AddressSet {
     let ip = ip.parse().expect("ip");
-    AddressSet {
-        ifindex: 4,
-        ip,
-        prefix,
-        label: None,
-        broadcast: None,
-        lifetime: None,
-        mark: 0x68,
-    }
+    AddressSet { ifindex: 4, ip, prefix, label: None, broadcast: None, lifetime: None, mark: 0x68 }
 }
 
 /// Hexadecimal as in a dump, blanks ignored.
 fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<char> = text
-        .chars()
-        .filter(|digit| !digit.is_whitespace())
-        .collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(&String::from_iter(pair), 16).expect("hex"))
-        .collect()
+    let digits: Vec<char> = text.chars().filter(|digit| !digit.is_whitespace()).collect();
+    digits.chunks(2).map(|pair| u8::from_str_radix(&String::from_iter(pair), 16).expect("hex")).collect()
 }
 
 fn written(set: &AddressSet, shared: bool) -> Vec<u8> {
@@ -51,10 +37,7 @@ fn an_ipv4_address_is_written_as_the_headers_say() {
          1400 0600 03000000 03000000 00000000 00000000
          0500 0b00 68 000000");
     assert_eq!(written(&wanted, false), bytes);
-    assert_eq!(
-        address::parse(&bytes[16..]).map(|address| address.key()),
-        Some(wanted.key())
-    );
+    assert_eq!(address::parse(&bytes[16..]).map(|address| address.key()), Some(wanted.key()));
 }
 
 #[cfg(target_endian = "little")]
@@ -77,13 +60,7 @@ fn an_ipv6_address_is_written_as_the_headers_say() {
 #[test]
 fn lifetimes_are_rounded_up_and_never_endless_by_accident() {
     let left = |lifetime| {
-        let bytes = written(
-            &AddressSet {
-                lifetime,
-                ..set("10.0.0.1", 24)
-            },
-            false,
-        );
+        let bytes = written(&AddressSet { lifetime, ..set("10.0.0.1", 24) }, false);
         address::parse(&bytes[16..]).expect("readable").valid
     };
     let seconds = |count| Some(Duration::from_secs(count));
@@ -93,47 +70,28 @@ fn lifetimes_are_rounded_up_and_never_endless_by_accident() {
     assert_eq!(left(seconds(2)), seconds(2));
     assert_eq!(left(Some(Duration::from_millis(2001))), seconds(3));
     assert_eq!(left(Some(Duration::MAX)), seconds(u64::from(u32::MAX) - 1));
-    assert_eq!(
-        left(seconds(u64::from(u32::MAX))),
-        seconds(u64::from(u32::MAX) - 1)
-    );
+    assert_eq!(left(seconds(u64::from(u32::MAX))), seconds(u64::from(u32::MAX) - 1));
 }
 
 #[test]
 fn what_cannot_be_an_address_is_found_before_the_kernel_is_asked() {
     assert_eq!(problem(&set("10.0.0.1", 32)), None);
     assert_eq!(problem(&set("fd00::1", 128)), None);
-    for (ip, prefix) in [
-        ("10.0.0.1", 33),
-        ("fd00::1", 129),
-        ("0.0.0.0", 8),
-        ("224.0.0.1", 24),
-        ("ff02::1", 64),
-        ("::", 0),
-    ] {
+    for (ip, prefix) in
+        [("10.0.0.1", 33), ("fd00::1", 129), ("0.0.0.0", 8), ("224.0.0.1", 24), ("ff02::1", 64), ("::", 0)]
+    {
         assert!(problem(&set(ip, prefix)).is_some(), "{ip}/{prefix}");
     }
-    let labelled = |label: &str| AddressSet {
-        label: Some(label.into()),
-        ..set("10.0.0.1", 24)
-    };
+    let labelled = |label: &str| AddressSet { label: Some(label.into()), ..set("10.0.0.1", 24) };
     assert_eq!(problem(&labelled("eth0:abcdefghij")), None);
     assert!(problem(&labelled("eth0:abcdefghijk")).is_some());
     assert!(problem(&labelled("eth0\0x")).is_some());
-    let ignored = AddressSet {
-        label: Some("a label far too long".into()),
-        ..set("fd00::1", 64)
-    };
+    let ignored = AddressSet { label: Some("a label far too long".into()), ..set("fd00::1", 64) };
     assert_eq!(problem(&ignored), None);
 }
 
 fn on_link(network: &str, prefix: u8, metric: u32, ifindex: u32) -> route::OnLink {
-    route::OnLink {
-        network: network.parse().expect("ip"),
-        prefix,
-        metric,
-        ifindex,
-    }
+    route::OnLink { network: network.parse().expect("ip"), prefix, metric, ifindex }
 }
 
 #[test]
@@ -146,46 +104,17 @@ fn the_longest_network_wins_then_the_lowest_metric() {
         on_link("fd77::", 64, 256, 5),
     ];
     let to = |ip: &str| route::best(&routes, ip.parse().expect("ip"));
-    assert_eq!(
-        to("10.77.1.1"),
-        Some(Route {
-            ifindex: 3,
-            prefix: 16
-        })
-    );
-    assert_eq!(
-        to("10.77.4.9"),
-        Some(Route {
-            ifindex: 4,
-            prefix: 24
-        })
-    );
-    assert_eq!(
-        to("10.1.1.1"),
-        Some(Route {
-            ifindex: 1,
-            prefix: 8
-        })
-    );
+    assert_eq!(to("10.77.1.1"), Some(Route { ifindex: 3, prefix: 16 }));
+    assert_eq!(to("10.77.4.9"), Some(Route { ifindex: 4, prefix: 24 }));
+    assert_eq!(to("10.1.1.1"), Some(Route { ifindex: 1, prefix: 8 }));
     assert_eq!(to("192.168.1.1"), None);
-    assert_eq!(
-        to("fd77::9"),
-        Some(Route {
-            ifindex: 5,
-            prefix: 64
-        })
-    );
+    assert_eq!(to("fd77::9"), Some(Route { ifindex: 5, prefix: 64 }));
     assert_eq!(to("fd78::9"), None);
 }
 
 fn route_body(table: u8, kind: u8, prefix: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
     let mut writer = Writer::default();
-    writer.message(
-        libc::RTM_NEWROUTE,
-        0,
-        1,
-        &[2, prefix, 0, 0, table, 2, 253, kind, 0, 0, 0, 0],
-    );
+    writer.message(libc::RTM_NEWROUTE, 0, 1, &[2, prefix, 0, 0, table, 2, 253, kind, 0, 0, 0, 0]);
     for (kind, payload) in attributes {
         writer.attribute(*kind, payload);
     }
@@ -207,12 +136,7 @@ fn only_on_link_routes_of_the_main_table_count() {
         route_body(254, 1, 0, &[network, out]),
         route_body(254, 1, 16, &[network]),
         route_body(254, 1, 16, &[out]),
-        route_body(
-            254,
-            1,
-            16,
-            &[network, out, (libc::RTA_GATEWAY, &[10, 77, 0, 1])],
-        ),
+        route_body(254, 1, 16, &[network, out, (libc::RTA_GATEWAY, &[10, 77, 0, 1])]),
         route_body(254, 1, 16, &[network, out, (libc::RTA_VIA, &[0; 18])]),
         route_body(254, 1, 16, &[network, out, (libc::RTA_MULTIPATH, &[0; 16])]),
         route_body(254, 1, 16, &[network, out, (libc::RTA_TABLE, &other_table)]),
@@ -265,11 +189,8 @@ fn hostile_bytes_are_walked_over_in_bounded_steps() {
         state ^= state << 17;
         state
     };
-    let mut seeds = vec![
-        written(&set("10.77.1.1", 16), false),
-        written(&set("fd77::1", 64), true),
-        vec![0; 256],
-    ];
+    let mut seeds =
+        vec![written(&set("10.77.1.1", 16), false), written(&set("fd77::1", 64), true), vec![0; 256]];
     let (body, kind, value) = link::promote_secondaries(4);
     let mut writer = Writer::default();
     writer.message(libc::RTM_NEWLINK, 0, 1, &body);
@@ -299,9 +220,7 @@ fn news_is_read_from_messages() {
     address::write_remove(&mut writer, 0, &set("fd77::1", 64).key());
     writer.message(libc::NLMSG_OVERRUN as u16, 0, 0, &[]);
     writer.message(libc::RTM_NEWROUTE, 0, 0, &[0; 12]);
-    let news: Vec<_> = Messages::new(writer.bytes())
-        .filter_map(|message| monitor::read(&message))
-        .collect();
+    let news: Vec<_> = Messages::new(writer.bytes()).filter_map(|message| monitor::read(&message)).collect();
     assert_eq!(news.len(), 3);
     assert!(
         matches!(&news[0], Change::AddressAdded(address) if address.mark == 0x68 && address.valid.is_none())
@@ -316,10 +235,7 @@ fn news_is_read_from_messages() {
 fn the_loopback_device_is_there() {
     let mut netlink = Netlink::open().expect("open");
     let links = netlink.links().expect("links");
-    let lo = links
-        .iter()
-        .find(|link| link.loopback)
-        .expect("a loopback device");
+    let lo = links.iter().find(|link| link.loopback).expect("a loopback device");
     assert_eq!((lo.index, lo.name.as_str()), (1, "lo"));
     assert_eq!(lo.mac, Some([0; 6]));
     assert!(lo.mtu > 1500);

@@ -83,10 +83,7 @@ pub(super) struct Messages<'a> {
 
 impl<'a> Messages<'a> {
     pub(super) fn new(datagram: &'a [u8]) -> Messages<'a> {
-        Messages {
-            rest: datagram,
-            damaged: false,
-        }
+        Messages { rest: datagram, damaged: false }
     }
 
     /// After the walk: whether it ended at something that is no message, so that some may be missing.
@@ -102,9 +99,7 @@ impl<'a> Iterator for Messages<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let length = number32(self.rest, 0)
-            .and_then(|length| usize::try_from(length).ok())
-            .unwrap_or(0);
+        let length = number32(self.rest, 0).and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         let (Some(kind), Some(flags), Some(sequence), Some(body)) = (
             number16(self.rest, 4),
             number16(self.rest, 6),
@@ -116,12 +111,7 @@ impl<'a> Iterator for Messages<'a> {
             return None;
         };
         self.rest = self.rest.get(align(length)..).unwrap_or(&[]);
-        Some(Message {
-            kind,
-            flags,
-            sequence,
-            body,
-        })
+        Some(Message { kind, flags, sequence, body })
     }
 }
 
@@ -134,9 +124,7 @@ pub(super) struct Attributes<'a> {
 impl<'a> Attributes<'a> {
     /// The attributes of `body` from byte `from` on; none if there are not that many bytes.
     pub(super) fn after(body: &'a [u8], from: usize) -> Attributes<'a> {
-        Attributes {
-            rest: body.get(align(from)..).unwrap_or(&[]),
-        }
+        Attributes { rest: body.get(align(from)..).unwrap_or(&[]) }
     }
 }
 
@@ -157,24 +145,17 @@ const KIND_MASK: u16 = 0x3fff;
 
 /// The 16-bit number at `at`, if it is there.
 pub(super) fn number16(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(
-        bytes.get(at..at.checked_add(2)?)?.try_into().ok()?,
-    ))
+    Some(u16::from_ne_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
 }
 
 /// The 32-bit number at `at`, if it is there.
 pub(super) fn number32(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(
-        bytes.get(at..at.checked_add(4)?)?.try_into().ok()?,
-    ))
+    Some(u32::from_ne_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
 
 /// A text attribute: up to its NUL, whatever is not UTF-8 replaced.
 pub(super) fn text(payload: &[u8]) -> String {
-    let end = payload
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(payload.len());
+    let end = payload.iter().position(|byte| *byte == 0).unwrap_or(payload.len());
     String::from_utf8_lossy(&payload[..end]).into_owned()
 }
 
@@ -214,22 +195,15 @@ pub(super) fn verdict(message: &Message<'_>) -> Option<Result<(), Refusal>> {
     } else if i32::from(message.flags) & libc::NLM_F_CAPPED != 0 {
         4 + HEADER
     } else {
-        let request = number32(message.body, 4)
-            .and_then(|length| usize::try_from(length).ok())
-            .unwrap_or(0);
+        let request = number32(message.body, 4).and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         align(request).saturating_add(4)
     };
     let text = (i32::from(message.flags) & libc::NLM_F_ACK_TLVS != 0)
-        .then(|| {
-            Attributes::after(message.body, attributes).find(|(kind, _)| *kind == NLMSGERR_ATTR_MSG)
-        })
+        .then(|| Attributes::after(message.body, attributes).find(|(kind, _)| *kind == NLMSGERR_ATTR_MSG))
         .flatten()
         .map(|(_, payload)| text(payload))
         .filter(|text| !text.is_empty());
-    Some(Err(Refusal {
-        errno: code.checked_neg().unwrap_or(libc::EIO),
-        text,
-    }))
+    Some(Err(Refusal { errno: code.checked_neg().unwrap_or(libc::EIO), text }))
 }
 
 /// The attribute with the kernel's explanation (linux/netlink.h).

@@ -12,15 +12,8 @@ use crate::space::{Space, single};
 /// Runs `work` inside the namespace on a runtime of its own, for 30 s at most.
 fn run<F: Future<Output = ()>>(space: &Space, work: impl FnOnce() -> F + Send) {
     space.enter(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("runtime");
-        let bounded = async {
-            tokio::time::timeout(Duration::from_secs(30), work())
-                .await
-                .expect("in time")
-        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        let bounded = async { tokio::time::timeout(Duration::from_secs(30), work()).await.expect("in time") };
         runtime.block_on(bounded);
     });
 }
@@ -45,32 +38,16 @@ fn addresses_and_links_are_told_as_they_change() {
         for ip in ["10.77.1.1", "fd77::1"] {
             let is = |found: IpAddr| found.to_string() == ip;
             let wanted = set(index, ip, 24, None);
-            netlink
-                .set_addresses(std::slice::from_ref(&wanted))
-                .expect("set");
-            let news = until(
-                &mut monitor,
-                |news| matches!(news, Change::AddressAdded(new) if is(new.ip)),
-            )
-            .await;
-            let Change::AddressAdded(added) = news else {
-                unreachable!()
-            };
-            assert_eq!(
-                (added.ifindex, added.prefix, added.mark, added.valid),
-                (index, 24, 0x68, None)
-            );
+            netlink.set_addresses(std::slice::from_ref(&wanted)).expect("set");
+            let news =
+                until(&mut monitor, |news| matches!(news, Change::AddressAdded(new) if is(new.ip))).await;
+            let Change::AddressAdded(added) = news else { unreachable!() };
+            assert_eq!((added.ifindex, added.prefix, added.mark, added.valid), (index, 24, 0x68, None));
             netlink.remove_addresses(&[wanted.key()]).expect("remove");
-            until(
-                &mut monitor,
-                |news| matches!(news, Change::AddressRemoved(old) if is(old.ip)),
-            )
-            .await;
+            until(&mut monitor, |news| matches!(news, Change::AddressRemoved(old) if is(old.ip))).await;
         }
         // A lease that ends is told as a removal.
-        netlink
-            .set_addresses(&[set(index, "10.77.1.2", 24, Some(1))])
-            .expect("set");
+        netlink.set_addresses(&[set(index, "10.77.1.2", 24, Some(1))]).expect("set");
         until(
             &mut monitor,
             |news| matches!(news, Change::AddressRemoved(old) if old.ip.to_string() == "10.77.1.2"),
@@ -84,20 +61,15 @@ fn addresses_and_links_are_told_as_they_change() {
         })
         .await;
         space.ip("link set v0 up");
-        until(&mut monitor, |news| {
-            ours(news) && matches!(news, Change::Link { link, .. } if link.running)
-        })
-        .await;
+        until(&mut monitor, |news| ours(news) && matches!(news, Change::Link { link, .. } if link.running))
+            .await;
         space.ip("link set v1 down");
         until(&mut monitor, |news| {
             ours(news) && matches!(news, Change::Link { link, .. } if link.up && !link.running)
         })
         .await;
         space.ip("link del v0");
-        until(&mut monitor, |news| {
-            ours(news) && matches!(news, Change::Link { gone: true, .. })
-        })
-        .await;
+        until(&mut monitor, |news| ours(news) && matches!(news, Change::Link { gone: true, .. })).await;
     });
 }
 
@@ -110,17 +82,11 @@ fn lost_news_is_said_to_be_lost_and_later_news_arrives() {
         let mut netlink = Netlink::open().expect("open");
         // 20,000 pieces of news, far more than its buffer holds, before it looks once.
         for lifetime in 100..120 {
-            netlink
-                .set_addresses(&thousand(index, Some(lifetime)))
-                .expect("set");
+            netlink.set_addresses(&thousand(index, Some(lifetime))).expect("set");
         }
         until(&mut monitor, |news| *news == Change::Overrun).await;
         space.ip("link set v0 mtu 1300");
-        until(
-            &mut monitor,
-            |news| matches!(news, Change::Link { link, .. } if link.mtu == 1300),
-        )
-        .await;
+        until(&mut monitor, |news| matches!(news, Change::Link { link, .. } if link.mtu == 1300)).await;
     });
 }
 

@@ -23,9 +23,7 @@ fn a_stale_entry_is_replaced() {
     there.ip("addr add fd77::2/64 dev v0");
     let announcer = announcer(&here);
     for (ip, frames) in [("10.77.1.1", 2), ("fd77::1", 1)] {
-        there.ip(&format!(
-            "neigh replace {ip} lladdr {STALE} dev v0 nud stale"
-        ));
+        there.ip(&format!("neigh replace {ip} lladdr {STALE} dev v0 nud stale"));
         assert!(there.ip("neigh show dev v0").contains(STALE));
         let address: IpAddr = ip.parse().expect("ip");
         // The address itself is on no interface: the announcement does not need it.
@@ -43,28 +41,13 @@ fn a_thousand_addresses_are_announced_in_one_call() {
     let received = || {
         let file = "/sys/class/net/v0/statistics/rx_packets";
         let words = there.ip("-s -s link show dev v0");
-        let after = words
-            .split("RX:")
-            .nth(1)
-            .expect(file)
-            .lines()
-            .nth(1)
-            .expect(file)
-            .to_owned();
-        after
-            .split_whitespace()
-            .nth(1)
-            .and_then(|count| count.parse::<usize>().ok())
-            .expect(file)
+        let after = words.split("RX:").nth(1).expect(file).lines().nth(1).expect(file).to_owned();
+        after.split_whitespace().nth(1).and_then(|count| count.parse::<usize>().ok()).expect(file)
     };
-    let addresses: Vec<IpAddr> = (0..1000u32)
-        .map(|number| IpAddr::V4((0x0a4d_0000 + number).into()))
-        .collect();
+    let addresses: Vec<IpAddr> =
+        (0..1000u32).map(|number| IpAddr::V4((0x0a4d_0000 + number).into())).collect();
     let before = received();
-    assert_eq!(
-        announcer(&here).announce(&addresses).expect("announce"),
-        frames_for(&addresses)
-    );
+    assert_eq!(announcer(&here).announce(&addresses).expect("announce"), frames_for(&addresses));
     wait_for("the frames", || (received() >= before + 2000).then_some(()));
 }
 
@@ -77,16 +60,10 @@ fn a_full_queue_is_waited_for_and_then_counted() {
         );
         return;
     }
-    let addresses: Vec<IpAddr> = (0..1000u32)
-        .map(|number| IpAddr::V4((0x0a4d_0000 + number).into()))
-        .collect();
-    let sent = announcer(&here)
-        .announce(&addresses)
-        .expect("a full queue is no error");
-    assert!(
-        sent > 0 && sent < frames_for(&addresses),
-        "{sent} frames at 8 kbit/s"
-    );
+    let addresses: Vec<IpAddr> =
+        (0..1000u32).map(|number| IpAddr::V4((0x0a4d_0000 + number).into())).collect();
+    let sent = announcer(&here).announce(&addresses).expect("a full queue is no error");
+    assert!(sent > 0 && sent < frames_for(&addresses), "{sent} frames at 8 kbit/s");
 }
 
 #[test]
@@ -98,11 +75,8 @@ fn interfaces_that_are_down_or_gone_are_errors() {
     let down = announcer.announce(&address).expect_err("down");
     assert_eq!(down.kind(), ErrorKind::NetworkDown, "{down}");
     here.ip("link set v0 up");
-    wait_for("the interface to work again", || {
-        announcer.announce(&address).ok()
-    });
+    wait_for("the interface to work again", || announcer.announce(&address).ok());
     here.ip("link del v0");
     announcer.announce(&address).expect_err("gone");
-    here.enter(|| Announcer::open(9999, MAC))
-        .expect_err("no such interface");
+    here.enter(|| Announcer::open(9999, MAC)).expect_err("no such interface");
 }

@@ -34,9 +34,7 @@ fn round_trip(what: &str, here: &Link, there: &Link) {
     let mut buffer = [0; 64];
     while there.socket.recv_from(&mut buffer).is_ok() {}
     while here.socket.recv_from(&mut buffer).is_ok() {}
-    here.socket
-        .send_to(b"echo?", here.targets[0])
-        .expect("send");
+    here.socket.send_to(b"echo?", here.targets[0]).expect("send");
     wait_for("the datagram", || there.socket.recv_from(&mut buffer).ok());
     let own = here.socket.recv_from(&mut buffer).expect_err("own datagrams must not come back");
     assert_eq!(own.kind(), ErrorKind::WouldBlock);
@@ -80,9 +78,7 @@ fn multicast_of_both_families() {
     let Some((here, there)) = pair() else { return };
     let open = |space: &Space, group: &str| {
         let group: IpAddr = group.parse().expect("ip");
-        space
-            .enter(|| udp::mcast("v0", group, PORT, 1))
-            .expect("mcast")
+        space.enter(|| udp::mcast("v0", group, PORT, 1)).expect("mcast")
     };
     let (one, other) = (open(&here, "224.0.0.142"), open(&there, "224.0.0.142"));
     round_trip("mcast of the local block without an address", &one, &other);
@@ -99,12 +95,7 @@ fn multicast_of_both_families() {
     let (one, other) = (open(&here, "239.255.42.2"), open(&there, "239.255.42.3"));
     one.socket.send_to(b"x", one.targets[0]).expect("send");
     one.socket
-        .send_to(
-            b"x",
-            format!("10.77.0.2:{PORT}")
-                .parse::<SocketAddr>()
-                .expect("address"),
-        )
+        .send_to(b"x", format!("10.77.0.2:{PORT}").parse::<SocketAddr>().expect("address"))
         .expect("send");
     let (control, listener) = (open(&here, "239.255.42.4"), open(&there, "239.255.42.4"));
     crosses("mcast control", &control, &listener);
@@ -117,19 +108,12 @@ fn unicast_of_both_families_and_link_local() {
     let Some((here, there)) = pair() else { return };
     let open = |space: &Space, local: &str, interface, peer: &str| {
         let (local, peer) = (local.parse().expect("ip"), peer.parse().expect("ip"));
-        space
-            .enter(|| udp::ucast(local, interface, &[peer], PORT))
-            .expect("ucast")
+        space.enter(|| udp::ucast(local, interface, &[peer], PORT)).expect("ucast")
     };
     // Opened before any of the addresses is there.
-    let (one, other) = (
-        open(&here, "10.77.0.1", None, "10.77.0.2"),
-        open(&there, "10.77.0.2", None, "10.77.0.1"),
-    );
-    let (one6, other6) = (
-        open(&here, "fd77::1", None, "fd77::2"),
-        open(&there, "fd77::2", None, "fd77::1"),
-    );
+    let (one, other) =
+        (open(&here, "10.77.0.1", None, "10.77.0.2"), open(&there, "10.77.0.2", None, "10.77.0.1"));
+    let (one6, other6) = (open(&here, "fd77::1", None, "fd77::2"), open(&there, "fd77::2", None, "fd77::1"));
     let (near, far) = (
         open(&here, "fe80::77:1", Some("v0"), "fe80::77:2"),
         open(&there, "fe80::77:2", Some("v0"), "fe80::77:1"),

@@ -17,11 +17,7 @@ impl Space {
         if NUMBER.load(Ordering::Relaxed) == 0 {
             sweep();
         }
-        let name = format!(
-            "sy-{}-{}",
-            process::id(),
-            NUMBER.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("sy-{}-{}", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         run("ip", &["netns", "add", &name]);
         let space = Space { name };
         space.enter(|| {
@@ -43,14 +39,11 @@ impl Space {
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let inside = scope.spawn(|| {
-                let file = std::fs::File::open(format!("/run/netns/{}", self.name))
-                    .expect("namespace file");
+                let file = std::fs::File::open(format!("/run/netns/{}", self.name)).expect("namespace file");
                 setns(file, CloneFlags::CLONE_NEWNET).expect("setns");
                 work()
             });
-            inside
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
@@ -63,26 +56,20 @@ impl Space {
 
     /// Gives an interface a queueing discipline; false if this machine has none such.
     pub fn shape(&self, interface: &str, discipline: &str) -> bool {
-        let words = format!(
-            "netns exec {} tc qdisc add dev {interface} root {discipline}",
-            self.name
-        );
+        let words = format!("netns exec {} tc qdisc add dev {interface} root {discipline}", self.name);
         let tc = Command::new("ip").args(words.split_whitespace()).output();
         tc.is_ok_and(|output| output.status.success())
     }
 
     /// The index of an interface.
     pub fn index(&self, interface: &str) -> u32 {
-        self.enter(|| nix::net::if_::if_nametoindex(interface))
-            .expect(interface)
+        self.enter(|| nix::net::if_::if_nametoindex(interface)).expect(interface)
     }
 }
 
 impl Drop for Space {
     fn drop(&mut self) {
-        let _ = Command::new("ip")
-            .args(["netns", "del", &self.name])
-            .status();
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
     }
 }
 
@@ -100,10 +87,7 @@ pub fn single() -> Option<Space> {
 pub fn pair() -> Option<(Space, Space)> {
     root()?;
     let (here, there) = (Space::new(), Space::new());
-    here.ip(&format!(
-        "link add v0 type veth peer name v0 netns {}",
-        there.name
-    ));
+    here.ip(&format!("link add v0 type veth peer name v0 netns {}", there.name));
     here.ip("link set v0 up");
     there.ip("link set v0 up");
     Some((here, there))
@@ -119,16 +103,9 @@ fn root() -> Option<()> {
 
 /// Removes what a test process left that was killed before it could.
 fn sweep() {
-    for entry in std::fs::read_dir("/run/netns")
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
+    for entry in std::fs::read_dir("/run/netns").into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let Some((pid, _)) = name
-            .strip_prefix("sy-")
-            .and_then(|rest| rest.split_once('-'))
-        else {
+        let Some((pid, _)) = name.strip_prefix("sy-").and_then(|rest| rest.split_once('-')) else {
             continue;
         };
         let ours = pid.parse::<u32>().is_ok();
@@ -139,16 +116,9 @@ fn sweep() {
 }
 
 fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .expect(program);
+    let output = Command::new(program).args(arguments).output().expect(program);
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{program} {}: {complaint}",
-        arguments.join(" ")
-    );
+    assert!(output.status.success(), "{program} {}: {complaint}", arguments.join(" "));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

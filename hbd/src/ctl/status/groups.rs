@@ -40,20 +40,13 @@ impl Phase {
 
     /// The colour of a resource's state on this node: being stopped is nothing bad in itself.
     fn tone_here(self) -> Tone {
-        if self == Phase::Down {
-            Tone::Plain
-        } else {
-            self.tone()
-        }
+        if self == Phase::Down { Tone::Plain } else { self.tone() }
     }
 }
 
 /// All groups.
 pub(super) fn render(look: Look, page: &mut Page) {
-    let groups: Vec<_> = look
-        .list("groups")
-        .map(|group| (group.text("name"), group))
-        .collect();
+    let groups: Vec<_> = look.list("groups").map(|group| (group.text("name"), group)).collect();
     if groups.is_empty() {
         return;
     }
@@ -74,16 +67,10 @@ pub(super) fn render(look: Look, page: &mut Page) {
         if phase != Phase::Running
             && let Some(why) = group.maybe("why")
         {
-            page.hang(
-                &format!("{:indent$}why: ", ""),
-                indent + 5,
-                Tone::Plain,
-                &why,
-            );
+            page.hang(&format!("{:indent$}why: ", ""), indent + 5, Tone::Plain, &why);
         }
-        let elsewhere = group
-            .maybe("owner")
-            .is_some_and(|owner| look.maybe("node").is_some_and(|me| me != owner));
+        let elsewhere =
+            group.maybe("owner").is_some_and(|owner| look.maybe("node").is_some_and(|me| me != owner));
         resources(page, indent, *group, elsewhere);
     }
 }
@@ -99,21 +86,10 @@ fn place(group: Look) -> String {
 fn details(group: Look) -> String {
     let mut said = Vec::new();
     said.extend(group.number("epoch").map(|epoch| format!("epoch {epoch}")));
+    said.extend(group.number("since_ms").map(|ms| format!("for {}", age::show(ms))));
+    said.extend(group.maybe("preferred").map(|node| format!("prefers {node}")));
     said.extend(
-        group
-            .number("since_ms")
-            .map(|ms| format!("for {}", age::show(ms))),
-    );
-    said.extend(
-        group
-            .maybe("preferred")
-            .map(|node| format!("prefers {node}")),
-    );
-    said.extend(
-        group
-            .maybe("requires")
-            .filter(|what| what != "nothing")
-            .map(|what| format!("requires {what}")),
+        group.maybe("requires").filter(|what| what != "nothing").map(|what| format!("requires {what}")),
     );
     said.join(", ")
 }
@@ -130,15 +106,8 @@ fn is_well(resource: Look, usual: &str) -> bool {
 fn resources(page: &mut Page, indent: usize, group: Look, elsewhere: bool) {
     let all: Vec<_> = group.list("resources").collect();
     // On the node that does not have the group "stopped" is as well as "started" on the other.
-    let usual = if all.iter().any(|one| one.text("state") == "started") {
-        "started"
-    } else {
-        "stopped"
-    };
-    let shown: Vec<_> = all
-        .iter()
-        .filter(|one| all.len() <= LISTED || !is_well(**one, usual))
-        .collect();
+    let usual = if all.iter().any(|one| one.text("state") == "started") { "started" } else { "stopped" };
+    let shown: Vec<_> = all.iter().filter(|one| all.len() <= LISTED || !is_well(**one, usual)).collect();
     let folded = all.len() - shown.len();
     // The owner's state is said as it is; what differs from the group's is this node's.
     let group_state = group.text("state");
@@ -156,20 +125,11 @@ fn resources(page: &mut Page, indent: usize, group: Look, elsewhere: bool) {
     if folded > 0 {
         let word = page.cell(Phase::of(usual).tone_here(), &folded_state, state_width);
         let which = if shown.is_empty() { "all" } else { "the other" };
-        page.line(&format!(
-            "{:indent$}`- {word}  {which} {folded} resources (--json lists them)",
-            ""
-        ));
+        page.line(&format!("{:indent$}`- {word}  {which} {folded} resources (--json lists them)", ""));
     }
 }
 
-fn one(
-    page: &mut Page,
-    indent: usize,
-    last: bool,
-    (state, state_width): (&str, usize),
-    resource: Look,
-) {
+fn one(page: &mut Page, indent: usize, last: bool, (state, state_width): (&str, usize), resource: Look) {
     let tone = match state.trim_end_matches(" here") {
         "failed" => Tone::Bad,
         "unknown" => Tone::Warn,
@@ -184,11 +144,7 @@ fn one(
         _ => String::new(),
     };
     let word = page.cell(tone, state, state_width);
-    page.line(&format!(
-        "{:indent$}{twig} {word}  {}{failures}",
-        "",
-        resource.text("name")
-    ));
+    page.line(&format!("{:indent$}{twig} {word}  {}{failures}", "", resource.text("name")));
     if let Some(error) = resource.maybe("last_error") {
         let bar = if last { "  " } else { "| " };
         let column = indent + 3 + state_width + 2;

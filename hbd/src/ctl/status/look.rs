@@ -16,11 +16,7 @@ impl<'a> Look<'a> {
 
     /// The text at `key`, fit for a terminal, if there is any.
     pub(super) fn maybe(self, key: &str) -> Option<String> {
-        self.0
-            .get(key)
-            .and_then(Value::as_str)
-            .map(text::line)
-            .filter(|text| !text.is_empty())
+        self.0.get(key).and_then(Value::as_str).map(text::line).filter(|text| !text.is_empty())
     }
 
     /// The number at `key`.
@@ -35,13 +31,7 @@ impl<'a> Look<'a> {
 
     /// The members of the array at `key`.
     pub(super) fn list(self, key: &str) -> impl Iterator<Item = Look<'a>> + use<'a> {
-        self.0
-            .get(key)
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default()
-            .iter()
-            .map(Look)
+        self.0.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default().iter().map(Look)
     }
 }
 
@@ -50,10 +40,8 @@ pub(super) fn flat(value: &Value) -> String {
     match value {
         Value::String(text) => text::line(text),
         Value::Object(fields) => {
-            let parts: Vec<_> = fields
-                .iter()
-                .map(|(key, value)| format!("{} {}", text::line(key), flat(value)))
-                .collect();
+            let parts: Vec<_> =
+                fields.iter().map(|(key, value)| format!("{} {}", text::line(key), flat(value))).collect();
             parts.join(", ")
         }
         other => text::line(&other.to_string()),

@@ -38,11 +38,7 @@ pub fn render(data: &Value, width: usize) -> String {
 /// [`render`] with the colours of `paint`.
 pub(crate) fn render_with(data: &Value, width: usize, paint: Paint) -> String {
     let look = Look(data);
-    let mut page = Page {
-        out: String::new(),
-        width,
-        paint,
-    };
+    let mut page = Page { out: String::new(), width, paint };
     verdict::render(look, &mut page);
     nodes::render(look, &mut page);
     groups::render(look, &mut page);
@@ -96,19 +92,12 @@ impl Page {
 
 /// Widest of `texts`, but no more than `most`.
 fn widest<'a>(texts: impl Iterator<Item = &'a str>, most: usize) -> usize {
-    texts
-        .map(|text| text.chars().count())
-        .max()
-        .unwrap_or(0)
-        .min(most)
+    texts.map(|text| text.chars().count()).max().unwrap_or(0).min(most)
 }
 
 /// What is outside of the pair: ping points, witness, and datagrams not believed.
 fn outside(look: Look, page: &mut Page) {
-    let pings: Vec<_> = look
-        .list("ping")
-        .map(|ping| (ping.text("name"), ping.flag("up")))
-        .collect();
+    let pings: Vec<_> = look.list("ping").map(|ping| (ping.text("name"), ping.flag("up"))).collect();
     let witness = look.0.get("witness").filter(|witness| !witness.is_null());
     let rejected = rejected(look);
     if pings.is_empty() && witness.is_none() && rejected.is_empty() {
@@ -117,28 +106,15 @@ fn outside(look: Look, page: &mut Page) {
     page.heading("Outside");
     let width = widest(pings.iter().map(|(name, _)| name.as_str()), 30);
     for (name, up) in &pings {
-        let (tone, word) = if *up {
-            (Tone::Good, "answers")
-        } else {
-            (Tone::Bad, "does not answer")
-        };
-        let line = format!(
-            "  ping {}  {}",
-            page.cell(Tone::Plain, name, width),
-            page.paint.tint(tone, word)
-        );
+        let (tone, word) = if *up { (Tone::Good, "answers") } else { (Tone::Bad, "does not answer") };
+        let line = format!("  ping {}  {}", page.cell(Tone::Plain, name, width), page.paint.tint(tone, word));
         page.line(&line);
     }
     if let Some(witness) = witness {
         page.hang("  witness  ", 11, Tone::Plain, &look::flat(witness));
     }
     if !rejected.is_empty() {
-        page.hang(
-            "  datagrams not believed  ",
-            26,
-            Tone::Dim,
-            &rejected.join(", "),
-        );
+        page.hang("  datagrams not believed  ", 26, Tone::Dim, &rejected.join(", "));
     }
 }
 

@@ -9,33 +9,16 @@ use super::{Page, widest};
 /// This node, then the others with their links.
 pub(super) fn render(look: Look, page: &mut Page) {
     let Some(me) = look.maybe("node") else { return };
-    let others: Vec<_> = look
-        .list("nodes")
-        .map(|node| (node.text("name"), node))
-        .collect();
+    let others: Vec<_> = look.list("nodes").map(|node| (node.text("name"), node)).collect();
     page.heading("Nodes");
-    let names = widest(
-        others
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .chain([me.as_str()]),
-        30,
-    );
+    let names = widest(others.iter().map(|(name, _)| name.as_str()).chain([me.as_str()]), 30);
     let state = look.maybe("state").unwrap_or_else(|| "up".to_owned());
     let mine = condition(&state, look.flag("standby"));
-    let theirs: Vec<_> = others
-        .iter()
-        .map(|(_, node)| condition(&node.text("state"), node.flag("standby")))
-        .collect();
-    let columns = (
-        names,
-        widest(theirs.iter().chain([&mine]).map(String::as_str), 20),
-    );
+    let theirs: Vec<_> =
+        others.iter().map(|(_, node)| condition(&node.text("state"), node.flag("standby"))).collect();
+    let columns = (names, widest(theirs.iter().chain([&mine]).map(String::as_str), 20));
     let mut said = vec!["this node".to_owned()];
-    said.extend(
-        look.number("uptime_ms")
-            .map(|ms| format!("hbd running for {}", age::show(ms))),
-    );
+    said.extend(look.number("uptime_ms").map(|ms| format!("hbd running for {}", age::show(ms))));
     row(page, columns, &me, &mine, &said.join(", "));
     for ((name, node), condition) in others.iter().zip(&theirs) {
         row(page, columns, name, condition, &heard(*node));
@@ -44,30 +27,17 @@ pub(super) fn render(look: Look, page: &mut Page) {
 }
 
 fn condition(state: &str, standby: bool) -> String {
-    if standby {
-        format!("{state}, standby")
-    } else {
-        state.to_owned()
-    }
+    if standby { format!("{state}, standby") } else { state.to_owned() }
 }
 
-fn row(
-    page: &mut Page,
-    (names, conditions): (usize, usize),
-    name: &str,
-    condition: &str,
-    said: &str,
-) {
+fn row(page: &mut Page, (names, conditions): (usize, usize), name: &str, condition: &str, said: &str) {
     let tone = match condition {
         "up" => Tone::Good,
         "dead" => Tone::Bad,
         _ => Tone::Warn,
     };
-    let head = format!(
-        "  {}  {}  ",
-        page.cell(Tone::Head, name, names),
-        page.cell(tone, condition, conditions)
-    );
+    let head =
+        format!("  {}  {}  ", page.cell(Tone::Head, name, names), page.cell(tone, condition, conditions));
     let width = 6 + names.max(name.chars().count()) + conditions.max(condition.chars().count());
     page.hang(&head, width, Tone::Plain, said);
 }
@@ -79,26 +49,16 @@ fn heard(node: Look) -> String {
         None => "never heard".to_owned(),
     }];
     if let Some(late) = node.number("late").filter(|late| *late > 0) {
-        said.push(count(
-            usize::try_from(late).unwrap_or(usize::MAX),
-            "late heartbeat",
-        ));
+        said.push(count(usize::try_from(late).unwrap_or(usize::MAX), "late heartbeat"));
     }
     said.join(", ")
 }
 
 fn links(page: &mut Page, indent: usize, node: Look) {
-    let links: Vec<_> = node
-        .list("links")
-        .map(|link| (link.text("name"), link))
-        .collect();
+    let links: Vec<_> = node.list("links").map(|link| (link.text("name"), link)).collect();
     let names = widest(links.iter().map(|(name, _)| name.as_str()), 40);
     for (number, (name, link)) in links.iter().enumerate() {
-        let twig = if number + 1 == links.len() {
-            "`-"
-        } else {
-            "|-"
-        };
+        let twig = if number + 1 == links.len() { "`-" } else { "|-" };
         let state = link.text("state");
         let tone = if state == "up" { Tone::Good } else { Tone::Bad };
         let mut said = match link.number("last_heard_ms") {
@@ -106,24 +66,12 @@ fn links(page: &mut Page, indent: usize, node: Look) {
             None => "never heard".to_owned(),
         };
         // Only worth a word if the other side says no while we hear it: one-way links are hard to find.
-        if state == "up"
-            && link
-                .0
-                .get("heard_by_peer")
-                .and_then(serde_json::Value::as_bool)
-                == Some(false)
-        {
+        if state == "up" && link.0.get("heard_by_peer").and_then(serde_json::Value::as_bool) == Some(false) {
             said.push_str(", but it does not hear us here");
         }
-        let head = format!(
-            "{:1$}{twig} {2}  ",
-            "",
-            indent + 4,
-            page.cell(tone, &state, 4)
-        );
+        let head = format!("{:1$}{twig} {2}  ", "", indent + 4, page.cell(tone, &state, 4));
         let head = format!("{head}{}  ", page.cell(Tone::Plain, name, names));
-        let width =
-            indent + 4 + 3 + state.chars().count().max(4) + 2 + names.max(name.chars().count()) + 2;
+        let width = indent + 4 + 3 + state.chars().count().max(4) + 2 + names.max(name.chars().count()) + 2;
         page.hang(&head, width, Tone::Plain, &said);
     }
 }

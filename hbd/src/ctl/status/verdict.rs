@@ -35,10 +35,7 @@ pub(super) fn render(look: Look, page: &mut Page) {
 }
 
 fn judge(look: Look, reasons: &[String]) -> Verdict {
-    let states: Vec<_> = look
-        .list("groups")
-        .map(|group| groups::Phase::of(&group.text("state")))
-        .collect();
+    let states: Vec<_> = look.list("groups").map(|group| groups::Phase::of(&group.text("state"))).collect();
     if states.contains(&groups::Phase::Down) {
         Verdict::Down
     } else if states.contains(&groups::Phase::Changing) || !reasons.is_empty() {
@@ -49,9 +46,7 @@ fn judge(look: Look, reasons: &[String]) -> Verdict {
 }
 
 fn knows_groups(look: Look) -> bool {
-    look.0
-        .get("groups")
-        .is_some_and(serde_json::Value::is_array)
+    look.0.get("groups").is_some_and(serde_json::Value::is_array)
 }
 
 /// `all 2 groups started`, or how many are and what the others do.
@@ -63,10 +58,7 @@ fn summary(look: Look) -> String {
     if all.is_empty() {
         return "no groups configured".to_owned();
     }
-    let others: Vec<_> = all
-        .iter()
-        .filter(|group| group.text("state") != "started")
-        .collect();
+    let others: Vec<_> = all.iter().filter(|group| group.text("state") != "started").collect();
     if others.is_empty() {
         return match all.len() {
             1 => format!("group {} started", all[0].text("name")),
@@ -83,12 +75,7 @@ fn summary(look: Look) -> String {
     if others.len() > NAMED {
         named.push(format!("{} more", others.len() - NAMED));
     }
-    format!(
-        "{} of {} started: {}",
-        all.len() - others.len(),
-        count(all.len(), "group"),
-        named.join(", ")
-    )
+    format!("{} of {} started: {}", all.len() - others.len(), count(all.len(), "group"), named.join(", "))
 }
 
 /// The daemon's sentences. What it says nothing about and everybody should know is added, so that there is no
@@ -102,48 +89,33 @@ fn reasons(look: Look) -> Vec<String> {
         .collect();
     let mut add = |words: &[&str], sentence: String| {
         // A whole daemon's sentence that speaks of the same matter is the better one.
-        if words.is_empty()
-            || !reasons
-                .iter()
-                .any(|reason| words.iter().all(|word| mentions(reason, word)))
-        {
+        if words.is_empty() || !reasons.iter().any(|reason| words.iter().all(|word| mentions(reason, word))) {
             reasons.push(sentence);
         }
     };
     if look.flag("maintenance") {
-        add(
-            &["maintenance"],
-            "maintenance is on: nothing is started, stopped or moved".to_owned(),
-        );
+        add(&["maintenance"], "maintenance is on: nothing is started, stopped or moved".to_owned());
     }
     if !knows_groups(look) {
-        add(
-            &[],
-            "the answer of hbd lists no groups: are hbd and hbctl of one version?".to_owned(),
-        );
+        add(&[], "the answer of hbd lists no groups: are hbd and hbctl of one version?".to_owned());
     }
     let me = look.text("node");
     match look.maybe("state").as_deref() {
-        Some("joining") => add(
-            &["joining"],
-            format!("node {me} is still joining: it waits to hear its peer"),
-        ),
+        Some("joining") => {
+            add(&["joining"], format!("node {me} is still joining: it waits to hear its peer"))
+        }
         Some("leaving") => add(&["leaving"], format!("node {me} is leaving")),
         _ => {}
     }
     if look.flag("standby") {
-        add(
-            &[&me, "standby"],
-            format!("node {me} (this one) is in standby: it takes no groups"),
-        );
+        add(&[&me, "standby"], format!("node {me} (this one) is in standby: it takes no groups"));
     }
     for node in look.list("nodes") {
         let name = node.text("name");
         match node.text("state").as_str() {
-            "up" if node.flag("standby") => add(
-                &[&name, "standby"],
-                format!("node {name} is in standby: it takes no groups"),
-            ),
+            "up" if node.flag("standby") => {
+                add(&[&name, "standby"], format!("node {name} is in standby: it takes no groups"))
+            }
             "up" => {}
             "init" => add(&[&name], format!("node {name} has not been heard yet")),
             "left" => add(&[&name], format!("node {name} has left the cluster")),

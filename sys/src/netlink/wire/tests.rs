@@ -21,15 +21,7 @@ fn writes_what_it_reads() {
     assert_eq!((first.kind, first.flags, first.sequence), (20, 1, 7));
     let attributes: Vec<_> = Attributes::after(first.body, 4).collect();
     assert_eq!(attributes, [(3, &b"eth0\0"[..]), (8, &[9; 4][..])]);
-    assert_eq!(
-        walk.next(),
-        Some(Message {
-            kind: 21,
-            flags: 5,
-            sequence: 8,
-            body: &[]
-        })
-    );
+    assert_eq!(walk.next(), Some(Message { kind: 21, flags: 5, sequence: 8, body: &[] }));
     assert_eq!(walk.next(), None);
     assert!(!walk.damaged());
 }
@@ -64,17 +56,10 @@ fn lengths_that_cannot_be_true_end_the_walk() {
 
 #[test]
 fn truncated_anywhere_never_panics() {
-    let bytes = [
-        message(16, 0, 1, &[7; 40]),
-        message(2, 0x300, 2, &[0xff; 40]),
-    ]
-    .concat();
+    let bytes = [message(16, 0, 1, &[7; 40]), message(2, 0x300, 2, &[0xff; 40])].concat();
     for end in 0..bytes.len() {
         for message in Messages::new(&bytes[..end]) {
-            let _ = (
-                verdict(&message),
-                Attributes::after(message.body, 4).count(),
-            );
+            let _ = (verdict(&message), Attributes::after(message.body, 4).count());
         }
     }
 }
@@ -105,82 +90,28 @@ fn judge(bytes: &[u8]) -> Option<Result<(), Refusal>> {
 fn reads_errors_acknowledgements_and_the_kernels_words() {
     assert_eq!(judge(&refusal(0, true, None)), Some(Ok(())));
     for capped in [true, false] {
-        let said = judge(&refusal(
-            libc::EEXIST,
-            capped,
-            Some(b"Address already assigned\0"),
-        ));
+        let said = judge(&refusal(libc::EEXIST, capped, Some(b"Address already assigned\0")));
         let text = Some("Address already assigned".to_owned());
-        assert_eq!(
-            said,
-            Some(Err(Refusal {
-                errno: libc::EEXIST,
-                text
-            })),
-            "capped {capped}"
-        );
+        assert_eq!(said, Some(Err(Refusal { errno: libc::EEXIST, text })), "capped {capped}");
         let silent = judge(&refusal(libc::EPERM, capped, None));
-        assert_eq!(
-            silent,
-            Some(Err(Refusal {
-                errno: libc::EPERM,
-                text: None
-            }))
-        );
+        assert_eq!(silent, Some(Err(Refusal { errno: libc::EPERM, text: None })));
     }
     // A text that is empty, or not UTF-8.
-    assert_eq!(
-        judge(&refusal(1, true, Some(b"\0"))),
-        Some(Err(Refusal {
-            errno: 1,
-            text: None
-        }))
-    );
+    assert_eq!(judge(&refusal(1, true, Some(b"\0"))), Some(Err(Refusal { errno: 1, text: None })));
     let odd = judge(&refusal(1, true, Some(b"\xff!\0")));
-    assert_eq!(
-        odd,
-        Some(Err(Refusal {
-            errno: 1,
-            text: Some("\u{fffd}!".into())
-        }))
-    );
+    assert_eq!(odd, Some(Err(Refusal { errno: 1, text: Some("\u{fffd}!".into()) })));
 }
 
 #[test]
 fn reads_the_end_of_a_dump() {
-    assert_eq!(
-        judge(&message(libc::NLMSG_DONE, 0, 1, &0i32.to_ne_bytes())),
-        Some(Ok(()))
-    );
+    assert_eq!(judge(&message(libc::NLMSG_DONE, 0, 1, &0i32.to_ne_bytes())), Some(Ok(())));
     assert_eq!(judge(&message(libc::NLMSG_DONE, 0, 1, &[])), Some(Ok(())));
-    let refused = judge(&message(
-        libc::NLMSG_DONE,
-        0,
-        1,
-        &(-libc::ENOENT).to_ne_bytes(),
-    ));
-    assert_eq!(
-        refused,
-        Some(Err(Refusal {
-            errno: libc::ENOENT,
-            text: None
-        }))
-    );
+    let refused = judge(&message(libc::NLMSG_DONE, 0, 1, &(-libc::ENOENT).to_ne_bytes()));
+    assert_eq!(refused, Some(Err(Refusal { errno: libc::ENOENT, text: None })));
     assert_eq!(judge(&message(16, 0, 1, &[0; 16])), None);
     // Too short to say anything, and an errno whose sign cannot be turned.
-    let short = Message {
-        kind: libc::NLMSG_ERROR as u16,
-        flags: 0,
-        sequence: 1,
-        body: &[0, 0],
-    };
+    let short = Message { kind: libc::NLMSG_ERROR as u16, flags: 0, sequence: 1, body: &[0, 0] };
     assert_eq!(verdict(&short), None);
     let lowest = judge(&message(libc::NLMSG_ERROR, 0, 1, &i32::MIN.to_ne_bytes()));
-    assert_eq!(
-        lowest,
-        Some(Err(Refusal {
-            errno: libc::EIO,
-            text: None
-        }))
-    );
+    assert_eq!(lowest, Some(Err(Refusal { errno: libc::EIO, text: None })));
 }
