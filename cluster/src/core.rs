@@ -73,6 +73,10 @@ pub struct Core {
     pub(crate) news: bool,
     /// Counts changes of state, to know when no more follow.
     pub(crate) changes: u64,
+    /// Counts statements of peers taken over.
+    pub(crate) applied: u64,
+    /// What is waited for next.
+    pub(crate) due: Option<(Timer, Time)>,
     pub(crate) out: Vec<Action>,
 }
 
@@ -139,6 +143,8 @@ impl Core {
             pending: Vec::new(),
             news: false,
             changes: 0,
+            applied: 0,
+            due: None,
             out: Vec::new(),
             settings,
         }
@@ -148,9 +154,10 @@ impl Core {
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Action> {
         self.now = self.now.max(now);
         self.notice_late_wake();
+        let mut news = true;
         match input {
             Input::Tick => {}
-            Input::Datagram { link, bytes } => self.hear(link, &bytes),
+            Input::Datagram { link, bytes } => news = self.hear(link, &bytes),
             Input::Drained => self.drained(),
             Input::OpDone { id, results } => self.op_done(id, &results),
             Input::Persisted { serial, error } => self.persisted(serial, error),
@@ -160,7 +167,12 @@ impl Core {
             Input::Reload(settings) => self.reload(*settings),
             Input::Stop => self.leave(),
         }
-        self.advance();
+        // A copy, or a datagram that is not believed, changes nothing; but what is due is due.
+        let due = self.due.is_none_or(|(_, at)| at <= self.now);
+        if news || due || self.news || !self.out.is_empty() {
+            self.advance();
+            self.due = self.next_timer();
+        }
         std::mem::take(&mut self.out)
     }
 
@@ -171,11 +183,15 @@ impl Core {
 
     /// When the core wants an [`Input::Tick`] at the latest.
     pub fn deadline(&self) -> Option<Time> {
-        self.waiting_for().map(|(_, at)| at)
+        self.due.map(|(_, at)| at)
     }
 
     /// What the core is waiting for next, and until when.
     pub fn waiting_for(&self) -> Option<(Timer, Time)> {
+        self.due
+    }
+
+    fn next_timer(&self) -> Option<(Timer, Time)> {
         let mut first: Option<(Timer, Time)> = None;
         self.each_timer(|timer, at| {
             // What is due was looked at; if it is still there it waits for something else.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::Core;
 use crate::event::Level;
-use crate::group::Local;
+use crate::group::{Group, Local};
 use crate::io::{Action, Durable, DurableGroup};
 use crate::life::Phase;
 use crate::standby::StandbyState;
@@ -18,11 +18,11 @@ const DISK_RETRY: Duration = Duration::from_secs(5);
 impl Core {
     /// Hands out what must be on disk, if it is not what was handed out last.
     pub(crate) fn keep(&mut self) {
-        let durable = self.to_keep();
         let again = self.disk_retry.is_some_and(|at| self.now >= at);
-        if durable == self.durable && self.serial > 0 && !again {
+        if self.serial > 0 && !again && self.is_handed_out() {
             return;
         }
+        let durable = self.to_keep();
         self.disk_retry = None;
         self.durable = durable.clone();
         self.serial += 1;
@@ -30,11 +30,23 @@ impl Core {
         self.out.push(Action::Persist { serial: self.serial, state: durable });
     }
 
+    /// Whether [`Core::to_keep`] is what was handed out last; looked at after every input, so without building it.
+    fn is_handed_out(&self) -> bool {
+        let last = &self.durable;
+        last.incarnation == self.incarnation
+            && last.standby == (self.standby == StandbyState::On)
+            && last.maintenance == (self.maintenance.version, self.maintenance.on)
+            && last.peers.len() == self.peers.len()
+            && self.peers.iter().all(|peer| last.peers.get(&peer.name) == Some(&peer.newest))
+            && last.groups.len() == self.groups.len()
+            && self.groups.iter().all(|group| last.groups.get(&group.settings.name) == Some(&group_to_keep(group)))
+            && last.stuck.is_empty()
+            && self.peers.iter().all(|peer| peer.stuck.is_empty())
+            || *last == self.to_keep()
+    }
+
     fn to_keep(&self) -> Durable {
-        let groups = self.groups.iter().map(|group| {
-            let mine = group.mine.filter(|_| group.local != Local::Stopped);
-            (group.settings.name.clone(), DurableGroup { reserved: group.known + 1, mine })
-        });
+        let groups = self.groups.iter().map(|group| (group.settings.name.clone(), group_to_keep(group)));
         Durable {
             incarnation: self.incarnation,
             standby: self.standby == StandbyState::On,
@@ -87,4 +99,9 @@ impl Core {
                 .disk_wait
                 .is_some_and(|(of, since)| of == epoch && self.now.since(since) >= DISK_WAIT)
     }
+}
+
+fn group_to_keep(group: &Group) -> DurableGroup {
+    let mine = group.mine.filter(|_| group.local != Local::Stopped);
+    DurableGroup { reserved: group.known + 1, mine }
 }

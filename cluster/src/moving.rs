@@ -1,6 +1,6 @@
 //! Moving groups by order, and why one cannot be moved.
 
-use proto::{NodeId, OrderKind};
+use proto::{GroupState, NodeId, OrderKind};
 
 use crate::command::{Origin, Part, Pending};
 use crate::core::Core;
@@ -119,6 +119,9 @@ impl Core {
         } else {
             match peer.report(self.groups[g].id) {
                 None => "it does not have the group in its configuration, or is looking at it".to_owned(),
+                Some(report) if report.state == GroupState::Blocked => {
+                    "a stop failed there (hbctl cleanup)".to_owned()
+                }
                 Some(report) if report.failed => "a start failed there (hbctl cleanup)".to_owned(),
                 Some(_) => "it will not take it now".to_owned(),
             }

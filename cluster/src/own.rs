@@ -37,7 +37,10 @@ impl Core {
     fn give_on_standby(&mut self, g: usize) {
         if let Some(heir) = self.heir(g) {
             self.give(g, heir, "this node is on standby");
-        } else if self.standby == StandbyState::On && !self.peers.iter().any(Peer::joining) {
+        } else if self.standby == StandbyState::On
+            && self.phase == Phase::Up
+            && !self.peers.iter().any(Peer::joining)
+        {
             self.stop_group(g, Then::Rest, "this node is on standby and nobody can take it".to_owned());
         }
     }

@@ -50,6 +50,8 @@ pub struct Session {
     pub window: ReplayWindow,
     /// The highest sequence applied.
     pub highest: u64,
+    /// That message as it came, to know its copies on other links by.
+    pub last: Vec<u8>,
     /// When it was proven.
     pub since: Time,
 }

@@ -288,6 +288,8 @@ impl Core {
             Some("it is on standby".to_owned())
         } else if self.phase != Phase::Up {
             Some("it is joining or leaving".to_owned())
+        } else if self.groups[g].local == Local::Blocked {
+            Some("a stop failed here (hbctl cleanup)".to_owned())
         } else if self.groups[g].failed {
             Some("a start failed here (hbctl cleanup)".to_owned())
         } else {

@@ -97,7 +97,12 @@ impl Core {
     /// This node would take the group.
     pub(crate) fn able(&self, g: usize) -> bool {
         let group = &self.groups[g];
-        self.phase == Phase::Up && self.standby == StandbyState::Off && !group.failed && !group.doomed
+        self.phase == Phase::Up
+            && self.standby == StandbyState::Off
+            && !group.failed
+            && !group.doomed
+            && !group.recheck
+            && group.local != Local::Blocked
     }
 
     /// The same ownership as a predecessor's goes on here; a new epoch tells it from any older claim.

@@ -223,11 +223,28 @@ fn the_operators_word_counts_for_a_node_that_left_with_something_it_could_not_st
 fn a_command_about_a_group_that_is_dropped_meanwhile_gets_its_last_word() {
     let mut w = World::settled();
     w.mood(1, "web", Mood::Hangs);
-    let c = w.command(1, Command::Cleanup { group: Some("g".to_owned()) });
+    let c = w.command(0, Command::Move { group: "g".to_owned(), to: None });
     w.run(100);
     w.settings.groups.clear();
     w.reload(0);
-    w.reload(1);
     w.run(20_000);
     assert!(w.verdict(c).is_some(), "{}", w.timeline());
+}
+
+#[test]
+fn a_node_that_could_not_stop_a_group_is_not_given_it() {
+    let mut w = World::settled();
+    w.cut_all();
+    w.run(3000);
+    w.mood(0, "web", Mood::FailsStop);
+    w.cut.clear();
+    w.run(2000);
+    // Both had it; a gave way, and could not stop it.
+    let c = w.command(1, standby(false));
+    assert!(refused(w.finish(c)).contains("nobody can take g"));
+    w.mood(0, "web", Mood::Good);
+    let c = w.command(1, Command::Cleanup { group: None });
+    done(w.finish(c));
+    w.run(500);
+    w.expect_owner(1);
 }

@@ -177,7 +177,6 @@ fn a_group_found_without_its_epoch_is_given_away_under_a_new_one() {
 #[test]
 fn an_epoch_is_not_claimed_before_it_is_on_disk() {
     let mut w = World::settled();
-    w.watch = Some(Watch::default());
     for n in [0, 1, 0, 1] {
         let c = w.command(n, Command::Move { group: "g".to_owned(), to: None });
         done(w.finish(c));
@@ -191,16 +190,41 @@ fn an_epoch_is_not_claimed_before_it_is_on_disk() {
     // a forgets all epochs, learns the newest from b, and loses power before it is on disk.
     w.kill(0);
     w.nodes[0].disk = Durable { incarnation: w.nodes[0].disk.incarnation, ..Durable::default() };
+    w.watch = Some(Watch::default());
     w.fsync = ms(300);
     w.boot(0);
     w.run(350);
     w.nodes[0].disk_fails = true;
     w.power_off(0);
     w.nodes[0].disk_fails = false;
+    w.power_off(1);
     w.fsync = ms(1);
     w.boot(0);
     w.run(5000);
     w.expect_owner(0);
     let violations = w.watch.take().map(|watch| watch.violations);
     assert_eq!(violations, Some(vec![]), "{}", w.timeline());
+}
+
+#[test]
+fn what_is_left_of_a_group_is_not_completed_while_a_failed_stop_elsewhere_is_not_settled() {
+    let mut w = World::settled();
+    w.cut_all();
+    w.run(3000);
+    w.mood(0, "web", Mood::FailsStop);
+    w.cut.clear();
+    w.run(2000);
+    // Both had it; a gave way and could not stop it. Then both are lost, and b comes back with a part of it.
+    w.kill(1);
+    w.run(3000);
+    w.power_off(0);
+    assert_eq!(w.runs(1), ["web"]);
+    let from = w.log.len();
+    w.boot(1);
+    w.run(8000);
+    assert!(w.lines(from, "b Start").is_empty(), "{}", w.timeline());
+    let c = w.command(1, Command::FenceAck { node: "a".to_owned() });
+    done(w.finish(c));
+    w.run(500);
+    w.expect_owner(1);
 }

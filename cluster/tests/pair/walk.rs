@@ -1,6 +1,7 @@
 //! A random walk: seeded faults and orders at bad moments, then calm, and everything must be well.
 //!
-//! `WALK_SEED=n` walks one seed and prints its record, `WALK_SEEDS=n` walks that many.
+//! `WALK_SEED=n` walks one seed and prints its record, `WALK_SEEDS=n` walks that many (from
+//! `WALK_FROM=n` on).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::watch::Watch;
 use crate::world::{Mood, World, resource, settings};
 
 /// Seeds walked by an ordinary run of the tests.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 25;
 /// Steps of trouble in one walk.
 const STEPS: usize = 60;
 /// Longest wait for the last word on a command, while its node is able to speak and the cluster is not frozen.

@@ -3,12 +3,15 @@
 //! It judges by what the nodes do and say and by what really runs, never by the core's inside.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use cluster::*;
 use proto::{GroupId, GroupState, NodeState};
 
 use crate::world::{Mood, World, keyring};
+
+static KEYS: LazyLock<proto::Keyring> = LazyLock::new(keyring);
 
 /// An operation that takes longer than this is a hung one.
 const SLOW: Duration = Duration::from_millis(100);
@@ -27,7 +30,7 @@ pub struct Watch {
     said: BTreeMap<(usize, GroupId), GroupState>,
     maintenance: BTreeSet<usize>,
     /// Nodes that know of the other that a stop failed there, and of no word since that all is well.
-    warned: BTreeSet<(usize, GroupId)>,
+    warned: BTreeMap<(usize, GroupId), Time>,
     /// What each node heard last: the life of its sender, the sequence.
     newest: BTreeMap<usize, (u64, u64)>,
     /// When there was last something that excuses two owners of a group that requires nothing.
@@ -45,7 +48,7 @@ impl Watch {
 
     /// A message goes out.
     pub fn said(&mut self, world: &World, n: usize, bytes: &[u8]) {
-        let Ok(message) = keyring().open(proto::ClusterId::of("test"), bytes) else {
+        let Ok(message) = KEYS.open(proto::ClusterId::of("test"), bytes) else {
             return self.blame(world, "a message cannot be read".to_owned());
         };
         if message.maintenance.on {
@@ -55,6 +58,12 @@ impl Watch {
         }
         for report in &message.groups {
             self.said.insert((n, report.id), report.state);
+            if let Some(newest) = self.claims.get_mut(&(n, report.id))
+                && (report.state, report.epoch) == (GroupState::Started, newest.1)
+            {
+                // What a former life left goes on.
+                newest.0 = world.nodes[n].life;
+            }
             let claims = matches!(report.state, GroupState::Starting | GroupState::Started);
             if claims && message.state == NodeState::Up {
                 self.claim(world, n, report.id, report.epoch);
@@ -93,7 +102,7 @@ impl Watch {
 
     /// A message comes in at node `n`.
     pub fn heard(&mut self, world: &World, n: usize, bytes: &[u8]) {
-        let Ok(message) = keyring().open(proto::ClusterId::of("test"), bytes) else {
+        let Ok(message) = KEYS.open(proto::ClusterId::of("test"), bytes) else {
             return;
         };
         let boot = world.nodes[n].boot;
@@ -105,7 +114,7 @@ impl Watch {
         *newest = (message.boot, message.sequence);
         for report in &message.groups {
             if report.state == GroupState::Blocked {
-                self.warned.insert((n, report.id));
+                self.warned.entry((n, report.id)).or_insert(world.now);
             } else {
                 self.warned.remove(&(n, report.id));
             }
@@ -114,7 +123,7 @@ impl Watch {
 
     /// The word was given at node `n` that the other one is really down.
     pub fn acknowledged(&mut self, n: usize) {
-        self.warned.retain(|(who, _)| *who != n);
+        self.warned.retain(|(who, _), _| *who != n);
     }
 
     /// The disk of `n` was lost, or failed for a while.
@@ -124,7 +133,10 @@ impl Watch {
     }
 
     /// The process on `n` ended.
-    pub fn died(&mut self, n: usize) {
+    pub fn died(&mut self, world: &World, n: usize) {
+        // What it had just heard was not on disk yet.
+        let written = |since: &Time| world.now.since(*since) > 2 * world.fsync;
+        self.warned.retain(|(who, _), since| *who != n || written(since));
         self.under_way.retain(|(node, _), _| *node != n);
         self.maintenance.remove(&n);
         self.newest.remove(&n);
@@ -155,7 +167,7 @@ impl Watch {
         }
         let running = &world.nodes[n].running;
         let has_it = group.resources.iter().any(|r| running.contains(&r.name));
-        let warned = self.warned.contains(&(n, run.group)) && !self.forgetful.contains(&n);
+        let warned = self.warned.contains_key(&(n, run.group)) && !self.forgetful.contains(&n);
         if warned && !has_it {
             let name = &group.name;
             self.blame(world, format!("S3: {name} starts on {n}: a stop failed"));

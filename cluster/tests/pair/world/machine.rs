@@ -47,7 +47,7 @@ impl World {
         node.inbox.clear();
         node.held.clear();
         if let Some(mut watch) = self.watch.take() {
-            watch.died(n);
+            watch.died(self, n);
             self.watch = Some(watch);
         }
     }

@@ -19,8 +19,8 @@ use crate::{LabError, Result};
 const ASKED: usize = 100;
 /// Time between two probes; each address is asked every `ASKED` of these: 10 ms, the resolution of the result.
 const INTERVAL: Duration = Duration::from_micros(100);
-/// The prober may be blind for as long as one round takes.
-const BLIND_MS: f64 = 10.0;
+/// The resolution, and how long the prober may be blind: one round, milliseconds.
+pub const BLIND_MS: f64 = 10.0;
 /// More samples than this tell nothing new, and each takes long.
 const RUNS: u32 = 5;
 
@@ -34,7 +34,7 @@ pub fn measure(product: &dyn Product, options: &Options, record: &mut Record) ->
     for run in 1..=options.runs.min(if options.quick { 1 } else { RUNS }) {
         for attempt in 0..=REPEATS {
             let (spread, outage) = once(product, &case)?;
-            if outage.blind_ms > BLIND_MS && attempt < REPEATS {
+            if outage.disturbed(BLIND_MS) && attempt < REPEATS {
                 record.repeat(product.name());
                 continue;
             }

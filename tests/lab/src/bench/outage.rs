@@ -7,7 +7,7 @@ use super::Options;
 use super::ground::Ground;
 use super::product::{Case, Product};
 use super::record::Record;
-use super::sample::{Outage, REPEATS};
+use super::sample::{BLIND_MS, Outage, REPEATS};
 use crate::pair::other;
 use crate::probe::ProbeHandle;
 use crate::{Result, clock};
@@ -78,7 +78,7 @@ fn power_once(
     std::thread::sleep(AFTER);
     let csv = probe.csv.clone();
     let outage = Outage::read(&probe.finish()?, &csv, off)?;
-    if outage.disturbed() && !this.last {
+    if outage.disturbed(BLIND_MS) && !this.last {
         return Ok(false);
     }
     let name = product.name();
@@ -133,7 +133,7 @@ fn standby_once(
     let outage = Outage::read(&probe.finish()?, &csv, asked)?;
     product.rejoin(ground, active)?;
     ground.wait_settled(product, other(active), active)?;
-    if outage.disturbed() && !this.last {
+    if outage.disturbed(BLIND_MS) && !this.last {
         return Ok(false);
     }
     record.add(word, product.name(), this.run, outage.ms, &outage);

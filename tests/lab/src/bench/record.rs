@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::many;
 use super::sample::{BLIND_MS, Outage};
 use crate::LabError;
 
@@ -76,11 +77,10 @@ impl Record {
         for (product, count) in &self.repeats {
             notes.push(format!("{product}: {count} disturbed samples taken again"));
         }
-        let kept = self.rows.iter().filter(|row| row.blind_ms > BLIND_MS).count();
+        let limit = |row: &Row| if row.measure == "many" { many::BLIND_MS } else { BLIND_MS };
+        let kept = self.rows.iter().filter(|row| row.blind_ms > limit(row)).count();
         if kept > 0 {
-            notes.push(format!(
-                "{kept} numbers are from samples still disturbed after the last repeat, or of `many`"
-            ));
+            notes.push(format!("{kept} numbers are from samples still disturbed after the last repeat"));
         }
         notes
     }

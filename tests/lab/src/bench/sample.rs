@@ -47,16 +47,16 @@ impl Outage {
             windows.push((since_ns, since_ns + 500_000_000));
         }
         Ok(Outage {
-            ms: gaps.iter().map(|g| g.length_ms).sum(),
+            ms: gaps.iter().fold(0.0, |sum, g| sum + g.length_ms),
             served_ns: gaps.iter().filter_map(|g| g.answered_ns).max(),
             gaps: gaps.len(),
             blind_ms: blind_ms(&sent(csv)?, &windows),
         })
     }
 
-    /// True if the prober was blind when it mattered.
-    pub fn disturbed(&self) -> bool {
-        self.blind_ms > BLIND_MS
+    /// True if the prober was blind for longer than `limit_ms` when it mattered.
+    pub fn disturbed(&self, limit_ms: f64) -> bool {
+        self.blind_ms > limit_ms
     }
 }
 

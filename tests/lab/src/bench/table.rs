@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::Options;
 use super::record::Record;
+use super::{Options, many};
 
 /// What is wanted of hbd.
 #[derive(Debug, Clone, Copy)]
@@ -160,11 +160,11 @@ pub fn render(record: &Record, products: &[(&str, String)], options: &Options) -
         let base = if measure.key == "standby-200" { values("standby").len().min(1) } else { 0 };
         let reference = if base == 1 { record.values("standby", "hbd") } else { own };
         for peer in &peers {
-            let _ = write!(text, "{:>20}{:>8}", figure(peer), ratio(&reference, peer, measure.unit));
+            let _ = write!(text, "{:>20}{:>8}", figure(peer), ratio(&reference, peer, resolution(measure)));
         }
         text = format!("{}\n", text.trim_end());
     }
-    text += "\nratio: the peer's median by hbd's; a hand-over without a lost probe counts as 1 ms, the probe's resolution\n";
+    text += "\nratio: the peer's median by hbd's; less than the resolution (1 ms; 10 ms for 1,000 addresses) counts as that\n";
     for note in record.notes() {
         let _ = writeln!(text, "- {note}");
     }
@@ -190,11 +190,23 @@ fn figure(values: &[f64]) -> String {
     }
 }
 
-fn ratio(own: &[f64], peer: &[f64], unit: &str) -> String {
-    let floor = if unit == "ms" { 1.0 } else { f64::MIN_POSITIVE };
+/// `own` counts at least as `floor`, the resolution: what cannot be told apart is no ratio.
+fn ratio(own: &[f64], peer: &[f64], floor: f64) -> String {
     match (median(own), median(peer)) {
-        (Some(own), Some(peer)) => format!("{:.1}x", peer / own.max(floor)),
+        (Some(own), Some(peer)) => {
+            let ratio = peer / own.max(floor);
+            if ratio < 100.0 { format!("{ratio:.1}x") } else { format!("{ratio:.0}x") }
+        }
         _ => String::new(),
+    }
+}
+
+/// The least that can be measured.
+fn resolution(measure: &Measure) -> f64 {
+    match (measure.key, measure.unit) {
+        ("many", _) => many::BLIND_MS,
+        (_, "ms") => 1.0,
+        _ => f64::MIN_POSITIVE,
     }
 }
 
@@ -215,8 +227,8 @@ mod tests {
         assert_eq!(figure(&[3.0, 1.0, 2.0]), "2.00 (3.00)");
         assert_eq!(figure(&[1000.4]), "1000");
         assert_eq!(figure(&[]), "-");
-        assert_eq!(ratio(&[0.0], &[6.0], "ms"), "6.0x");
-        assert_eq!(ratio(&[], &[6.0], "ms"), "");
+        assert_eq!(ratio(&[0.0], &[6.0], 1.0), "6.0x");
+        assert_eq!(ratio(&[], &[6.0], 1.0), "");
         assert_eq!(median(&[1.0, 2.0, 3.0, 4.0]), Some(2.5));
     }
 }
