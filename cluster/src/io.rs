@@ -174,7 +174,8 @@ pub enum Action {
     /// Carry out an operation.
     Run(Run),
     /// Set the lifetime of the addresses of these groups, putting back what is missing:
-    /// a lease renewed (true) or without end (false). To be dropped if the driver comes to it
+    /// a lease renewed (true) or without end (false). This is about the addresses that this life of the driver
+    /// has started or found running, and not stopped or found missing since. To be dropped if the driver comes to it
     /// later than a lease's renewal interval.
     Lease {
         /// Whose addresses.

@@ -39,7 +39,10 @@ impl Core {
             && last.peers.len() == self.peers.len()
             && self.peers.iter().all(|peer| last.peers.get(&peer.name) == Some(&peer.newest))
             && last.groups.len() == self.groups.len()
-            && self.groups.iter().all(|group| last.groups.get(&group.settings.name) == Some(&group_to_keep(group)))
+            && self
+                .groups
+                .iter()
+                .all(|group| last.groups.get(&group.settings.name) == Some(&group_to_keep(group)))
             && last.stuck.is_empty()
             && self.peers.iter().all(|peer| peer.stuck.is_empty())
             || *last == self.to_keep()

@@ -39,10 +39,7 @@ impl Output {
         if self.ok() {
             return Ok(self);
         }
-        Err(LabError(format!(
-            "`{}` ended with {}: {}{}",
-            self.line, self.code, self.stderr, self.stdout
-        )))
+        Err(LabError(format!("`{}` ended with {}: {}{}", self.line, self.code, self.stderr, self.stdout)))
     }
 }
 
@@ -52,15 +49,9 @@ impl Output {
 /// It could not be started, or it did not end in time (then it is killed).
 pub fn run(mut command: Command, input: &str, bound: Duration) -> Result<Output> {
     let line = describe(&command);
-    command.stdin(if input.is_empty() {
-        Stdio::null()
-    } else {
-        Stdio::piped()
-    });
+    command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .context(|| format!("cannot start `{line}`"))?;
+    let mut child = command.spawn().context(|| format!("cannot start `{line}`"))?;
     let stdout = drain(child.stdout.take());
     let stderr = drain(child.stderr.take());
     if let Some(mut stdin) = child.stdin.take() {
@@ -70,19 +61,12 @@ pub fn run(mut command: Command, input: &str, bound: Duration) -> Result<Output>
     let status = wait(&mut child, bound)?;
     let Some(status) = status else {
         kill_with_children(&mut child);
-        return Err(LabError(format!(
-            "`{line}` did not end within {bound:?} and was killed"
-        )));
+        return Err(LabError(format!("`{line}` did not end within {bound:?} and was killed")));
     };
     // A background child that keeps the pipes open must not hold us: what has been said so far is enough.
     let stdout = stdout.finish(Duration::from_millis(500));
     let stderr = stderr.finish(Duration::from_millis(500));
-    Ok(Output {
-        line,
-        code: exit_code(status),
-        stdout,
-        stderr,
-    })
+    Ok(Output { line, code: exit_code(status), stdout, stderr })
 }
 
 /// Waits for the end of `child` for at most `bound`; `None` if it still runs.
@@ -93,10 +77,7 @@ pub fn wait(child: &mut Child, bound: Duration) -> Result<Option<ExitStatus>> {
     let start = Instant::now();
     let mut pause = Duration::from_micros(200);
     loop {
-        if let Some(status) = child
-            .try_wait()
-            .context(|| "cannot wait for a child".to_owned())?
-        {
+        if let Some(status) = child.try_wait().context(|| "cannot wait for a child".to_owned())? {
             return Ok(Some(status));
         }
         if start.elapsed() >= bound {
@@ -110,10 +91,7 @@ pub fn wait(child: &mut Child, bound: Duration) -> Result<Option<ExitStatus>> {
 /// A shell's view of an exit status: the code, or 128 + the signal.
 pub fn exit_code(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
-    status
-        .code()
-        .or_else(|| status.signal().map(|s| 128 + s))
-        .unwrap_or(255)
+    status.code().or_else(|| status.signal().map(|s| 128 + s)).unwrap_or(255)
 }
 
 /// Where `program` is, looked up in PATH and the sbin folders (a plain user's PATH lacks them).
@@ -179,10 +157,7 @@ impl Drain {
     fn finish(self, bound: Duration) -> String {
         let end = Instant::now() + bound;
         let mut bytes = Vec::new();
-        while let Ok(part) = self
-            .0
-            .recv_timeout(end.saturating_duration_since(Instant::now()))
-        {
+        while let Ok(part) = self.0.recv_timeout(end.saturating_duration_since(Instant::now())) {
             bytes.extend(part);
         }
         String::from_utf8_lossy(&bytes).into_owned()

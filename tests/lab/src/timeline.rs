@@ -14,10 +14,7 @@ pub struct Timeline {
 
 impl Default for Timeline {
     fn default() -> Self {
-        Timeline {
-            start_ns: clock::monotonic_ns(),
-            moments: Mutex::new(Vec::new()),
-        }
+        Timeline { start_ns: clock::monotonic_ns(), moments: Mutex::new(Vec::new()) }
     }
 }
 

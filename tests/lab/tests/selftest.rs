@@ -27,30 +27,18 @@ fn scenario(nodes: &[&str], work: impl FnOnce(&World) -> Result<()>) {
 }
 
 fn pings(world: &World, from: &str, to: &str) -> bool {
-    world
-        .exec(from, &["ping", "-c", "1", "-W", "1", to])
-        .is_ok_and(|o| o.ok())
+    world.exec(from, &["ping", "-c", "1", "-W", "1", to]).is_ok_and(|o| o.ok())
 }
 
 /// Pings until it works: right after a cut the kernel may still wait to ask again for a neighbour.
 fn reaches(world: &World, from: &str, to: &str) -> Result<()> {
-    wait_for(
-        &format!("{from} to reach {to}"),
-        BOUND,
-        Duration::from_millis(5),
-        || pings(world, from, to).then_some(()),
-    )
+    wait_for(&format!("{from} to reach {to}"), BOUND, Duration::from_millis(5), || {
+        pings(world, from, to).then_some(())
+    })
 }
 
 fn announce(world: &World, node: &str) -> Result<()> {
-    world
-        .must(
-            node,
-            &[
-                "arping", "-q", "-U", "-c", "1", "-w", "1", "-I", "eth0", VIP,
-            ],
-        )
-        .map(drop)
+    world.must(node, &["arping", "-q", "-U", "-c", "1", "-w", "1", "-I", "eth0", VIP]).map(drop)
 }
 
 #[test]
@@ -62,10 +50,7 @@ fn everyone_reaches_everyone_and_nothing_of_the_host() {
         assert!(pings(world, "client", "fd77::1"), "IPv6");
         assert_eq!(world.must("a", &["hostname"])?.trim(), "a");
         let links = world.must("a", &["sh", "-c", "ls /sys/class/net; cat /proc/1/comm"])?;
-        assert_eq!(
-            links.split_whitespace().collect::<Vec<_>>(),
-            ["eth0", "eth1", "lo", "lab"]
-        );
+        assert_eq!(links.split_whitespace().collect::<Vec<_>>(), ["eth0", "eth1", "lo", "lab"]);
         Ok(())
     });
 }
@@ -77,39 +62,22 @@ fn a_power_failure_kills_everything_and_keeps_the_disk() {
         world.write_file("a", "/etc/hbd/hbd.toml", "# nothing", 0o644)?;
         world.write_file("a", "/run/hbd.pid", "1", 0o644)?;
         // A process that left its session and its parent dies too.
-        world.must(
-            "a",
-            &["sh", "-c", "setsid sleep 1000 </dev/null >/dev/null 2>&1 &"],
-        )?;
+        world.must("a", &["sh", "-c", "setsid sleep 1000 </dev/null >/dev/null 2>&1 &"])?;
         let mut sleeper = world.spawn("a", "sleeper", &["sleep", "1000"])?;
         assert!(sleeper.running());
         let pid = sleeper.pid();
         world.power_off("a")?;
         assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
-        sleeper
-            .wait(BOUND)?
-            .ok_or_else(|| LabError::new("nsenter outlived the machine"))?;
+        sleeper.wait(BOUND)?.ok_or_else(|| LabError::new("nsenter outlived the machine"))?;
         assert!(!pings(world, "b", "10.77.0.1"));
-        assert!(
-            world.exec("a", &["true"]).is_err(),
-            "nothing runs in a machine that is off"
-        );
+        assert!(world.exec("a", &["true"]).is_err(), "nothing runs in a machine that is off");
         let ports = world.must(SWITCH, &["ip", "-br", "link"])?;
         assert!(!ports.contains("a.eth"), "its cables are dead: {ports}");
         world.boot("a")?;
-        assert_eq!(
-            world.must("a", &["cat", "/var/lib/hbd/state", "/etc/hbd/hbd.toml"])?,
-            "epoch 7# nothing"
-        );
-        assert!(
-            !world.exec("a", &["test", "-e", "/run/hbd.pid"])?.ok(),
-            "/run is empty after a boot"
-        );
+        assert_eq!(world.must("a", &["cat", "/var/lib/hbd/state", "/etc/hbd/hbd.toml"])?, "epoch 7# nothing");
+        assert!(!world.exec("a", &["test", "-e", "/run/hbd.pid"])?.ok(), "/run is empty after a boot");
         let programs = world.must("a", &["sh", "-c", "cat /proc/[0-9]*/comm"])?;
-        assert!(
-            !programs.contains("sleep"),
-            "nothing of before runs: {programs}"
-        );
+        assert!(!programs.contains("sleep"), "nothing of before runs: {programs}");
         reaches(world, "b", "10.77.0.1")
     });
 }
@@ -118,15 +86,10 @@ fn a_power_failure_kills_everything_and_keeps_the_disk() {
 fn orphans_are_reaped() {
     scenario(&["a"], |world| {
         let pid = world.must("a", &["sh", "-c", "(sleep 0.05 & echo $!) & wait"])?;
-        wait_for(
-            "the orphan to be gone",
-            BOUND,
-            Duration::from_millis(5),
-            || {
-                let alive = world.exec("a", &["kill", "-0", pid.trim()]).ok()?.ok();
-                (!alive).then_some(())
-            },
-        )
+        wait_for("the orphan to be gone", BOUND, Duration::from_millis(5), || {
+            let alive = world.exec("a", &["kill", "-0", pid.trim()]).ok()?.ok();
+            (!alive).then_some(())
+        })
     });
 }
 
@@ -159,18 +122,12 @@ fn a_one_way_cut_lets_the_other_way_pass() {
         // Nobody listens on the discard port, so the kernel counts what arrives there: NoPorts in udp's statistics.
         let count = |node: &str| -> Result<u64> {
             let text = world.must(node, &["cat", "/proc/net/snmp"])?;
-            let line = text
-                .lines()
-                .filter(|l| l.starts_with("Udp:"))
-                .nth(1)
-                .unwrap_or_default();
+            let line = text.lines().filter(|l| l.starts_with("Udp:")).nth(1).unwrap_or_default();
             let word = line.split_whitespace().nth(2).unwrap_or_default();
-            word.parse()
-                .map_err(|_| LabError(format!("no number in `{line}`")))
+            word.parse().map_err(|_| LabError(format!("no number in `{line}`")))
         };
         let send = |from: &str, to: &str| {
-            let script =
-                format!("for i in 1 2 3 4 5; do echo x 2>/dev/null >/dev/udp/{to}/9; done; true");
+            let script = format!("for i in 1 2 3 4 5; do echo x 2>/dev/null >/dev/udp/{to}/9; done; true");
             world.must(from, &["bash", "-c", &script])
         };
         let (a, b) = (count("a")?, count("b")?);
@@ -202,27 +159,17 @@ fn the_probe_measures_a_known_gap() {
         let summary = probe.finish()?;
         // The kernel changes the rules somewhere within the calls of nft, and a busy machine may keep the prober
         // from sending for a while, which it tells: these two are the measure's tolerance.
-        let gap = summary
-            .longest_gap()
-            .ok_or_else(|| LabError(format!("no gap seen: {summary:?}")))?;
+        let gap = summary.longest_gap().ok_or_else(|| LabError(format!("no gap seen: {summary:?}")))?;
         let ms = |ns: u64| ns as f64 / 1e6;
         let tolerance = summary.longest_blind_ms + 2.0;
         let seen = format!("{gap:?} cut {before} to {cut}, mended {mend} to {healed}, {summary:?}");
         let lost = ms(gap.first_lost_ns);
-        assert!(
-            lost >= ms(before) - tolerance && lost <= ms(cut) + tolerance,
-            "{seen}"
-        );
+        assert!(lost >= ms(before) - tolerance && lost <= ms(cut) + tolerance, "{seen}");
         assert!(gap.length_ms >= ms(mend - cut) - tolerance, "{seen}");
         assert!(gap.answered_ns.is_some_and(|at| at >= mend), "{seen}");
         assert_eq!(gap.before.as_deref(), Some("a"));
         assert_eq!(summary.answered_by.keys().collect::<Vec<_>>(), ["a"]);
-        println!(
-            "asked for {} to {} ms, measured {}",
-            ms(mend - cut),
-            ms(healed - before),
-            gap.length_ms
-        );
+        println!("asked for {} to {} ms, measured {}", ms(mend - cut), ms(healed - before), gap.length_ms);
         Ok(())
     });
 }
@@ -235,24 +182,15 @@ fn a_failover_by_hand_is_seen_by_probe_and_audit() {
         world.add_address("a", "eth0", vip, 16)?;
         let audit = Audit::new(world, &[vip]);
         let probe = ProbeHandle::start(world, "probe", &[vip], Duration::from_millis(1))?;
-        wait_for(
-            "the client to know a",
-            BOUND,
-            Duration::from_millis(5),
-            || audit.look().ok().filter(|l| !l.client.is_empty()).map(drop),
-        )?;
+        wait_for("the client to know a", BOUND, Duration::from_millis(5), || {
+            audit.look().ok().filter(|l| !l.client.is_empty()).map(drop)
+        })?;
         audit.expect_owner("a")?;
         assert!(audit.expect_owner("b").is_err());
         let off = world.power_off("a")?;
         world.add_address("b", "eth0", vip, 16)?;
-        let stale = audit
-            .expect_owner("b")
-            .expect_err("the client still sends to a")
-            .to_string();
-        assert!(
-            stale.contains("the client would send 10.77.1.1 to a"),
-            "{stale}"
-        );
+        let stale = audit.expect_owner("b").expect_err("the client still sends to a").to_string();
+        assert!(stale.contains("the client would send 10.77.1.1 to a"), "{stale}");
         announce(world, "b")?;
         audit.await_owner("b", BOUND)?;
         world.boot("a")?;
@@ -262,17 +200,9 @@ fn a_failover_by_hand_is_seen_by_probe_and_audit() {
         reaches(world, CLIENT, VIP)?;
         let summary = probe.finish()?;
         assert_eq!(summary.changes.len(), 1, "{summary:?}");
-        let gap = summary
-            .longest_gap()
-            .ok_or_else(|| LabError::new("no gap"))?;
-        assert_eq!(
-            (gap.before.as_deref(), gap.after.as_deref()),
-            (Some("a"), Some("b"))
-        );
-        assert!(
-            gap.first_lost_ns + 2_000_000 >= off,
-            "the service ended with the power: {gap:?} off {off}"
-        );
+        let gap = summary.longest_gap().ok_or_else(|| LabError::new("no gap"))?;
+        assert_eq!((gap.before.as_deref(), gap.after.as_deref()), (Some("a"), Some("b")));
+        assert!(gap.first_lost_ns + 2_000_000 >= off, "the service ended with the power: {gap:?} off {off}");
         Ok(())
     });
 }

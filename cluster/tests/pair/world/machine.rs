@@ -140,7 +140,10 @@ impl World {
                 node.held.extend(lease.map(|_| name));
                 return OpResult::Running;
             }
-            (OpKind::Status, _) => return OpResult::NotRunning,
+            (OpKind::Status, _) => {
+                node.held.remove(&name);
+                return OpResult::NotRunning;
+            }
             (_, Mood::Hangs) => false,
             (OpKind::Start, mood) => mood != Mood::FailsStart,
             (OpKind::Stop, mood) => mood != Mood::FailsStop,

@@ -11,9 +11,9 @@ use visit::Visit;
 
 use crate::clock::{monotonic_ns, wait_for};
 use crate::error::Context;
+use crate::net::CLIENT;
 use crate::net::process::Process;
 use crate::net::space::lab_program;
-use crate::net::CLIENT;
 use crate::pair::{BOUND, GROUP, Pair, VIP, ip};
 use crate::probe::report::Summary;
 use crate::{LabError, Result};
@@ -158,7 +158,10 @@ fn tell(summary: &Summary, visits: &[Visit], unplugged_ns: Option<u64>) {
         Some(gap) => {
             let end = gap.answered_ns.map(|at| at.saturating_sub(gap.first_lost_ns));
             let length = end.map_or_else(|| "no end".to_owned(), |ns| format!("{:.1} ms", ns as f64 / 1e6));
-            println!("  probes   the address did not answer for {length} ({} of {} lost)", summary.lost, summary.sent);
+            println!(
+                "  probes   the address did not answer for {length} ({} of {} lost)",
+                summary.lost, summary.sent
+            );
             if let (Some(unplugged), Some(answered)) = (unplugged_ns, gap.answered_ns) {
                 let ms = answered.saturating_sub(unplugged) as f64 / 1e6;
                 println!("           served again {ms:.1} ms after the plug was pulled (deadtime is 1 s)");
@@ -168,7 +171,10 @@ fn tell(summary: &Summary, visits: &[Visit], unplugged_ns: Option<u64>) {
     match visit::longest_outage(visits) {
         None => println!("  pages    every one of {} visits got its page", visits.len()),
         Some((ms, before, after)) => {
-            println!("  pages    none for {ms:.0} ms, of {} visits; \"{before}\" before, \"{after}\" after", visits.len());
+            println!(
+                "  pages    none for {ms:.0} ms, of {} visits; \"{before}\" before, \"{after}\" after",
+                visits.len()
+            );
         }
     }
     println!("  {}", bar(visits));

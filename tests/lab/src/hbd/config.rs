@@ -98,19 +98,11 @@ impl Settings {
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = writeln!(text, "[cluster]\nname = \"{}\"", self.cluster);
-        let _ = writeln!(
-            text,
-            "keepalive = \"{}\"\ndeadtime = \"{}\"",
-            self.keepalive, self.deadtime
-        );
+        let _ = writeln!(text, "keepalive = \"{}\"\ndeadtime = \"{}\"", self.keepalive, self.deadtime);
         if let Some(warntime) = &self.warntime {
             let _ = writeln!(text, "warntime = \"{warntime}\"");
         }
-        let _ = writeln!(
-            text,
-            "initdead = \"{}\"\nauto_failback = {}",
-            self.initdead, self.auto_failback
-        );
+        let _ = writeln!(text, "initdead = \"{}\"\nauto_failback = {}", self.initdead, self.auto_failback);
         let _ = writeln!(text, "authkeys = \"/etc/hbd/authkeys\"");
         for node in &self.nodes {
             let _ = writeln!(text, "\n[[node]]\nname = \"{node}\"");
@@ -126,11 +118,7 @@ impl Settings {
             if let Some(requires) = &group.requires {
                 let _ = writeln!(text, "requires = \"{requires}\"");
             }
-            let _ = writeln!(
-                text,
-                "resources = [\n  {},\n]",
-                group.resources.join(",\n  ")
-            );
+            let _ = writeln!(text, "resources = [\n  {},\n]", group.resources.join(",\n  "));
         }
         let _ = writeln!(text, "\n{}", self.more);
         text
@@ -158,10 +146,7 @@ pub fn mcast(interface: &str, group: &str) -> String {
 
 /// A unicast link between these (node, address) pairs.
 pub fn ucast(addresses: &[(String, String)]) -> String {
-    let list: Vec<String> = addresses
-        .iter()
-        .map(|(n, a)| format!("{n} = \"{a}\""))
-        .collect();
+    let list: Vec<String> = addresses.iter().map(|(n, a)| format!("{n} = \"{a}\"")).collect();
     format!("type = \"ucast\"\naddresses = {{ {} }}", list.join(", "))
 }
 

@@ -22,13 +22,9 @@ pub fn program(name: &str) -> Result<PathBuf> {
     if let Some(dir) = std::env::var_os("HBD_BIN_DIR") {
         let path = PathBuf::from(dir).join(name);
         return if path.is_file() {
-            path.canonicalize()
-                .context(|| format!("cannot find {}", path.display()))
+            path.canonicalize().context(|| format!("cannot find {}", path.display()))
         } else {
-            Err(LabError(format!(
-                "HBD_BIN_DIR holds no {name}: {}",
-                path.display()
-            )))
+            Err(LabError(format!("HBD_BIN_DIR holds no {name}: {}", path.display())))
         };
     }
     beside("LAB_NO_SUCH_VARIABLE", name, "cargo build -p hbd")
@@ -72,10 +68,7 @@ impl Daemon {
         let mut line = vec!["env", "RUST_BACKTRACE=1", level.as_str(), program.as_str()];
         line.extend(arguments);
         let process = world.spawn(node, "hbd", &line)?;
-        Ok(Daemon {
-            node: node.to_owned(),
-            process,
-        })
+        Ok(Daemon { node: node.to_owned(), process })
     }
 
     /// The node it runs on.
@@ -100,9 +93,8 @@ impl Daemon {
     pub fn terminate(&mut self, bound: Duration) -> Result<i32> {
         self.process.signal(Signal::SIGTERM);
         let ended = self.process.wait(bound)?;
-        let status = ended.ok_or_else(|| {
-            LabError(format!("hbd on {} did not end within {bound:?}", self.node))
-        })?;
+        let status =
+            ended.ok_or_else(|| LabError(format!("hbd on {} did not end within {bound:?}", self.node)))?;
         Ok(crate::command::exit_code(status))
     }
 }
@@ -119,16 +111,11 @@ pub fn wait_status(
     judge: impl Fn(&Status) -> bool,
 ) -> Result<Status> {
     let mut last = "no status".to_owned();
-    let found = wait_for(
-        &format!("{node}: {what}"),
-        bound,
-        Duration::from_millis(20),
-        || {
-            let status = status::of(world, node)?;
-            last = status.to_string();
-            judge(&status).then_some(status)
-        },
-    );
+    let found = wait_for(&format!("{node}: {what}"), bound, Duration::from_millis(20), || {
+        let status = status::of(world, node)?;
+        last = status.to_string();
+        judge(&status).then_some(status)
+    });
     if found.is_ok() {
         world.timeline.note(format!("{node}: {what}"));
     }

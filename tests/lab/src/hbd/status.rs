@@ -114,8 +114,7 @@ impl Status {
 
     /// True if this group is in this state with this owner.
     pub fn has(&self, group: &str, state: &str, owner: Option<&str>) -> bool {
-        self.group(group)
-            .is_some_and(|g| g.state == state && g.owner.as_deref() == owner)
+        self.group(group).is_some_and(|g| g.state == state && g.owner.as_deref() == owner)
     }
 }
 
@@ -123,11 +122,7 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for group in &self.groups {
             let owner = group.owner.as_deref().unwrap_or("nobody");
-            write!(
-                f,
-                "{} {} on {owner} (epoch {}); ",
-                group.name, group.state, group.epoch
-            )?;
+            write!(f, "{} {} on {owner} (epoch {}); ", group.name, group.state, group.epoch)?;
         }
         for peer in &self.nodes {
             write!(f, "{} is {}", peer.name, peer.state)?;
@@ -148,9 +143,5 @@ impl fmt::Display for Status {
 /// The status the daemon of `node` gives now; `None` if it gives none.
 pub fn of(world: &World, node: &str) -> Option<Status> {
     let output = hbctl(world, node, &["--json", "status"]).ok()?;
-    if output.ok() {
-        Status::parse(&output.stdout)
-    } else {
-        None
-    }
+    if output.ok() { Status::parse(&output.stdout) } else { None }
 }

@@ -29,10 +29,7 @@ pub(super) fn remove_dir(dir: &Path) {
             Err(_) => thread::sleep(Duration::from_millis(20)),
         }
     }
-    eprintln!(
-        "could not remove {}; `lab clean` will try again",
-        dir.display()
-    );
+    eprintln!("could not remove {}; `lab clean` will try again", dir.display());
 }
 
 /// Removes the folders of worlds whose process is gone (their namespaces went with it). Gives what it removed.
@@ -45,10 +42,7 @@ pub fn clean() -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(&temp).context(|| format!("cannot read {}", temp.display()))?;
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let owner = name
-            .to_str()
-            .and_then(|n| n.strip_prefix(PREFIX))
-            .and_then(|n| n.split('-').next());
+        let owner = name.to_str().and_then(|n| n.strip_prefix(PREFIX)).and_then(|n| n.split('-').next());
         let Some(pid) = owner.and_then(|word| word.parse::<u32>().ok()) else {
             continue;
         };

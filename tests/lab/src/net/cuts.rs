@@ -90,11 +90,7 @@ impl Cut {
     /// Adds this cut's rules to the three chains.
     fn rules(&self, forward: &mut String, enter: &mut String, leave: &mut String) {
         let pair = |from: &str, to: &str, lan: Lan, more: &str| {
-            format!(
-                "iifname \"{}\" oifname \"{}\" {more}drop\n",
-                lan.port(from),
-                lan.port(to)
-            )
+            format!("iifname \"{}\" oifname \"{}\" {more}drop\n", lan.port(from), lan.port(to))
         };
         match self {
             Cut::OneWay(from, to, lan) => *forward += &pair(from, to, *lan, ""),
@@ -107,20 +103,10 @@ impl Cut {
                 *leave += &format!("oifname \"{}\" drop\n", lan.port(machine));
             }
             Cut::Loss(from, to, lan, percent) => {
-                *forward += &pair(
-                    from,
-                    to,
-                    *lan,
-                    &format!("numgen random mod 100 < {} ", percent.min(&100)),
-                );
+                *forward += &pair(from, to, *lan, &format!("numgen random mod 100 < {} ", percent.min(&100)));
             }
             Cut::Udp(from, to, lan, port) => {
-                *forward += &pair(
-                    from,
-                    to,
-                    *lan,
-                    &format!("meta l4proto udp udp dport {port} "),
-                );
+                *forward += &pair(from, to, *lan, &format!("meta l4proto udp udp dport {port} "));
             }
         }
     }
@@ -139,15 +125,7 @@ pub(super) fn apply(switch: &Space, cuts: &[Cut]) -> Result<()> {
          chain leave {{ type filter hook postrouting priority 0; policy accept;\n{leave}}}\n}}\n"
     );
     let mut nft = std::process::Command::new("nsenter");
-    nft.args([
-        "-t",
-        &switch.pid().to_string(),
-        "-n",
-        "--",
-        "nft",
-        "-f",
-        "-",
-    ]);
+    nft.args(["-t", &switch.pid().to_string(), "-n", "--", "nft", "-f", "-"]);
     command::run(nft, &script, command::BOUND)?.success()?;
     Ok(())
 }

@@ -43,9 +43,7 @@ pub fn hold(name: &str, dir: &Path) -> Result<()> {
         .spawn()
         .context(|| format!("cannot start pid 1 of {name}"))?;
     say(&format!("pid {}", child.id()))?;
-    child
-        .wait()
-        .context(|| format!("cannot wait for pid 1 of {name}"))?;
+    child.wait().context(|| format!("cannot wait for pid 1 of {name}"))?;
     Ok(())
 }
 
@@ -58,17 +56,12 @@ pub fn hold(name: &str, dir: &Path) -> Result<()> {
 pub fn init(name: &str, dir: &Path) -> Result<()> {
     set_up_files(dir)?;
     nix::unistd::sethostname(name).context(|| format!("cannot set the host name {name}"))?;
-    let status = Command::new("ip")
-        .args(["link", "set", "lo", "up"])
-        .stdin(Stdio::null())
-        .status();
+    let status = Command::new("ip").args(["link", "set", "lo", "up"]).stdin(Stdio::null()).status();
     status.context(|| "cannot run ip".to_owned())?;
     // pid 1 ignores signals of default disposition unless they are blocked and waited for.
     let mut children = SigSet::empty();
     children.add(Signal::SIGCHLD);
-    children
-        .thread_block()
-        .context(|| "cannot block SIGCHLD".to_owned())?;
+    children.thread_block().context(|| "cannot block SIGCHLD".to_owned())?;
     thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
@@ -86,49 +79,23 @@ pub fn init(name: &str, dir: &Path) -> Result<()> {
 
 fn say(text: &str) -> Result<()> {
     let mut out = std::io::stdout();
-    writeln!(out, "{text}")
-        .and_then(|()| out.flush())
-        .context(|| "cannot write to stdout".to_owned())
+    writeln!(out, "{text}").and_then(|()| out.flush()).context(|| "cannot write to stdout".to_owned())
 }
 
 /// A node's own /etc and /var (kept in `dir`, so they survive a power failure), fresh /run, /proc and /sys.
 fn set_up_files(dir: &Path) -> Result<()> {
     let nothing: Option<&str> = None;
-    mount(
-        nothing,
-        "/",
-        nothing,
-        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-        nothing,
-    )
-    .context(|| "cannot make mounts private".to_owned())?;
-    mount(
-        Some("proc"),
-        "/proc",
-        Some("proc"),
-        MsFlags::empty(),
-        nothing,
-    )
-    .context(|| "cannot mount /proc".to_owned())?;
-    mount(
-        Some("sysfs"),
-        "/sys",
-        Some("sysfs"),
-        MsFlags::empty(),
-        nothing,
-    )
-    .context(|| "cannot mount /sys".to_owned())?;
+    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
+        .context(|| "cannot make mounts private".to_owned())?;
+    mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), nothing)
+        .context(|| "cannot mount /proc".to_owned())?;
+    mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), nothing)
+        .context(|| "cannot mount /sys".to_owned())?;
     for tree in ["etc", "var"] {
         overlay(dir, tree)?;
     }
-    mount(
-        Some("tmpfs"),
-        "/run",
-        Some("tmpfs"),
-        MsFlags::empty(),
-        Some("mode=755"),
-    )
-    .context(|| "cannot mount /run".to_owned())?;
+    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
+        .context(|| "cannot mount /run".to_owned())?;
     for folder in ["/etc/hbd", "/var/lib/hbd"] {
         fs::create_dir_all(folder).context(|| format!("cannot make {folder}"))?;
     }
@@ -143,11 +110,7 @@ fn overlay(dir: &Path, tree: &str) -> Result<()> {
         fs::create_dir_all(folder).context(|| format!("cannot make {}", folder.display()))?;
     }
     let target = format!("/{tree}");
-    let options = format!(
-        "lowerdir={target},upperdir={},workdir={}",
-        upper.display(),
-        work.display()
-    );
+    let options = format!("lowerdir={target},upperdir={},workdir={}", upper.display(), work.display());
     // After a power failure the old mount of the same folders may still be on its way out.
     for attempt in 0..100 {
         match mount(

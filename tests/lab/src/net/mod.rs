@@ -69,8 +69,7 @@ impl World {
 
     fn build(dir: PathBuf, nodes: &[&str]) -> Result<World> {
         let switch_dir = dir.join(SWITCH);
-        fs::create_dir_all(&switch_dir)
-            .context(|| format!("cannot make {}", switch_dir.display()))?;
+        fs::create_dir_all(&switch_dir).context(|| format!("cannot make {}", switch_dir.display()))?;
         let switch = Space::new(SWITCH, &switch_dir)?;
         switch.ip(plan::SWITCH_BATCH)?;
         let mut machines = BTreeMap::new();
@@ -125,10 +124,8 @@ impl World {
     /// The machine is off already.
     pub fn power_off(&self, name: &str) -> Result<u64> {
         let machine = self.machine(name)?;
-        let mut space = self
-            .spaces()
-            .remove(name)
-            .ok_or_else(|| LabError(format!("{name} is off already")))?;
+        let mut space =
+            self.spaces().remove(name).ok_or_else(|| LabError(format!("{name} is off already")))?;
         let at = clock::monotonic_ns();
         command::signal_pid(space.pid(), nix::sys::signal::Signal::SIGKILL);
         // The kernel takes a network namespace apart at its leisure; a machine without power is silent at once.
@@ -145,11 +142,7 @@ impl World {
 
     /// The nodes (not the client), running or not.
     pub fn nodes(&self) -> Vec<String> {
-        self.machines
-            .keys()
-            .filter(|n| *n != CLIENT)
-            .cloned()
-            .collect()
+        self.machines.keys().filter(|n| *n != CLIENT).cloned().collect()
     }
 
     /// The plan of a machine: its addresses and hardware addresses.
@@ -157,9 +150,7 @@ impl World {
     /// # Errors
     /// There is no such machine.
     pub fn machine(&self, name: &str) -> Result<&Machine> {
-        self.machines
-            .get(name)
-            .ok_or_else(|| LabError(format!("there is no machine {name} in this world")))
+        self.machines.get(name).ok_or_else(|| LabError(format!("there is no machine {name} in this world")))
     }
 
     /// The world's folder: `<machine>/etc`, `<machine>/var` (what differs from the host), `<machine>/log`.
@@ -185,9 +176,8 @@ impl World {
     /// # Errors
     /// As [`World::exec`].
     pub fn exec_with(&self, name: &str, words: &[&str], input: &str) -> Result<Output> {
-        let (program, arguments) = words
-            .split_first()
-            .ok_or_else(|| LabError::new("an empty command line"))?;
+        let (program, arguments) =
+            words.split_first().ok_or_else(|| LabError::new("an empty command line"))?;
         let mut command = self.command(name, program)?;
         command.args(arguments);
         command::run(command, input, command::BOUND)
@@ -206,9 +196,8 @@ impl World {
     /// # Errors
     /// The machine is off or the program cannot be started.
     pub fn spawn(&self, name: &str, label: &str, words: &[&str]) -> Result<Process> {
-        let (program, arguments) = words
-            .split_first()
-            .ok_or_else(|| LabError::new("an empty command line"))?;
+        let (program, arguments) =
+            words.split_first().ok_or_else(|| LabError::new("an empty command line"))?;
         let mut command = self.command(name, program)?;
         command.args(arguments);
         let process = Process::start(label, command, &self.log_path(name, label))?;
@@ -238,8 +227,7 @@ impl World {
         let script = format!(
             "mkdir -p \"$(dirname '{path}')\" && umask 077 && cat > '{path}.lab' && chmod {mode:o} '{path}.lab' && mv '{path}.lab' '{path}'"
         );
-        self.exec_with(name, &["sh", "-c", &script], text)?
-            .success()?;
+        self.exec_with(name, &["sh", "-c", &script], text)?.success()?;
         Ok(())
     }
 
@@ -247,35 +235,17 @@ impl World {
     ///
     /// # Errors
     /// The machine is off, or has it already.
-    pub fn add_address(
-        &self,
-        name: &str,
-        interface: &str,
-        address: IpAddr,
-        prefix: u8,
-    ) -> Result<()> {
+    pub fn add_address(&self, name: &str, interface: &str, address: IpAddr, prefix: u8) -> Result<()> {
         let nodad = if address.is_ipv6() { " nodad" } else { "" };
-        self.with_space(name, |s| {
-            s.ip(&format!(
-                "addr add {address}/{prefix} dev {interface}{nodad}\n"
-            ))
-        })
+        self.with_space(name, |s| s.ip(&format!("addr add {address}/{prefix} dev {interface}{nodad}\n")))
     }
 
     /// Takes an address away.
     ///
     /// # Errors
     /// The machine is off or has it not.
-    pub fn remove_address(
-        &self,
-        name: &str,
-        interface: &str,
-        address: IpAddr,
-        prefix: u8,
-    ) -> Result<()> {
-        self.with_space(name, |s| {
-            s.ip(&format!("addr del {address}/{prefix} dev {interface}\n"))
-        })
+    pub fn remove_address(&self, name: &str, interface: &str, address: IpAddr, prefix: u8) -> Result<()> {
+        self.with_space(name, |s| s.ip(&format!("addr del {address}/{prefix} dev {interface}\n")))
     }
 
     /// Sets an interface up or down from inside the machine.
@@ -294,8 +264,7 @@ impl World {
     /// There is no such cable.
     pub fn unplug(&self, name: &str, lan: Lan) -> Result<()> {
         self.timeline.note(format!("{name}: {lan:?} unplugged"));
-        self.switch
-            .ip(&format!("link set {} down\n", lan.port(name)))
+        self.switch.ip(&format!("link set {} down\n", lan.port(name)))
     }
 
     /// Puts the plug back; returns when the switch forwards again.
@@ -304,8 +273,7 @@ impl World {
     /// There is no such cable.
     pub fn plug(&self, name: &str, lan: Lan) -> Result<()> {
         self.timeline.note(format!("{name}: {lan:?} plugged"));
-        self.switch
-            .ip(&format!("link set {} up\n", lan.port(name)))?;
+        self.switch.ip(&format!("link set {} up\n", lan.port(name)))?;
         self.wait_forwarding(name, lan)
     }
 
@@ -315,10 +283,7 @@ impl World {
     /// nft refuses.
     pub fn cut(&self, cut: Cut) -> Result<()> {
         self.timeline.note(format!("cut {cut:?}"));
-        let mut cuts = self
-            .cuts
-            .lock()
-            .map_err(|_| LabError::new("a thread panicked while cutting"))?;
+        let mut cuts = self.cuts.lock().map_err(|_| LabError::new("a thread panicked while cutting"))?;
         cuts.push(cut);
         cuts::apply(&self.switch, &cuts)
     }
@@ -329,10 +294,7 @@ impl World {
     /// nft refuses.
     pub fn heal(&self) -> Result<()> {
         self.timeline.note("heal");
-        let mut cuts = self
-            .cuts
-            .lock()
-            .map_err(|_| LabError::new("a thread panicked while cutting"))?;
+        let mut cuts = self.cuts.lock().map_err(|_| LabError::new("a thread panicked while cutting"))?;
         cuts.clear();
         cuts::apply(&self.switch, &cuts)
     }
@@ -348,11 +310,7 @@ impl World {
             let all: Vec<&str> = content.lines().collect();
             let tail = &all[all.len().saturating_sub(lines)..];
             if !tail.is_empty() {
-                text += &format!(
-                    "--- {name}: {}\n{}\n",
-                    entry.file_name().display(),
-                    tail.join("\n")
-                );
+                text += &format!("--- {name}: {}\n{}\n", entry.file_name().display(), tail.join("\n"));
             }
         }
         text
@@ -372,17 +330,11 @@ impl World {
             return work(&self.switch);
         }
         let spaces = self.spaces();
-        work(
-            spaces
-                .get(name)
-                .ok_or_else(|| LabError(format!("{name} is off")))?,
-        )
+        work(spaces.get(name).ok_or_else(|| LabError(format!("{name} is off")))?)
     }
 
     fn spaces(&self) -> MutexGuard<'_, BTreeMap<String, Space>> {
-        self.running
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

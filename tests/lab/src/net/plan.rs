@@ -87,12 +87,8 @@ impl Machine {
     }
 
     fn cables(&self) -> impl Iterator<Item = (Lan, &str)> {
-        let second = self
-            .has_lan1
-            .then_some((Lan::Heartbeat, self.mac1.as_str()));
-        [(Lan::Service, self.mac0.as_str())]
-            .into_iter()
-            .chain(second)
+        let second = self.has_lan1.then_some((Lan::Heartbeat, self.mac1.as_str()));
+        [(Lan::Service, self.mac0.as_str())].into_iter().chain(second)
     }
 
     /// The switch's part of booting: a cable per LAN into the namespaces of pid 1.
@@ -101,9 +97,7 @@ impl Machine {
         for (lan, mac) in self.cables() {
             let port = lan.port(&self.name);
             let (interface, bridge) = (lan.interface(), lan.bridge());
-            batch += &format!(
-                "link add {port} type veth peer name {interface} address {mac} netns {pid}\n"
-            );
+            batch += &format!("link add {port} type veth peer name {interface} address {mac} netns {pid}\n");
             batch += &format!("link set {port} master {bridge} up\n");
         }
         batch
@@ -125,8 +119,6 @@ impl Machine {
 
     /// Removes the machine's cables; a veth goes with its other end.
     pub(super) fn unplug_batch(&self) -> String {
-        self.cables()
-            .map(|(lan, _)| format!("link del {}\n", lan.port(&self.name)))
-            .collect()
+        self.cables().map(|(lan, _)| format!("link del {}\n", lan.port(&self.name))).collect()
     }
 }

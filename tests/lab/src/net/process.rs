@@ -33,9 +33,7 @@ impl Process {
             .append(true)
             .open(log)
             .context(|| format!("cannot open {}", log.display()))?;
-        let err = file
-            .try_clone()
-            .context(|| format!("cannot open {}", log.display()))?;
+        let err = file.try_clone().context(|| format!("cannot open {}", log.display()))?;
         let mut entered = command
             .stdin(Stdio::piped())
             .stdout(file)
@@ -43,24 +41,13 @@ impl Process {
             .spawn()
             .context(|| format!("cannot start {name}"))?;
         let stdin = entered.stdin.take();
-        let mut process = Process {
-            name: name.to_owned(),
-            entered,
-            pid: 0,
-            log: log.to_owned(),
-            stdin,
-        };
+        let mut process = Process { name: name.to_owned(), entered, pid: 0, log: log.to_owned(), stdin };
         // nsenter forks into the PID namespace; the program itself is that child.
-        process.pid = wait_for(
-            name,
-            Duration::from_secs(5),
-            Duration::from_micros(300),
-            || {
-                let ended = process.entered.try_wait().ok().flatten().is_some();
-                let child = command::children_of(process.entered.id()).first().copied();
-                child.or(if ended { Some(0) } else { None })
-            },
-        )?;
+        process.pid = wait_for(name, Duration::from_secs(5), Duration::from_micros(300), || {
+            let ended = process.entered.try_wait().ok().flatten().is_some();
+            let child = command::children_of(process.entered.id()).first().copied();
+            child.or(if ended { Some(0) } else { None })
+        })?;
         Ok(process)
     }
 

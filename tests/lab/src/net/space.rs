@@ -58,12 +58,7 @@ impl Space {
             pid = pid.or(line.strip_prefix("pid ").and_then(|word| word.parse().ok()));
         }
         let pid = pid.unwrap_or_default();
-        Ok(Space {
-            name: name.to_owned(),
-            hold,
-            _leash: leash,
-            pid,
-        })
+        Ok(Space { name: name.to_owned(), hold, _leash: leash, pid })
     }
 
     /// Pid 1 of the machine, as the host sees it.
@@ -74,26 +69,13 @@ impl Space {
     /// The trimmed text of a file below the machine's /sys/class/net, read without entering it.
     pub(super) fn net_file(&self, path: &str) -> Option<String> {
         let path = format!("/proc/{}/root/sys/class/net/{path}", self.pid);
-        std::fs::read_to_string(path)
-            .ok()
-            .map(|text| text.trim().to_owned())
+        std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
     }
 
     /// `program` to be run inside all the machine's namespaces.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("nsenter");
-        command
-            .args([
-                "-t",
-                &self.pid.to_string(),
-                "-m",
-                "-u",
-                "-i",
-                "-n",
-                "-p",
-                "--",
-            ])
-            .arg(program);
+        command.args(["-t", &self.pid.to_string(), "-m", "-u", "-i", "-n", "-p", "--"]).arg(program);
         command
     }
 
@@ -102,9 +84,8 @@ impl Space {
     /// # Errors
     /// It could not be run or did not end in time. Its exit code is for the caller to judge.
     pub fn exec(&self, words: &[&str], input: &str) -> Result<Output> {
-        let (program, arguments) = words
-            .split_first()
-            .ok_or_else(|| LabError::new("an empty command line"))?;
+        let (program, arguments) =
+            words.split_first().ok_or_else(|| LabError::new("an empty command line"))?;
         let mut command = self.command(program);
         command.args(arguments);
         command::run(command, input, command::BOUND)
@@ -121,10 +102,7 @@ impl Space {
         if output.ok() {
             return Ok(());
         }
-        Err(LabError(format!(
-            "in {}: ip said {}for the batch\n{batch}",
-            self.name, output.stderr
-        )))
+        Err(LabError(format!("in {}: ip said {}for the batch\n{batch}", self.name, output.stderr)))
     }
 
     /// The power failure: pid 1 and with it every process inside is killed. Returns when all of them are gone.
@@ -153,16 +131,8 @@ pub(crate) fn beside(variable: &str, name: &str, help: &str) -> Result<PathBuf> 
         return Ok(PathBuf::from(path));
     }
     let exe = std::env::current_exe().context(|| "cannot find the running program".to_owned())?;
-    let near = exe
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|folder| folder.join(name))
-        .find(|p| p.is_file());
+    let near = exe.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|p| p.is_file());
     near.ok_or_else(|| {
-        LabError(format!(
-            "no `{name}` beside {}: run `{help}`, or set {variable}",
-            exe.display()
-        ))
+        LabError(format!("no `{name}` beside {}: run `{help}`, or set {variable}", exe.display()))
     })
 }

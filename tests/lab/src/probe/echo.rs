@@ -12,8 +12,8 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::libc::{in_pktinfo, in6_pktinfo};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
-    SockaddrStorage, bind, recvmsg, sendmsg, setsockopt, socket, sockopt,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrStorage, bind,
+    recvmsg, sendmsg, setsockopt, socket, sockopt,
 };
 
 use super::wire;
@@ -39,21 +39,14 @@ pub fn serve(name: &str, addresses: &[SocketAddr]) -> Result<()> {
     }
     drop(tx);
     println!("answering as {name} on {addresses:?}");
-    Err(rx
-        .recv()
-        .unwrap_or_else(|_| LabError::new("no address to answer on was given")))
+    Err(rx.recv().unwrap_or_else(|_| LabError::new("no address to answer on was given")))
 }
 
 /// The address family decides which packet-info messages a socket gives; v6 sockets stay v6 only.
 fn open(address: SocketAddr) -> Result<UdpSocket> {
-    let family = if address.is_ipv4() {
-        AddressFamily::Inet
-    } else {
-        AddressFamily::Inet6
-    };
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let what = || format!("cannot answer on {address}");
-    let fd: OwnedFd =
-        socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).context(what)?;
+    let fd: OwnedFd = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).context(what)?;
     if address.is_ipv4() {
         setsockopt(&fd, sockopt::Ipv4PacketInfo, &true).context(what)?;
     } else {
@@ -73,13 +66,12 @@ fn answer(socket: &UdpSocket, name: &str) -> Errno {
     let mut control = cmsg_space!(in6_pktinfo, in_pktinfo);
     loop {
         let mut parts = [IoSliceMut::new(&mut buffer)];
-        let received =
-            match recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control), MsgFlags::empty())
-            {
-                Ok(m) => m,
-                Err(Errno::EINTR) => continue,
-                Err(e) => return e,
-            };
+        let received = match recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control), MsgFlags::empty())
+        {
+            Ok(m) => m,
+            Err(Errno::EINTR) => continue,
+            Err(e) => return e,
+        };
         let (length, from) = (received.bytes, received.address);
         let mut asked4 = None;
         let mut asked6 = None;
@@ -97,31 +89,17 @@ fn answer(socket: &UdpSocket, name: &str) -> Errno {
         info.extend(asked4.as_ref().map(ControlMessage::Ipv4PacketInfo));
         info.extend(asked6.as_ref().map(ControlMessage::Ipv6PacketInfo));
         // An address that went away between question and answer: the probe is lost, as it should be.
-        let _ = sendmsg(
-            fd,
-            &[IoSlice::new(&buffer[..length])],
-            &info,
-            MsgFlags::empty(),
-            from.as_ref(),
-        );
+        let _ = sendmsg(fd, &[IoSlice::new(&buffer[..length])], &info, MsgFlags::empty(), from.as_ref());
     }
 }
 
 fn answer_from4(asked: in_pktinfo) -> in_pktinfo {
-    in_pktinfo {
-        ipi_ifindex: 0,
-        ipi_spec_dst: asked.ipi_addr,
-        ipi_addr: asked.ipi_addr,
-    }
+    in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: asked.ipi_addr, ipi_addr: asked.ipi_addr }
 }
 
 /// Link-local addresses keep their interface, without which they mean nothing.
 fn answer_from6(asked: in6_pktinfo) -> in6_pktinfo {
-    let link_local =
-        asked.ipi6_addr.s6_addr[0] == 0xfe && asked.ipi6_addr.s6_addr[1] & 0xc0 == 0x80;
+    let link_local = asked.ipi6_addr.s6_addr[0] == 0xfe && asked.ipi6_addr.s6_addr[1] & 0xc0 == 0x80;
     let ipi6_ifindex = if link_local { asked.ipi6_ifindex } else { 0 };
-    in6_pktinfo {
-        ipi6_addr: asked.ipi6_addr,
-        ipi6_ifindex,
-    }
+    in6_pktinfo { ipi6_addr: asked.ipi6_addr, ipi6_ifindex }
 }

@@ -27,12 +27,7 @@ impl ProbeHandle {
     ///
     /// # Errors
     /// The probe could not be started.
-    pub fn start(
-        world: &World,
-        label: &str,
-        targets: &[IpAddr],
-        interval: Duration,
-    ) -> Result<ProbeHandle> {
+    pub fn start(world: &World, label: &str, targets: &[IpAddr], interval: Duration) -> Result<ProbeHandle> {
         let program = lab_program()?.display().to_string();
         let folder = world.dir_of(CLIENT);
         let json = folder.join(format!("{label}.json"));
@@ -53,18 +48,12 @@ impl ProbeHandle {
         ];
         let (json_name, csv_name) = (json.display().to_string(), csv.display().to_string());
         words.extend(["--json", &json_name, "--csv", &csv_name]);
-        let names: Vec<String> = targets
-            .iter()
-            .map(|t| SocketAddr::new(*t, PORT).to_string())
-            .collect();
+        let names: Vec<String> = targets.iter().map(|t| SocketAddr::new(*t, PORT).to_string()).collect();
         words.extend(names.iter().map(String::as_str));
         let process = world.spawn(CLIENT, label, &words)?;
-        wait_for(
-            "the first probe",
-            Duration::from_secs(5),
-            Duration::from_millis(1),
-            || process.log_text().contains("started").then_some(()),
-        )
+        wait_for("the first probe", Duration::from_secs(5), Duration::from_millis(1), || {
+            process.log_text().contains("started").then_some(())
+        })
         .map_err(|e| LabError(format!("{e}; it said: {}", process.log_text())))?;
         Ok(ProbeHandle { process, json, csv })
     }
@@ -80,12 +69,7 @@ impl ProbeHandle {
     /// It did not end, or left no result.
     pub fn finish(mut self) -> Result<Summary> {
         self.process.close_stdin();
-        let said = |p: &Process| {
-            format!(
-                "the probe ended without a result; it said: {}",
-                p.log_text()
-            )
-        };
+        let said = |p: &Process| format!("the probe ended without a result; it said: {}", p.log_text());
         if self.process.wait(Duration::from_secs(20))?.is_none() {
             return Err(LabError(said(&self.process)));
         }
@@ -100,26 +84,12 @@ impl ProbeHandle {
 /// The node is off or the responder did not come up.
 pub fn start_echo(world: &World, node: &str) -> Result<Process> {
     let program = lab_program()?.display().to_string();
-    let words = [
-        "nice",
-        "-n",
-        "-19",
-        &program,
-        "echo",
-        "--name",
-        node,
-        "--bind",
-        "0.0.0.0:7",
-        "--bind",
-        "[::]:7",
-    ];
+    let words =
+        ["nice", "-n", "-19", &program, "echo", "--name", node, "--bind", "0.0.0.0:7", "--bind", "[::]:7"];
     let process = world.spawn(node, "echo", &words)?;
-    wait_for(
-        "the responder",
-        Duration::from_secs(5),
-        Duration::from_millis(1),
-        || process.log_text().contains("answering").then_some(()),
-    )
+    wait_for("the responder", Duration::from_secs(5), Duration::from_millis(1), || {
+        process.log_text().contains("answering").then_some(())
+    })
     .map_err(|e| LabError(format!("{e}; it said: {}", process.log_text())))?;
     Ok(process)
 }

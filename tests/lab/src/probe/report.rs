@@ -77,9 +77,7 @@ pub struct Summary {
 impl Summary {
     /// The longest gap, if there was one.
     pub fn longest_gap(&self) -> Option<&Gap> {
-        self.gaps
-            .iter()
-            .max_by(|x, y| x.length_ms.total_cmp(&y.length_ms))
+        self.gaps.iter().max_by(|x, y| x.length_ms.total_cmp(&y.length_ms))
     }
 }
 
@@ -107,10 +105,7 @@ fn probes(samples: &Samples) -> Vec<Probe> {
         who: samples.who[sequence].load(Ordering::Relaxed),
         trouble: samples.trouble[sequence].load(Ordering::Relaxed),
     };
-    (0..samples.sent_ns.len())
-        .map(load)
-        .filter(|p| p.sent != 0)
-        .collect()
+    (0..samples.sent_ns.len()).map(load).filter(|p| p.sent != 0).collect()
 }
 
 /// Sums a run up.
@@ -121,19 +116,10 @@ pub fn summarise(plan: &Plan, samples: &Samples) -> Summary {
     let good: Vec<&Probe> = all.iter().filter(|p| p.good(late)).collect();
     let mut answered_by = BTreeMap::new();
     for probe in &good {
-        *answered_by
-            .entry(name_of(&names, probe.who).unwrap_or_default())
-            .or_insert(0) += 1;
+        *answered_by.entry(name_of(&names, probe.who).unwrap_or_default()).or_insert(0) += 1;
     }
     let mut gaps: Vec<Gap> = (0..plan.targets.len())
-        .flat_map(|t| {
-            gaps_of(
-                plan,
-                &names,
-                all.iter().filter(|p| p.sequence % plan.targets.len() == t),
-                t,
-            )
-        })
+        .flat_map(|t| gaps_of(plan, &names, all.iter().filter(|p| p.sequence % plan.targets.len() == t), t))
         .collect();
     gaps.sort_by_key(|g| g.first_lost_ns);
     let first_target = good.iter().filter(|p| p.sequence % plan.targets.len() == 0);
@@ -145,19 +131,12 @@ pub fn summarise(plan: &Plan, samples: &Samples) -> Summary {
         sent: all.len() as u64,
         answered: good.len() as u64,
         lost: (all.len() - good.len()) as u64,
-        late: all
-            .iter()
-            .filter(|p| p.received != 0 && !p.good(late))
-            .count() as u64,
+        late: all.iter().filter(|p| p.received != 0 && !p.good(late)).count() as u64,
         duplicates: samples.duplicates.load(Ordering::Relaxed),
         unsent: samples.unsent.load(Ordering::Relaxed),
         longest_blind_ms: longest_step_ms(all.iter().map(|p| p.sent)),
         longest_silence_ms: longest_step_ms(good.iter().map(|p| p.received)),
-        rtt_us: percentiles(
-            good.iter()
-                .map(|p| p.received.saturating_sub(p.sent))
-                .collect(),
-        ),
+        rtt_us: percentiles(good.iter().map(|p| p.received.saturating_sub(p.sent)).collect()),
         answered_by,
         changes: changes(first_target.map(|p| (p.received, p.who)), &names),
         gaps,
@@ -168,10 +147,7 @@ fn name_of(names: &[String], who: u8) -> Option<String> {
     names.get(usize::from(who).checked_sub(1)?).cloned()
 }
 
-fn changes(
-    answers: impl Iterator<Item = (u64, u8)>,
-    names: &[String],
-) -> Vec<(u64, String, String)> {
+fn changes(answers: impl Iterator<Item = (u64, u8)>, names: &[String]) -> Vec<(u64, String, String)> {
     let mut changes = Vec::new();
     let mut last = 0;
     for (at, who) in answers {
@@ -265,20 +241,11 @@ pub fn write_csv(path: &Path, plan: &Plan, samples: &Samples) -> Result<()> {
     writeln!(out, "sequence,target,sent_ns,rtt_us,who,trouble").context(what)?;
     for p in probes(samples) {
         let rtt = Duration::from_nanos(p.received.saturating_sub(p.sent)).as_micros();
-        let rtt = if p.received == 0 {
-            String::new()
-        } else {
-            rtt.to_string()
-        };
+        let rtt = if p.received == 0 { String::new() } else { rtt.to_string() };
         let who = name_of(&names, p.who).unwrap_or_default();
         let trouble = ["", "refused", "unreachable", "other"][usize::from(p.trouble.min(3))];
         let target = plan.targets[p.sequence % plan.targets.len()];
-        writeln!(
-            out,
-            "{},{target},{},{rtt},{who},{trouble}",
-            p.sequence, p.sent
-        )
-        .context(what)?;
+        writeln!(out, "{},{target},{},{rtt},{who},{trouble}", p.sequence, p.sent).context(what)?;
     }
     out.flush().context(what)
 }
@@ -290,11 +257,8 @@ mod tests {
 
     /// (sent, received, who) in milliseconds.
     fn samples(list: &[(u64, u64, u8)]) -> Samples {
-        let numbers = |f: fn(&(u64, u64, u8)) -> u64| {
-            list.iter()
-                .map(|x| AtomicU64::new(f(x) * 1_000_000))
-                .collect()
-        };
+        let numbers =
+            |f: fn(&(u64, u64, u8)) -> u64| list.iter().map(|x| AtomicU64::new(f(x) * 1_000_000)).collect();
         Samples {
             sent_ns: numbers(|x| x.0),
             received_ns: numbers(|x| x.1),
@@ -317,33 +281,15 @@ mod tests {
 
     #[test]
     fn a_gap_runs_from_the_first_lost_probe_to_the_first_answer() {
-        let s = summarise(
-            &plan(),
-            &samples(&[
-                (10, 11, 1),
-                (20, 0, 0),
-                (30, 75, 2),
-                (40, 0, 0),
-                (50, 51, 2),
-            ]),
-        );
+        let s =
+            summarise(&plan(), &samples(&[(10, 11, 1), (20, 0, 0), (30, 75, 2), (40, 0, 0), (50, 51, 2)]));
         assert_eq!((s.sent, s.answered, s.lost, s.late), (5, 2, 3, 1));
         assert_eq!(s.gaps.len(), 1);
         let gap = &s.gaps[0];
-        assert_eq!(
-            (gap.lost, gap.late),
-            (3, 1),
-            "an answer after 45 ms served nobody"
-        );
+        assert_eq!((gap.lost, gap.late), (3, 1), "an answer after 45 ms served nobody");
         assert!((gap.length_ms - 31.0).abs() < 1e-9);
-        assert_eq!(
-            (gap.before.as_deref(), gap.after.as_deref()),
-            (Some("a"), Some("b"))
-        );
-        assert_eq!(
-            s.changes,
-            vec![(51_000_000, "a".to_owned(), "b".to_owned())]
-        );
+        assert_eq!((gap.before.as_deref(), gap.after.as_deref()), (Some("a"), Some("b")));
+        assert_eq!(s.changes, vec![(51_000_000, "a".to_owned(), "b".to_owned())]);
     }
 
     #[test]

@@ -77,9 +77,7 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>, begun: impl FnOnce(u64)) -> Resu
     let cookie = clock::monotonic_ns() ^ (u64::from(std::process::id()) << 40);
     let done = Arc::new(AtomicBool::new(false));
     let receiver = {
-        let socket = socket
-            .try_clone()
-            .context(|| "cannot share the probe's socket".to_owned())?;
+        let socket = socket.try_clone().context(|| "cannot share the probe's socket".to_owned())?;
         let (samples, done) = (Arc::clone(&samples), Arc::clone(&done));
         thread::spawn(move || receive(&socket, cookie, &samples, &done))
     };
@@ -91,9 +89,7 @@ pub fn run(plan: &Plan, stop: &Arc<AtomicBool>, begun: impl FnOnce(u64)) -> Resu
     // The last probes have as long as the others to be answered.
     thread::sleep(plan.late + Duration::from_millis(20));
     done.store(true, Ordering::Relaxed);
-    receiver
-        .join()
-        .map_err(|_| LabError::new("the probe's receiver panicked"))?;
+    receiver.join().map_err(|_| LabError::new("the probe's receiver panicked"))?;
     Ok(samples)
 }
 
@@ -103,9 +99,7 @@ fn check(plan: &Plan) -> Result<u64> {
     }
     let first_is_v4 = plan.targets[0].is_ipv4();
     if plan.targets.iter().any(|t| t.is_ipv4() != first_is_v4) {
-        return Err(LabError::new(
-            "one probe asks IPv4 or IPv6 addresses, not both",
-        ));
+        return Err(LabError::new("one probe asks IPv4 or IPv6 addresses, not both"));
     }
     if plan.interval < Duration::from_micros(5) {
         return Err(LabError::new("the probe's interval is at least 5us"));
@@ -125,19 +119,14 @@ fn open(plan: &Plan) -> Result<UdpSocket> {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let socket =
-        UdpSocket::bind((any, 0)).context(|| "cannot open the probe's socket".to_owned())?;
+    let socket = UdpSocket::bind((any, 0)).context(|| "cannot open the probe's socket".to_owned())?;
     nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBuf, &(4 << 20))
         .context(|| "cannot enlarge the probe's buffer".to_owned())?;
     if let [target] = plan.targets[..] {
-        socket
-            .connect(target)
-            .context(|| format!("cannot ask {target}"))?;
+        socket.connect(target).context(|| format!("cannot ask {target}"))?;
     }
     let timeout = Some(Duration::from_millis(20));
-    socket
-        .set_read_timeout(timeout)
-        .context(|| "cannot bound the probe's wait".to_owned())?;
+    socket.set_read_timeout(timeout).context(|| "cannot bound the probe's wait".to_owned())?;
     Ok(socket)
 }
 
@@ -169,11 +158,7 @@ fn send(
         samples.sent_ns[index].store(clock::monotonic_ns(), Ordering::Relaxed);
         let one = plan.targets.len() == 1;
         let attempt = || {
-            if one {
-                socket.send(&datagram)
-            } else {
-                socket.send_to(&datagram, target)
-            }
+            if one { socket.send(&datagram) } else { socket.send_to(&datagram, target) }
         };
         if let Err(first) = attempt() {
             samples.trouble[index].store(Trouble::of(&first) as u8, Ordering::Relaxed);
@@ -184,16 +169,9 @@ fn send(
 }
 
 fn sleep_until(at_ns: u64) {
-    let at = TimeSpec::new(
-        (at_ns / 1_000_000_000) as i64,
-        (at_ns % 1_000_000_000) as i64,
-    );
+    let at = TimeSpec::new((at_ns / 1_000_000_000) as i64, (at_ns % 1_000_000_000) as i64);
     // Woken early by a signal: the probe goes out a little before its slot, which its time stamp says.
-    let _ = clock_nanosleep(
-        ClockId::CLOCK_MONOTONIC,
-        ClockNanosleepFlags::TIMER_ABSTIME,
-        &at,
-    );
+    let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &at);
 }
 
 fn receive(socket: &UdpSocket, cookie: u64, samples: &Samples, done: &AtomicBool) {
@@ -211,10 +189,7 @@ fn receive(socket: &UdpSocket, cookie: u64, samples: &Samples, done: &AtomicBool
         let Some(received) = samples.received_ns.get(sequence as usize) else {
             continue;
         };
-        if received
-            .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed)
-            .is_err()
-        {
+        if received.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             samples.duplicates.fetch_add(1, Ordering::Relaxed);
             continue;
         }

@@ -58,15 +58,7 @@ mod tests {
         buffer[..HEADER].copy_from_slice(&request(7, 42));
         let length = make_reply(&mut buffer, HEADER, "a").unwrap();
         assert_eq!(parse_reply(&buffer[..length], 7), Some((42, "a")));
-        assert_eq!(
-            parse_reply(&buffer[..length], 8),
-            None,
-            "another run's cookie"
-        );
-        assert_eq!(
-            make_reply(&mut buffer, HEADER, "b"),
-            None,
-            "a reply is never answered"
-        );
+        assert_eq!(parse_reply(&buffer[..length], 8), None, "another run's cookie");
+        assert_eq!(make_reply(&mut buffer, HEADER, "b"), None, "a reply is never answered");
     }
 }
