@@ -12,6 +12,8 @@ use crate::standby::StandbyState;
 
 /// How long a claim may wait for the disk before it goes on without.
 pub(crate) const DISK_WAIT: Duration = Duration::from_secs(1);
+/// Writes not answered yet that are remembered.
+const UNWRITTEN: usize = 64;
 /// Between two attempts at a disk that does not take the state.
 const DISK_RETRY: Duration = Duration::from_secs(5);
 
@@ -27,6 +29,10 @@ impl Core {
         self.durable = durable.clone();
         self.serial += 1;
         self.unwritten.insert(self.serial, durable.clone());
+        if self.unwritten.len() > UNWRITTEN {
+            // A disk that answers nothing at all: what is oldest would be of no use any more.
+            self.unwritten.pop_first();
+        }
         self.out.push(Action::Persist { serial: self.serial, state: durable });
     }
 
@@ -72,8 +78,10 @@ impl Core {
     }
 
     pub(crate) fn persisted(&mut self, serial: u64, error: Option<String>) {
-        let state = self.unwritten.remove(&serial);
-        if let (None, Some(state)) = (&error, state) {
+        let Some(state) = self.unwritten.remove(&serial) else {
+            return; // a newer one was answered already, or it is none of ours
+        };
+        if error.is_none() {
             self.on_disk = state;
         }
         self.unwritten = self.unwritten.split_off(&(serial + 1));

@@ -159,11 +159,15 @@ impl Core {
         })
     }
 
-    /// Gives a group that is stopped here to its heir, under an epoch that nobody can have declined: that of
-    /// the ownership which ended, or a new one if others are known to have been.
+    /// Gives a group that is stopped here to its heir, under an epoch that the heir cannot have declined: that of
+    /// the ownership which ended, or a new one if others are known to have been, or if the heir says that it will not act
+    /// on that one (it may have left the group to us under it when we had already taken it).
     pub(crate) fn release(&mut self, g: usize, heir: NodeId, ended: u64) -> u64 {
+        let (id, known) = (self.groups[g].id, self.groups[g].known);
+        let report = self.peers.iter().find(|peer| peer.id == heir).and_then(|peer| peer.report(id));
+        let declined = report.is_some_and(|report| report.declined && report.epoch >= known);
         let group = &mut self.groups[g];
-        group.known += u64::from(ended < group.known || ended == 0);
+        group.known += u64::from(ended < known || ended == 0 || declined);
         let epoch = group.known;
         group.release = Some(Release { to: heir, epoch });
         group.declined = group.declined.max(epoch);

@@ -72,3 +72,30 @@ fn failback_waits_for_its_window() {
     w.run(500);
     w.expect_owner(0);
 }
+
+/// Whoever decides, and whatever the other knew by then: right after the start an order is carried out.
+#[test]
+fn an_order_right_after_a_start_together_is_carried_out() {
+    let us = std::time::Duration::from_micros;
+    for (preferred, first) in [("a", 0), ("a", 1), ("b", 0), ("b", 1)] {
+        for (offset, look) in (0..25).flat_map(|offset| (1..25).map(move |look| (offset, look))) {
+            let mut s = settings("a");
+            s.groups[0].preferred = Some(preferred.to_owned());
+            let mut w = World::with(s);
+            (w.fsync, w.op_time) = (us(400), us(look * 70));
+            w.boot(first);
+            w.run_for(us(offset * 70));
+            w.boot(1 - first);
+            let home = usize::from(preferred == "b");
+            w.run_until(5000, |w| w.owner("g").is_some());
+            w.run(150);
+            w.expect_owner(home);
+            let to = w.nodes[1 - home].name.clone();
+            let order = w.command(1 - home, Command::Move { group: "g".to_owned(), to: Some(to) });
+            let ended = w.finish(order);
+            assert!(matches!(ended, Reply::Done(_)), "offset {offset} look {look}: {ended:?}\n{}", w.timeline());
+            w.expect_owner(1 - home);
+            w.expect_no_overlap();
+        }
+    }
+}

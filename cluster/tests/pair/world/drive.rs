@@ -115,7 +115,16 @@ impl World {
                 Action::Persist { serial, state } => {
                     let node = n;
                     let written = Happening::Written { node, serial, state };
-                    self.at(self.fsync, written);
+                    // One write after the other.
+                    let mine = |happening: &Happening| matches!(happening, Happening::Written { node, .. } if *node == n);
+                    let last = self
+                        .queue
+                        .iter()
+                        .filter(|(_, happening)| mine(happening))
+                        .map(|((at, _), _)| *at)
+                        .max();
+                    let wait = last.map_or(Duration::ZERO, |last| last.since(self.now));
+                    self.at(self.fsync.max(wait), written);
                 }
                 Action::Event(event) => {
                     let change = match (&event.from, &event.to) {

@@ -163,7 +163,11 @@ impl Worker {
                         self.held.entry(entry.key).or_insert_with(|| adopted(address, spec(entry)));
                         OpResult::Running
                     }
-                    None => OpResult::NotRunning,
+                    None => {
+                        // Found stopped: no renewal may put it back.
+                        self.held.remove(&entry.key);
+                        OpResult::NotRunning
+                    }
                 }
             })
             .collect()
