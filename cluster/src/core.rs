@@ -1,6 +1,7 @@
 //! The core: a function of (now, input) that returns what should be done.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proto::{ClusterId, GroupId, Keyring, Maintenance, NodeId};
 
@@ -52,6 +53,8 @@ pub struct Core {
     pub(crate) next_renew: Time,
     pub(crate) next_keepalive: Time,
     pub(crate) last_sent: Option<Time>,
+    /// The heartbeat about to be sent answers a peer's.
+    pub(crate) in_step: bool,
     pub(crate) doubt: Option<Doubt>,
     pub(crate) draining: bool,
     pub(crate) rejected: BTreeMap<String, u64>,
@@ -127,6 +130,7 @@ impl Core {
             next_renew: now,
             next_keepalive: now,
             last_sent: None,
+            in_step: false,
             doubt: None,
             draining: false,
             rejected: BTreeMap::new(),
@@ -241,7 +245,10 @@ impl Core {
         let bytes = self.keyring.seal(self.cluster, &message);
         self.out.push(Action::Send(bytes));
         self.last_sent = Some(self.now);
-        self.next_keepalive = self.now + self.settings.keepalive;
+        // In step with a peer, its next heartbeat is waited for a moment longer, lest the two timers race.
+        let patience =
+            if std::mem::take(&mut self.in_step) { self.settings.keepalive / 16 } else { Duration::ZERO };
+        self.next_keepalive = self.now + self.settings.keepalive + patience;
     }
 
     /// The next number of an operation.

@@ -27,7 +27,9 @@ impl Core {
         }
         let leased = self.lease_bounded();
         let changed = leased != self.leased;
-        let due = !self.maintenance.on && self.now >= self.next_renew;
+        // Up to a heartbeat early, so that the loop need not wake once more for it.
+        let slack = self.settings.keepalive.min(self.settings.lease_renew / 4);
+        let due = !self.maintenance.on && self.now + slack >= self.next_renew;
         self.leased = leased;
         if !(changed || due) {
             return;

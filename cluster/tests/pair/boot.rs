@@ -93,7 +93,11 @@ fn an_order_right_after_a_start_together_is_carried_out() {
             let to = w.nodes[1 - home].name.clone();
             let order = w.command(1 - home, Command::Move { group: "g".to_owned(), to: Some(to) });
             let ended = w.finish(order);
-            assert!(matches!(ended, Reply::Done(_)), "offset {offset} look {look}: {ended:?}\n{}", w.timeline());
+            assert!(
+                matches!(ended, Reply::Done(_)),
+                "offset {offset} look {look}: {ended:?}\n{}",
+                w.timeline()
+            );
             w.expect_owner(1 - home);
             w.expect_no_overlap();
         }

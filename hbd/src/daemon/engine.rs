@@ -19,7 +19,7 @@ use super::notify::Notifier;
 use super::orders::Orders;
 use super::reload::{Loaded, Request, objection};
 use super::report::{Report, Trouble};
-use super::settings::{Entry, Table, lease_lifetime, lease_renew, settings};
+use super::settings::{Entry, Table, lease_lifetime, lease_max_age, settings};
 use super::status::{Picture, Troubles, unsupported};
 use super::when::{now, rfc3339};
 use super::work::{self, Work, WorkConfig};
@@ -336,7 +336,7 @@ impl Engine {
             Action::Lease { groups, leased } => {
                 let entries =
                     groups.iter().flat_map(|&group| self.parts.table.addresses(group)).cloned().collect();
-                let max_age = lease_renew(self.config.cluster.deadtime);
+                let max_age = lease_max_age(self.config.cluster.deadtime);
                 let job =
                     net::Job::Lease { entries, lifetime: self.lifetime(leased), queued: now(), max_age };
                 if self.parts.net.ask(job).is_err() {

@@ -23,6 +23,12 @@ pub fn lease_renew(deadtime: Duration) -> Duration {
     lease_lifetime(deadtime) / 3
 }
 
+/// A renewal that comes to the kernel later than this after it was ordered is dropped: the process was away, and the
+/// address may be the peer's by now.
+pub fn lease_max_age(deadtime: Duration) -> Duration {
+    lease_renew(deadtime).min(deadtime * 3 / 4)
+}
+
 /// The configuration as the core needs it.
 pub fn settings(config: &Config) -> Settings {
     let cluster = &config.cluster;
