@@ -4,6 +4,7 @@ use proto::{Message, NodeState, Seen};
 
 use crate::core::Core;
 use crate::event::Level;
+use crate::group::Local;
 use crate::peer::{Peer, PeerState, Session, View};
 
 /// A duplicate this many messages behind the newest still shows that a link works.
@@ -223,11 +224,12 @@ impl Core {
         self.beat_together();
     }
 
-    /// Our own heartbeat is almost due: send it now that the loop is awake anyway. So two nodes fall into step, and
-    /// each wakes half as often.
+    /// Our own heartbeat is almost due: send it now that the loop is awake anyway. So a node that serves falls into
+    /// step with its standby, and wakes half as often.
     fn beat_together(&mut self) {
         let keepalive = self.settings.keepalive;
-        if self.last_sent.is_some_and(|sent| self.now.since(sent) >= keepalive * 3 / 4) {
+        let serves = self.groups.iter().any(|group| group.local == Local::Started);
+        if serves && self.last_sent.is_some_and(|sent| self.now.since(sent) >= keepalive * 3 / 4) {
             self.next_keepalive = self.now;
             self.in_step = true;
         }
