@@ -21,10 +21,14 @@ impl Core {
     /// Hands out what must be on disk, if it is not what was handed out last.
     pub(crate) fn keep(&mut self) {
         let again = self.disk_retry.is_some_and(|at| self.now >= at);
-        if self.serial > 0 && !again && self.is_handed_out() {
+        let news = self.serial == 0 || again;
+        if !news && self.is_handed_out() {
             return;
         }
         let durable = self.to_keep();
+        if !news && durable == self.durable {
+            return;
+        }
         self.disk_retry = None;
         self.durable = durable.clone();
         self.serial += 1;
@@ -36,7 +40,8 @@ impl Core {
         self.out.push(Action::Persist { serial: self.serial, state: durable });
     }
 
-    /// Whether [`Core::to_keep`] is what was handed out last; looked at after every input, so without building it.
+    /// True only if [`Core::to_keep`] is what was handed out last; looked at after every input, so without building
+    /// it. Where a stop failed somewhere it leaves the answer to the whole comparison.
     fn is_handed_out(&self) -> bool {
         let last = &self.durable;
         last.incarnation == self.incarnation
@@ -51,7 +56,6 @@ impl Core {
                 .all(|group| last.groups.get(&group.settings.name) == Some(&group_to_keep(group)))
             && last.stuck.is_empty()
             && self.peers.iter().all(|peer| peer.stuck.is_empty())
-            || *last == self.to_keep()
     }
 
     fn to_keep(&self) -> Durable {

@@ -40,12 +40,16 @@ impl GroupId {
 impl ClusterId {
     /// The id of the cluster called `name`.
     pub fn of(name: &str) -> Self {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for &byte in name.as_bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        Self(hash)
+        Self(fnv64(FNV64, name.as_bytes()))
     }
+}
+
+/// Where an FNV-1a hash of 64 bit begins.
+pub const FNV64: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a, 64 bit: `hash` ([`FNV64`] at first) gone on with over `bytes`. For names and digests, not against an enemy.
+pub fn fnv64(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// FNV-1a, 32 bit (<http://www.isthe.com/chongo/tech/comp/fnv/>).

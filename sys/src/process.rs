@@ -35,10 +35,7 @@ pub fn keep_descriptors_from_children() -> io::Result<()> {
 /// `InvalidInput` for 0 (our own group), 1 (killpg would reach *every* process) and numbers that are no pid;
 /// otherwise the errno, of which `ESRCH` means that no process of the group is left.
 pub fn kill_group(pid: u32, signal: Signal) -> io::Result<()> {
-    let group = i32::try_from(pid).ok().filter(|group| *group > 1).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidInput, format!("{pid} is not a process group an agent can have"))
-    })?;
-    killpg(Pid::from_raw(group), signal).map_err(io::Error::from)
+    killpg(group_of_agent(pid)?, signal).map_err(io::Error::from)
 }
 
 /// Whether any process of the group led by `pid` is left; zombies count until they are waited for.
@@ -46,14 +43,18 @@ pub fn kill_group(pid: u32, signal: Signal) -> io::Result<()> {
 /// # Errors
 /// As [`kill_group`], without `ESRCH`.
 pub fn group_exists(pid: u32) -> io::Result<bool> {
-    let group = i32::try_from(pid).ok().filter(|group| *group > 1).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidInput, format!("{pid} is not a process group an agent can have"))
-    })?;
-    match killpg(Pid::from_raw(group), None) {
+    match killpg(group_of_agent(pid)?, None) {
         Ok(()) | Err(Errno::EPERM) => Ok(true),
         Err(Errno::ESRCH) => Ok(false),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// 0, 1 and what is no pid are never an agent's group.
+fn group_of_agent(pid: u32) -> io::Result<Pid> {
+    i32::try_from(pid).ok().filter(|group| *group > 1).map(Pid::from_raw).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, format!("{pid} is not a process group an agent can have"))
+    })
 }
 
 #[cfg(test)]

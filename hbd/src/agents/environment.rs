@@ -101,11 +101,8 @@ fn instance(group: &str, resource: &str) -> String {
     if g == group && r == resource {
         return format!("{g}.{r}");
     }
-    // FNV-1a, 64 bits.
-    let digest =
-        group.bytes().chain([0]).chain(resource.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+    let parts = [group.as_bytes(), &[0], resource.as_bytes()];
+    let digest = parts.into_iter().fold(proto::FNV64, proto::fnv64);
     format!("{g}.{r}-{digest:016x}")
 }
 

@@ -3,12 +3,14 @@
 
 use std::fmt::Debug;
 
+use proto::{FNV64, fnv64};
+
 use super::model::{Agent, Config, Resource};
 
 /// FNV-1a, 64 bit, of a rendering where every part is followed by its length, so that no two
 /// different configurations are rendered alike.
 pub(super) fn of(config: &Config) -> u64 {
-    let mut hash = Hash(0xcbf2_9ce4_8422_2325);
+    let mut hash = Hash(FNV64);
     hash.part("hbd configuration 1");
     let cluster = &config.cluster;
     hash.part(&cluster.name);
@@ -39,9 +41,7 @@ struct Hash(u64);
 
 impl Hash {
     fn bytes(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        self.0 = fnv64(self.0, bytes);
     }
 
     fn part(&mut self, text: &str) {

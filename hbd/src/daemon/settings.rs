@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{GroupSettings, ResourceKey, ResourceSettings, Settings};
-use proto::GroupId;
+use proto::{FNV64, GroupId, fnv64};
 
 use crate::config::{Agent, Config, Group, Resource};
 
@@ -78,23 +78,16 @@ fn keys(group: &Group) -> Vec<ResourceKey> {
         .iter()
         .map(|resource| {
             let definition = format!("{}\0{:?}", group.name, resource.agent);
-            let hash = fnv64(definition.as_bytes());
+            let hash = fnv64(FNV64, definition.as_bytes());
             let ordinal = seen.entry(hash).or_default();
             *ordinal += 1;
             ResourceKey(if *ordinal == 1 {
                 hash
             } else {
-                fnv64(format!("{definition}\0{ordinal}").as_bytes())
+                fnv64(FNV64, format!("{definition}\0{ordinal}").as_bytes())
             })
         })
         .collect()
-}
-
-/// FNV-1a, 64 bit.
-fn fnv64(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// One resource, as the threads that act on it need it.

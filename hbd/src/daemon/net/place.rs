@@ -1,8 +1,8 @@
 //! Where an address belongs: interface, prefix length, broadcast address.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-use sys::netlink::{Address, AddressSet, Link, Netlink};
+use sys::netlink::{Address, AddressSet, Link, Netlink, broadcast_address};
 
 use crate::config::AddressSpec;
 
@@ -68,7 +68,7 @@ pub fn place(
     let of_network = network.filter(|network| network.ifindex == link.index).map(|network| network.prefix);
     let prefix = spec.prefix.or(of_network).unwrap_or(whole);
     let broadcast = match ip {
-        IpAddr::V4(ip) => spec.broadcast.or_else(|| broadcast(ip, prefix)),
+        IpAddr::V4(ip) => spec.broadcast.or_else(|| broadcast_address(ip, prefix)),
         IpAddr::V6(_) => None,
     };
     Ok(AddressSet {
@@ -82,11 +82,6 @@ pub fn place(
     })
 }
 
-/// The broadcast address of the network of `ip`, if the network is large enough to have one.
-fn broadcast(ip: Ipv4Addr, prefix: u8) -> Option<Ipv4Addr> {
-    (prefix < 31).then(|| Ipv4Addr::from_bits(ip.to_bits() | (u32::MAX >> prefix)))
-}
-
 /// Whether `address` is what `spec` means: the same address, where the specification says where.
 pub fn is(address: &Address, spec: &AddressSpec, interfaces: &Interfaces) -> bool {
     address.ip == spec.ip
@@ -98,11 +93,13 @@ pub fn is(address: &Address, spec: &AddressSpec, interfaces: &Interfaces) -> boo
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
     fn the_broadcast_address_follows_from_the_prefix() {
-        let of = |prefix| broadcast(Ipv4Addr::new(10, 77, 1, 1), prefix);
+        let of = |prefix| broadcast_address(Ipv4Addr::new(10, 77, 1, 1), prefix);
         assert_eq!(of(16), Some(Ipv4Addr::new(10, 77, 255, 255)));
         assert_eq!(of(24), Some(Ipv4Addr::new(10, 77, 1, 255)));
         assert_eq!(of(0), Some(Ipv4Addr::BROADCAST));
