@@ -10,10 +10,8 @@
 //! The tables are walked by hand rather than by serde, which stops at the first mistake and, with
 //! tagged tables, forgets where it was.
 pub mod authkeys;
-pub mod duration;
 pub mod environment;
 pub mod model;
-pub mod problem;
 
 mod address;
 mod agent;
@@ -23,21 +21,19 @@ mod digest;
 mod group;
 mod keys;
 mod link;
-mod net;
 mod safety;
-mod suggest;
-mod table;
 
+pub use base::config::{duration, problem};
 pub use environment::{Environment, Machine, Program, Unit};
 pub use keys::known_keys;
 pub use model::*;
 pub use problem::{Problem, Problems, Severity};
 pub use safety::FENCE_FOLDERS;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ::cluster::settings::Failback;
+use base::config::{net, read_text, reason, suggest, syntax, table};
 use toml::de::DeTable;
 
 use problem::Report;
@@ -45,9 +41,6 @@ use table::Table;
 
 /// The configuration unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/hbd/hbd.toml";
-
-/// More than any configuration has; a bound on what is read into memory.
-const MAX_BYTES: u64 = 1 << 20;
 
 /// What [`load`] does besides reading the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +60,7 @@ impl Default for LoadOptions {
 /// # Errors
 /// All that is wrong with the file and, if `options` say so, with the authkeys file it names.
 pub fn load(path: &Path, node: Option<&str>, options: LoadOptions) -> Result<Config, Problems> {
-    let text = read_text(path)?;
+    let text = read_text(path, Path::new(DEFAULT_PATH))?;
     let node = node.map_or_else(environment::host_name, str::to_owned);
     let (mut problems, config, keys) = match examine(&text, path, &node, &Machine) {
         Ok(config) => {
@@ -108,58 +101,6 @@ pub fn fuzz(text: &str) {
     }
 }
 
-/// The text of the file at `path`.
-fn read_text(path: &Path) -> Result<String, Problems> {
-    let file = path.display().to_string();
-    let whole =
-        |message: String, help: &str| Problems::from(Problem::whole(&file, message, Some(help.to_owned())));
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).and_then(|opened| opened.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(
-        |error| {
-            whole(format!("cannot read the configuration: {}", reason(&error)), &reading_help(path, &error))
-        },
-    )?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(whole(format!("the file is larger than {MAX_BYTES} bytes"), "is this the right file?"));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-        // Up to the first bad byte nothing was replaced, so the place is the same.
-        Problem::at(
-            &file,
-            &text,
-            at..at + 1,
-            "the file is not UTF-8".to_owned(),
-            Some("save it as UTF-8, or remove this character".to_owned()),
-        )
-        .into()
-    })
-}
-
-/// What the system says, without the number.
-fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        _ => error.to_string(),
-    }
-}
-
-fn reading_help(path: &Path, error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound if path == Path::new(DEFAULT_PATH) => {
-            "write one (the shipped example shows how), or name another with --config FILE".to_owned()
-        }
-        std::io::ErrorKind::NotFound => "check the path".to_owned(),
-        std::io::ErrorKind::PermissionDenied => {
-            "run this as root, or as a user who may read the file".to_owned()
-        }
-        _ => "name a readable file".to_owned(),
-    }
-}
-
 /// [`parse`]; on failure also the path of the authkeys, if it can be told.
 fn examine(
     text: &str,
@@ -183,29 +124,6 @@ fn examine(
     config.warnings = report.into_problems().list.iter().map(Problem::in_one_line).collect();
     config.digest = digest::of(&config);
     Ok(config)
-}
-
-/// What the TOML parser says of the text `at`, and what to do about it.
-fn syntax(message: &str, at: &str) -> (String, String) {
-    if message == "duplicate key" {
-        let help = "write it once; tables of which there may be several have two brackets: [[link]]";
-        return (format!("'{}' is there twice", table::shown(at)), help.to_owned());
-    }
-    let help = if message.contains("values must be quoted") {
-        return (
-            format!("{} must be in quotes", table::shown(at)),
-            format!("write \"{}\"", table::shown(at)),
-        );
-    } else if message.contains("unquoted key") {
-        "keys are letters, digits, '-' and '_'"
-    } else if message.contains("table") && message.contains("unclosed") {
-        "close the bracket: [cluster], or two: [[link]]"
-    } else if message.contains("string") || message.contains("quote") {
-        "texts stand in double quotes, on one line"
-    } else {
-        "lines are `key = value`, `[table]` or `[[table]]`; see https://toml.io"
-    };
-    (format!("the syntax is broken: {message}"), help.to_owned())
 }
 
 /// All tables of the file.

@@ -1,5 +1,5 @@
 //! The control socket.
-pub mod access;
+pub use base::control::access;
 pub mod protocol;
 pub mod server;
 pub use protocol::*;

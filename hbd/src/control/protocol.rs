@@ -6,8 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Longest line either side accepts, in bytes.
-pub const MAX_LINE: usize = 1 << 20;
+pub use base::control::protocol::{Answer, MAX_LINE};
 
 /// What the operator's tool asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,36 +49,6 @@ pub enum Verb {
     },
     /// Read the configuration again.
     Reload,
-}
-
-/// What the daemon answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "answer", rename_all = "kebab-case")]
-pub enum Answer {
-    /// On the way.
-    Progress {
-        /// A plain sentence.
-        text: String,
-    },
-    /// One of several data items (an event).
-    Item {
-        /// The item.
-        data: serde_json::Value,
-    },
-    /// Done.
-    Done {
-        /// A plain sentence; may be empty.
-        #[serde(default)]
-        text: String,
-        /// The data asked for.
-        #[serde(default)]
-        data: serde_json::Value,
-    },
-    /// Refused or failed.
-    Refused {
-        /// The reason, a plain sentence.
-        reason: String,
-    },
 }
 
 /// One event as it is kept on disk and shown: the core's, with its number and wall-clock time.

@@ -4,8 +4,11 @@ use std::collections::VecDeque;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
 
 use super::*;
+use base::control::protocol::MAX_LINE;
+use tokio::time::sleep;
 
 struct Ground {
     folder: TempDir,
@@ -19,7 +22,7 @@ fn ground(users: Vec<u32>, limits: Limits) -> Ground {
     let listener = UnixListener::bind(folder.path().join("s")).unwrap();
     let (asks, asked) = mpsc::channel(4);
     let history = Arc::new(History::new(VecDeque::new()));
-    let server = Server::new(asks, Arc::clone(&history), Policy { users, group: None }, limits);
+    let server = new(asks, Arc::clone(&history), Policy { users, group: None }, limits);
     tokio::spawn(Arc::clone(&server).serve(listener));
     Ground { folder, server, asked, history }
 }
@@ -189,7 +192,7 @@ async fn a_follower_that_does_not_read_is_let_go() {
         tokio::task::yield_now().await;
     }
     for _ in 0..400 {
-        if ground.server.slots.available_permits() == 1 {
+        if ground.server.free() == 1 {
             drop(client);
             return;
         }
@@ -227,7 +230,7 @@ async fn a_follower_sees_old_and_new_events_and_its_leaving_is_noticed() {
     assert!(matches!(next(&mut client).await, Answer::Item { data } if data["number"] == 4));
     drop(client);
     for _ in 0..500 {
-        if ground.server.slots.available_permits() == Limits::default().clients {
+        if ground.server.free() == Limits::default().clients {
             return;
         }
         sleep(Duration::from_millis(10)).await;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base::terminal::paint::Color;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Where the daemon listens unless told otherwise.
@@ -92,17 +93,6 @@ impl Common {
     pub(super) fn question_timeout(&self) -> Duration {
         self.timeout.unwrap_or(QUESTION_TIMEOUT)
     }
-}
-
-/// When to use colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Color {
-    /// On a terminal.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// What `hbctl` can do.

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use base::control::client::{self, Conversation, Heard, Peer};
 use cluster::Command as Order;
 use serde_json::{Value, json};
 
@@ -11,10 +12,15 @@ use super::args::{Cli, Command, Common, Switch};
 use super::fail::Fail;
 use super::paint::Paint;
 use super::progress::Progress;
-use super::wire::{Conversation, Heard};
 use super::{age, check, event, keygen, status, text, watch};
 use crate::control::{Answer, Request, Verb};
 
+/// Whom this tool talks to.
+const HBD: Peer = Peer {
+    daemon: "hbd",
+    tool: "hbctl",
+    others: "the group named by `group` in [daemon] of hbd.toml (hbd unless changed)",
+};
 /// How often the line of progress is refreshed while nothing is heard.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -53,7 +59,8 @@ fn cluster_order(command: &Command) -> Result<Order, Fail> {
 fn order(common: &Common, verb: Verb) -> Result<(), Fail> {
     let limit = common.order_timeout();
     let until = Instant::now() + limit;
-    let mut conversation = Conversation::begin(&common.socket(), &Request { verb, no_wait: common.no_wait })?;
+    let mut conversation =
+        Conversation::begin(HBD, &common.socket(), &Request { verb, no_wait: common.no_wait })?;
     let mut progress = Progress::new();
     loop {
         let now = Instant::now();
@@ -100,27 +107,7 @@ fn conclude(common: &Common, answer: Answer) -> Result<(), Fail> {
 
 /// Asks a question that has one answer, and waits for the answer's data.
 pub(super) fn ask(common: &Common, socket: &Path, verb: Verb) -> Result<Value, Fail> {
-    let limit = common.question_timeout();
-    let until = Instant::now() + limit;
-    let mut conversation = Conversation::begin(socket, &Request { verb, no_wait: false })?;
-    loop {
-        match conversation.next(Some(until))? {
-            Heard::Nothing => return Err(silent(socket, limit)),
-            Heard::Answer(Answer::Done { data, .. }) => return Ok(data),
-            Heard::Answer(Answer::Refused { reason }) => return Err(Fail::Refused(reason)),
-            // Each renews nothing: the limit is for the whole answer.
-            Heard::Answer(Answer::Progress { .. } | Answer::Item { .. }) if Instant::now() < until => {}
-            Heard::Answer(_) => return Err(silent(socket, limit)),
-        }
-    }
-}
-
-fn silent(socket: &Path, limit: Duration) -> Fail {
-    Fail::Refused(format!(
-        "hbd on {} did not answer within {}: is it hung, frozen or very busy? see `systemctl status hbd`",
-        socket.display(),
-        age::show_duration(limit)
-    ))
+    client::ask(HBD, socket, &Request { verb, no_wait: false }, common.question_timeout())
 }
 
 /// Prints `value` as people like to read it.
@@ -144,14 +131,14 @@ fn show_events(common: &Common, count: usize, follow: bool) -> Result<(), Fail> 
     let socket = common.socket();
     let limit = common.question_timeout();
     let mut conversation =
-        Conversation::begin(&socket, &Request { verb: Verb::Events { count, follow }, no_wait: false })?;
+        Conversation::begin(HBD, &socket, &Request { verb: Verb::Events { count, follow }, no_wait: false })?;
     let paint = Paint::choose(common.color, &io::stdout());
     let mut stdout = io::stdout().lock();
     loop {
         // Someone who follows waits for news as long as it takes; otherwise each event has its limit.
         let until = if follow { None } else { Some(Instant::now() + limit) };
         match conversation.next(until)? {
-            Heard::Nothing => return Err(silent(&socket, limit)),
+            Heard::Nothing => return Err(client::silent(&HBD, &socket, limit)),
             Heard::Answer(Answer::Item { data }) => {
                 if common.json {
                     writeln!(stdout, "{data}")?;

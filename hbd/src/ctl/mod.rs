@@ -1,7 +1,7 @@
 //! `hbctl`: what the operator types, and what it shows.
 //!
 //! ```text
-//! args ──▶ commands ──▶ wire ══ hbd.sock ══▶ hbd
+//! args ──▶ commands ──▶ base ══ hbd.sock ══▶ hbd
 //!              │          │
 //!              ▼          ▼
 //!     status, event    progress            only these know how things look
@@ -10,22 +10,18 @@
 //! `check` and `keygen` work without a daemon. Everything the daemon says is shown after `text` has
 //! taken the control characters out: an agent's output must not be able to steer a terminal.
 
-mod age;
 mod args;
 mod check;
 mod commands;
 mod event;
-mod fail;
 mod keygen;
-mod paint;
 mod progress;
 mod status;
-mod text;
 mod watch;
-mod wire;
 
 use std::process::ExitCode;
 
+use base::terminal::{age, fail, paint, text};
 use clap::{CommandFactory, Parser};
 
 pub use status::render as render_status;
@@ -49,7 +45,7 @@ pub fn main() -> ExitCode {
     match commands::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fail) => {
-            fail.say();
+            fail.say("hbctl");
             ExitCode::from(fail.exit_code())
         }
     }

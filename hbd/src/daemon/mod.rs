@@ -20,11 +20,9 @@ pub mod history;
 pub mod links;
 pub mod log;
 pub mod net;
-pub mod notify;
 pub mod reload;
 pub mod report;
 pub mod settings;
-pub mod socket;
 pub mod status;
 pub mod when;
 pub mod work;
@@ -35,12 +33,12 @@ mod orders;
 mod start;
 mod window;
 
+use base::daemon::{notify, socket};
+
 pub use start::main;
 
 /// Stack of a thread that parses or runs agents; only what is touched costs memory.
 const STACK: usize = 1 << 20;
-/// Stack of a thread that only passes bytes on.
-const SMALL_STACK: usize = 128 << 10;
 /// `SCHED_FIFO` priorities: above ordinary work, below the kernel's own threads (50). The loop
 /// preempts the net thread, never the other way round.
 const LOOP_PRIORITY: u8 = 40;

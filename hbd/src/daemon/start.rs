@@ -71,7 +71,7 @@ fn run(args: Args, request: Request, config: Config, keyring: Keyring) -> Result
     socket::folder(&args.run_dir, 0o755)?;
     socket::folder(&args.state_dir, 0o700)?;
     // Held until this function returns.
-    let _lock = socket::lock(&args.run_dir)?;
+    let _lock = socket::lock(&args.run_dir, "hbd")?;
     let log =
         LogQueue::start(Box::new(stderr())).map_err(|error| format!("cannot start the log: {error}"))?;
     let complaint = log::install(args.log_format, &log);
@@ -119,7 +119,7 @@ fn live(args: Args, request: Request, config: Config, keyring: Keyring, log: Log
             "no whole state was found: this node starts as if it had never run, and learns its past from its peer"
         );
     }
-    let (listener, socket_path) = socket::listen(&args.run_dir, config.daemon.group.as_deref())?;
+    let (listener, socket_path) = socket::listen(&args.run_dir, "hbd", config.daemon.group.as_deref())?;
 
     let mut troubles = Troubles::default();
     let realtime = config.daemon.realtime && realtime(&mut troubles);

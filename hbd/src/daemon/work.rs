@@ -21,7 +21,7 @@ use crate::agents::{Runner, RunnerSettings, survivors};
 use crate::config::Config;
 use crate::control::StoredEvent;
 use crate::control::access::Policy;
-use crate::control::server::{Limits, Server};
+use crate::control::server::{self, Limits};
 
 /// Jobs that may wait for the work thread.
 const QUEUE: usize = 1024;
@@ -138,7 +138,7 @@ async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receive
     let settings = RunnerSettings { at_work: Some(at_work), ..RunnerSettings::new(node, cluster, scratch) };
     let runner = Arc::new(Runner::new(settings));
     let policy = policy(config.group.clone()).await;
-    let server = Server::new(asks, Arc::clone(&history), policy, Limits::default());
+    let server = server::new(asks, Arc::clone(&history), policy, Limits::default());
     tokio::spawn(Arc::clone(&server).serve(listener));
     let mut watch = config.window.map(|window| tokio::spawn(window::watch(window, reports.clone())));
     while let Some(job) = jobs.recv().await {

@@ -3,8 +3,8 @@
 use super::super::age;
 use super::super::paint::Tone;
 use super::super::text::count;
-use super::look::Look;
 use super::{Page, widest};
+use base::terminal::look::Look;
 
 /// With more resources than this, those that are well are only counted.
 const LISTED: usize = 24;

@@ -19,15 +19,16 @@
 //! out, what is unknown is shown as it came.
 
 mod groups;
-mod look;
 mod nodes;
 mod verdict;
 
 use serde_json::Value;
 
+use base::terminal::look::{self, Look};
+use base::terminal::page::{Page, widest};
+
 use super::paint::{Paint, Tone};
 use super::text;
-use look::Look;
 
 /// The status `data` of the daemon (INTERFACE: `status --json`) as lines of text for a screen of `width`
 /// columns, without colours. Takes any JSON value.
@@ -38,61 +39,12 @@ pub fn render(data: &Value, width: usize) -> String {
 /// [`render`] with the colours of `paint`.
 pub(crate) fn render_with(data: &Value, width: usize, paint: Paint) -> String {
     let look = Look(data);
-    let mut page = Page { out: String::new(), width, paint };
+    let mut page = Page::new(width, paint);
     verdict::render(look, &mut page);
     nodes::render(look, &mut page);
     groups::render(look, &mut page);
     outside(look, &mut page);
     page.out
-}
-
-/// The text as it grows.
-struct Page {
-    out: String,
-    width: usize,
-    paint: Paint,
-}
-
-impl Page {
-    /// A finished line.
-    fn line(&mut self, line: &str) {
-        self.out.push_str(line.trim_end());
-        self.out.push('\n');
-    }
-
-    /// An empty line and a heading.
-    fn heading(&mut self, text: &str) {
-        self.out.push('\n');
-        let heading = self.paint.tint(Tone::Head, text);
-        self.line(&heading);
-    }
-
-    /// `head`, then `body` wrapped beside it. `head` may hold colours, so its width is given.
-    fn hang(&mut self, head: &str, head_width: usize, tone: Tone, body: &str) {
-        let lines = text::wrap(body, self.width.saturating_sub(head_width));
-        if lines.is_empty() {
-            self.line(head);
-        }
-        for (number, line) in lines.iter().enumerate() {
-            let line = self.paint.tint(tone, line);
-            if number == 0 {
-                self.line(&format!("{head}{line}"));
-            } else {
-                self.line(&format!("{:head_width$}{line}", ""));
-            }
-        }
-    }
-
-    /// `text` in colour, filled up to `width` columns.
-    fn cell(&self, tone: Tone, text: &str, width: usize) -> String {
-        let fill = width.saturating_sub(text.chars().count());
-        format!("{}{:fill$}", self.paint.tint(tone, text), "")
-    }
-}
-
-/// Widest of `texts`, but no more than `most`.
-fn widest<'a>(texts: impl Iterator<Item = &'a str>, most: usize) -> usize {
-    texts.map(|text| text.chars().count()).max().unwrap_or(0).min(most)
 }
 
 /// What is outside of the pair: ping points, witness, and datagrams not believed.

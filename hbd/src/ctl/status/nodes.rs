@@ -3,8 +3,8 @@
 use super::super::age;
 use super::super::paint::Tone;
 use super::super::text::count;
-use super::look::Look;
 use super::{Page, widest};
+use base::terminal::look::Look;
 
 /// This node, then the others with their links.
 pub(super) fn render(look: Look, page: &mut Page) {

@@ -2,8 +2,8 @@
 
 use super::super::paint::Tone;
 use super::super::text::{count, line};
-use super::look::Look;
 use super::{Page, groups};
+use base::terminal::look::Look;
 
 /// How it stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

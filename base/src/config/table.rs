@@ -13,25 +13,25 @@ use super::suggest::{listed, nearest};
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct At<T> {
+pub struct At<T> {
     /// The value.
-    pub(super) value: T,
+    pub value: T,
     /// Where.
-    pub(super) span: Span,
+    pub span: Span,
 }
 
 /// How messages call the table of all tables.
-pub(super) const ROOT: &str = "the file";
+pub const ROOT: &str = "the file";
 
 /// A value in the file.
-pub(super) type Value<'a> = &'a Spanned<DeValue<'a>>;
+pub type Value<'a> = &'a Spanned<DeValue<'a>>;
 
 /// One table. The keys asked for are the keys it may have; [`Table::finish`] reports the others.
-pub(super) struct Table<'a> {
+pub struct Table<'a> {
     /// How messages call it: `[cluster]`.
-    pub(super) place: String,
+    pub place: String,
     /// Its header, or all of it if it stands in one line.
-    pub(super) span: Span,
+    pub span: Span,
     map: &'a DeTable<'a>,
     known: RefCell<Vec<&'static str>>,
     report: &'a Report<'a>,
@@ -39,22 +39,22 @@ pub(super) struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// The table `map`, called `place` in messages.
-    pub(super) fn new(place: String, span: Span, map: &'a DeTable<'a>, report: &'a Report<'a>) -> Self {
+    pub fn new(place: String, span: Span, map: &'a DeTable<'a>, report: &'a Report<'a>) -> Self {
         Self { place, span, map, known: RefCell::default(), report }
     }
 
     /// The same table, with nothing asked for yet but what was; for giving it a better name.
-    pub(super) fn renamed(&self, place: String) -> Self {
+    pub fn renamed(&self, place: String) -> Self {
         Self { place, span: self.span.clone(), map: self.map, known: self.known.clone(), report: self.report }
     }
 
     /// Whether there is anything under `key`, without making it known.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub fn has(&self, key: &str) -> bool {
         self.map.contains_key(key)
     }
 
     /// What is under `key`, of whatever type; the key is known from now on.
-    pub(super) fn value(&self, key: &'static str) -> Option<Value<'a>> {
+    pub fn value(&self, key: &'static str) -> Option<Value<'a>> {
         let mut known = self.known.borrow_mut();
         if !known.contains(&key) {
             known.push(key);
@@ -63,7 +63,7 @@ impl<'a> Table<'a> {
     }
 
     /// Reports that `key` must be there; gives back `None`, so that it can stand where a value is expected.
-    pub(super) fn lacks<T>(&self, key: &str, help: &str) -> Option<T> {
+    pub fn lacks<T>(&self, key: &str, help: &str) -> Option<T> {
         self.report.missing(&self.span, format!("{} has no '{key}'", self.place), help);
         None
     }
@@ -77,18 +77,18 @@ impl<'a> Table<'a> {
     }
 
     /// A text.
-    pub(super) fn string(&self, key: &'static str) -> Option<At<&'a str>> {
+    pub fn string(&self, key: &'static str) -> Option<At<&'a str>> {
         let value = self.value(key)?;
         text(self.report, &format!("'{key}'"), value)
     }
 
     /// A text that must be there; `help` is what to write if it is not.
-    pub(super) fn required_string(&self, key: &'static str, help: &str) -> Option<At<&'a str>> {
+    pub fn required_string(&self, key: &'static str, help: &str) -> Option<At<&'a str>> {
         self.required(key, help, self.string(key))
     }
 
     /// `true` or `false`.
-    pub(super) fn boolean(&self, key: &'static str) -> Option<At<bool>> {
+    pub fn boolean(&self, key: &'static str) -> Option<At<bool>> {
         let value = self.value(key)?;
         match value.get_ref() {
             DeValue::Boolean(truth) => Some(At { value: *truth, span: value.span() }),
@@ -97,7 +97,7 @@ impl<'a> Table<'a> {
     }
 
     /// A whole number from `min` to `max`.
-    pub(super) fn integer(&self, key: &'static str, min: i64, max: i64) -> Option<At<i64>> {
+    pub fn integer(&self, key: &'static str, min: i64, max: i64) -> Option<At<i64>> {
         let value = self.value(key)?;
         let DeValue::Integer(integer) = value.get_ref() else {
             let help = match value.get_ref() {
@@ -119,7 +119,7 @@ impl<'a> Table<'a> {
     }
 
     /// A duration from `min` to `max`.
-    pub(super) fn duration(&self, key: &'static str, min: Duration, max: Duration) -> Option<At<Duration>> {
+    pub fn duration(&self, key: &'static str, min: Duration, max: Duration) -> Option<At<Duration>> {
         let value = self.value(key)?;
         let DeValue::String(text) = value.get_ref() else {
             let help = match value.get_ref() {
@@ -150,7 +150,7 @@ impl<'a> Table<'a> {
     }
 
     /// A list of texts; entries that are none are reported and left out. Nothing if all are.
-    pub(super) fn strings(&self, key: &'static str) -> Option<At<Vec<At<&'a str>>>> {
+    pub fn strings(&self, key: &'static str) -> Option<At<Vec<At<&'a str>>>> {
         let value = self.value(key)?;
         let DeValue::Array(array) = value.get_ref() else {
             let help = match value.get_ref() {
@@ -165,12 +165,12 @@ impl<'a> Table<'a> {
     }
 
     /// A list of texts that must be there.
-    pub(super) fn required_strings(&self, key: &'static str, help: &str) -> Option<At<Vec<At<&'a str>>>> {
+    pub fn required_strings(&self, key: &'static str, help: &str) -> Option<At<Vec<At<&'a str>>>> {
         self.required(key, help, self.strings(key))
     }
 
     /// A table under `key`, called `place` in messages.
-    pub(super) fn table(&self, key: &'static str, place: &str) -> Option<Table<'a>> {
+    pub fn table(&self, key: &'static str, place: &str) -> Option<Table<'a>> {
         let value = self.value(key)?;
         match value.get_ref() {
             DeValue::Table(map) => Some(Table::new(place.to_owned(), value.span(), map, self.report)),
@@ -194,7 +194,7 @@ impl<'a> Table<'a> {
     }
 
     /// The tables of the list under `key`, called `place` in messages; empty if there are none.
-    pub(super) fn tables(&self, key: &'static str, place: &str) -> Vec<Table<'a>> {
+    pub fn tables(&self, key: &'static str, place: &str) -> Vec<Table<'a>> {
         let Some(value) = self.value(key) else {
             return Vec::new();
         };
@@ -227,7 +227,7 @@ impl<'a> Table<'a> {
     }
 
     /// All keys with their values, in the order of the file: for tables whose keys are free.
-    pub(super) fn entries(&self) -> Vec<(At<&'a str>, Value<'a>)> {
+    pub fn entries(&self) -> Vec<(At<&'a str>, Value<'a>)> {
         let mut entries: Vec<_> = self
             .map
             .iter()
@@ -238,7 +238,7 @@ impl<'a> Table<'a> {
     }
 
     /// Reports the keys that nobody asked for.
-    pub(super) fn finish(&self) {
+    pub fn finish(&self) {
         let known = self.known.borrow();
         self.report.knows(&self.place, &known);
         let is_table = |value: Value<'_>| match value.get_ref() {
@@ -266,20 +266,14 @@ impl<'a> Table<'a> {
     }
 
     /// Reports a value of the wrong type.
-    pub(super) fn wrong_type<T>(
-        &self,
-        what: &str,
-        expected: &str,
-        value: Value<'_>,
-        help: String,
-    ) -> Option<T> {
+    pub fn wrong_type<T>(&self, what: &str, expected: &str, value: Value<'_>, help: String) -> Option<T> {
         wrong_type(self.report, what, expected, value, help);
         None
     }
 }
 
 /// The text in `value`, called `what` in messages.
-pub(super) fn text<'a>(report: &Report<'_>, what: &str, value: Value<'a>) -> Option<At<&'a str>> {
+pub fn text<'a>(report: &Report<'_>, what: &str, value: Value<'a>) -> Option<At<&'a str>> {
     if let DeValue::String(text) = value.get_ref() {
         return Some(At { value: text.as_ref(), span: value.span() });
     }
@@ -293,7 +287,7 @@ pub(super) fn text<'a>(report: &Report<'_>, what: &str, value: Value<'a>) -> Opt
 }
 
 /// Reports a value of the wrong type.
-pub(super) fn wrong_type(report: &Report<'_>, what: &str, expected: &str, value: Value<'_>, help: String) {
+pub fn wrong_type(report: &Report<'_>, what: &str, expected: &str, value: Value<'_>, help: String) {
     report.error(
         &value.span(),
         format!("{what} must be {expected}, and this is {}", type_of(value.get_ref())),
@@ -338,7 +332,7 @@ fn out_of_range(key: &str, value: Duration, min: Duration, max: Duration) -> (St
 }
 
 /// At most 60 characters of `text`, without control characters, fit for a message.
-pub(super) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let mut out: String = text.chars().take(60).map(|c| if c.is_control() { '?' } else { c }).collect();
     if text.chars().nth(60).is_some() {
         out.push('…');

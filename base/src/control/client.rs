@@ -6,17 +6,37 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::age;
-use super::fail::Fail;
-use super::text;
-use crate::control::{Answer, MAX_LINE, Request};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::protocol::{Answer, MAX_LINE};
+use crate::terminal::fail::Fail;
+use crate::terminal::{age, text};
 
 /// Bound on connecting and on sending the request.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Whom a tool talks to, for its messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// The daemon's name, also of its systemd unit.
+    pub daemon: &'static str,
+    /// The tool's.
+    pub tool: &'static str,
+    /// Who may talk to the daemon besides root, if the socket does not tell.
+    pub others: &'static str,
+}
+
+impl Peer {
+    /// What to do after a conversation that broke off.
+    fn check(&self) -> String {
+        format!("; see `{} status` and `journalctl -u {}`", self.tool, self.daemon)
+    }
+}
+
 /// What [`Conversation::next`] brings.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub enum Heard {
     /// The daemon said this.
     Answer(Answer),
     /// Nothing was said until the time given.
@@ -25,7 +45,8 @@ pub(super) enum Heard {
 
 /// One connection to the daemon.
 #[derive(Debug)]
-pub(super) struct Conversation {
+pub struct Conversation {
+    peer: Peer,
     stream: UnixStream,
     path: PathBuf,
     /// Bytes read and not yet taken as a line.
@@ -35,15 +56,19 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    /// Connects to the daemon's socket at `path` and sends `request`.
-    pub(super) fn begin(path: &Path, request: &Request) -> Result<Conversation, Fail> {
-        let stream = connect(path).map_err(|error| cannot_connect(path, &error))?;
-        let mut conversation = Conversation { stream, path: path.to_owned(), buffer: Vec::new(), scanned: 0 };
+    /// Connects to the socket of `peer` at `path` and sends `request`.
+    ///
+    /// # Errors
+    /// Why that cannot be done, and what to do.
+    pub fn begin(peer: Peer, path: &Path, request: &impl Serialize) -> Result<Conversation, Fail> {
+        let stream = connect(path).map_err(|error| cannot_connect(&peer, path, &error))?;
+        let (path, buffer) = (path.to_owned(), Vec::new());
+        let mut conversation = Conversation { peer, stream, path, buffer, scanned: 0 };
         conversation.send(request)?;
         Ok(conversation)
     }
 
-    fn send(&mut self, request: &Request) -> Result<(), Fail> {
+    fn send(&mut self, request: &impl Serialize) -> Result<(), Fail> {
         let mut bytes = serde_json::to_vec(request)
             .map_err(|error| Fail::Usage(format!("the request cannot be written as JSON: {error}")))?;
         if bytes.len() > MAX_LINE {
@@ -59,18 +84,24 @@ impl Conversation {
                 Ok(())
             }
             Err(error) if is_timeout(&error) => Err(Fail::Refused(format!(
-                "hbd on {} takes no requests (waited {}): is it hung or frozen?",
+                "{} on {} takes no requests (waited {}): is it hung or frozen?",
+                self.peer.daemon,
                 self.path.display(),
                 age::show_duration(SEND_TIMEOUT)
             ))),
-            Err(error) => {
-                Err(Fail::Refused(format!("cannot send to hbd on {}: {error}", self.path.display())))
-            }
+            Err(error) => Err(Fail::Refused(format!(
+                "cannot send to {} on {}: {error}",
+                self.peer.daemon,
+                self.path.display()
+            ))),
         }
     }
 
     /// The next answer, or [`Heard::Nothing`] at `until` (`None`: waits for ever).
-    pub(super) fn next(&mut self, until: Option<Instant>) -> Result<Heard, Fail> {
+    ///
+    /// # Errors
+    /// When the conversation broke off, or what was said cannot be understood.
+    pub fn next(&mut self, until: Option<Instant>) -> Result<Heard, Fail> {
         loop {
             if let Some(line) = self.take_line()? {
                 return self.understand(&line).map(Heard::Answer);
@@ -90,10 +121,11 @@ impl Conversation {
 
     /// Reads once, for at most `left`; whether anything came.
     fn fill(&mut self, left: Option<Duration>) -> Result<bool, Fail> {
-        let broken = |error: &io::Error, path: &Path| {
-            Fail::Refused(format!("the connection to hbd on {} broke: {error}{}", path.display(), CHECK))
+        let broken = |error: &io::Error, peer: &Peer, path: &Path| {
+            let (daemon, check) = (peer.daemon, peer.check());
+            Fail::Refused(format!("the connection to {daemon} on {} broke: {error}{check}", path.display()))
         };
-        self.stream.set_read_timeout(left).map_err(|error| broken(&error, &self.path))?;
+        self.stream.set_read_timeout(left).map_err(|error| broken(&error, &self.peer, &self.path))?;
         let mut chunk = [0; 16 * 1024];
         match self.stream.read(&mut chunk) {
             Ok(0) => Err(self.ended()),
@@ -103,7 +135,7 @@ impl Conversation {
             }
             Err(error) if is_timeout(&error) => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
-            Err(error) => Err(broken(&error, &self.path)),
+            Err(error) => Err(broken(&error, &self.peer, &self.path)),
         }
     }
 
@@ -113,7 +145,8 @@ impl Conversation {
         let length = found.map_or(self.buffer.len(), |at| self.scanned + at);
         if length > MAX_LINE {
             return Err(Fail::Refused(format!(
-                "hbd on {} sent a line longer than {MAX_LINE} bytes: this is no answer of hbd's",
+                "{0} on {1} sent a line longer than {MAX_LINE} bytes: this is no answer of {0}'s",
+                self.peer.daemon,
                 self.path.display()
             )));
         }
@@ -131,8 +164,10 @@ impl Conversation {
         serde_json::from_slice(line).map_err(|error| {
             let shown = text::shorten(&text::line(&String::from_utf8_lossy(line)), 120);
             Fail::Refused(format!(
-                "cannot understand the answer of hbd on {} ({error}): {shown:?}; are hbd and hbctl of one version?",
-                self.path.display()
+                "cannot understand the answer of {} on {} ({error}): {shown:?}; are {0} and {2} of one version?",
+                self.peer.daemon,
+                self.path.display(),
+                self.peer.tool
             ))
         })
     }
@@ -140,14 +175,42 @@ impl Conversation {
     fn ended(&self) -> Fail {
         let how = if self.buffer.is_empty() { "before its answer" } else { "in the middle of its answer" };
         Fail::Refused(format!(
-            "hbd on {} closed the connection {how}: it was stopped or has crashed{CHECK}",
-            self.path.display()
+            "{} on {} closed the connection {how}: it was stopped or has crashed{}",
+            self.peer.daemon,
+            self.path.display(),
+            self.peer.check()
         ))
     }
 }
 
-/// What to do after a conversation that broke off.
-const CHECK: &str = "; see `hbctl status` and `journalctl -u hbd`";
+/// Asks a question that has one answer, and waits for the answer's data for `limit` at most.
+///
+/// # Errors
+/// Why there is none.
+pub fn ask(peer: Peer, path: &Path, request: &impl Serialize, limit: Duration) -> Result<Value, Fail> {
+    let until = Instant::now() + limit;
+    let mut conversation = Conversation::begin(peer, path, request)?;
+    loop {
+        match conversation.next(Some(until))? {
+            Heard::Nothing => return Err(silent(&peer, path, limit)),
+            Heard::Answer(Answer::Done { data, .. }) => return Ok(data),
+            Heard::Answer(Answer::Refused { reason }) => return Err(Fail::Refused(reason)),
+            // Each renews nothing: the limit is for the whole answer.
+            Heard::Answer(Answer::Progress { .. } | Answer::Item { .. }) if Instant::now() < until => {}
+            Heard::Answer(_) => return Err(silent(&peer, path, limit)),
+        }
+    }
+}
+
+/// The daemon has not answered within `limit`.
+pub fn silent(peer: &Peer, path: &Path, limit: Duration) -> Fail {
+    Fail::Refused(format!(
+        "{0} on {1} did not answer within {2}: is it hung, frozen or very busy? see `systemctl status {0}`",
+        peer.daemon,
+        path.display(),
+        age::show_duration(limit)
+    ))
+}
 
 /// Connects in bounded time: a frozen daemon's full backlog would hold a plain connect for ever. The send
 /// timeout bounds it (socket(7), SO_SNDTIMEO; for Unix sockets connect(2) keeps to it).
@@ -162,34 +225,36 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-fn cannot_connect(path: &Path, error: &io::Error) -> Fail {
-    let shown = path.display();
+fn cannot_connect(peer: &Peer, path: &Path, error: &io::Error) -> Fail {
+    let (shown, daemon) = (path.display(), peer.daemon);
     match error.kind() {
         io::ErrorKind::NotFound => Fail::NoDaemon(format!(
-            "no hbd is running here: there is no socket {shown}; see `systemctl status hbd`, or name the socket with --socket"
+            "no {daemon} is running here: there is no socket {shown}; see `systemctl status {daemon}`, or name the socket with --socket"
         )),
         io::ErrorKind::ConnectionRefused => Fail::NoDaemon(format!(
-            "no hbd is listening on {shown}: the socket was left behind by one that is gone, or it is none; \
-             see `systemctl status hbd`, or name the socket with --socket"
+            "no {daemon} is listening on {shown}: the socket was left behind by one that is gone, or it is none; \
+             see `systemctl status {daemon}`, or name the socket with --socket"
         )),
         io::ErrorKind::PermissionDenied => Fail::Refused(format!(
-            "permission denied on {shown}: only root and members of {} may talk to hbd; use sudo or ask to be added",
-            group_of(path)
+            "permission denied on {shown}: only root and members of {} may talk to {daemon}; use sudo or ask to be added",
+            group_of(peer, path)
         )),
         io::ErrorKind::InvalidInput => {
             Fail::Usage(format!("{shown} cannot be the path of a socket: {error}"))
         }
         _ if is_timeout(error) => Fail::Refused(format!(
-            "hbd on {shown} accepts no connections (waited {}): is it hung or frozen? see `systemctl status hbd`",
+            "{daemon} on {shown} accepts no connections (waited {}): is it hung or frozen? see `systemctl status {daemon}`",
             age::show_duration(SEND_TIMEOUT)
         )),
-        _ => Fail::NoDaemon(format!("cannot connect to hbd on {shown}: {error}; see `systemctl status hbd`")),
+        _ => Fail::NoDaemon(format!(
+            "cannot connect to {daemon} on {shown}: {error}; see `systemctl status {daemon}`"
+        )),
     }
 }
 
 /// The group that may use the socket, as far as this user can see.
-fn group_of(path: &Path) -> String {
-    let unknown = || "the group named by `group` in [daemon] of hbd.toml (hbd unless changed)".to_owned();
+fn group_of(peer: &Peer, path: &Path) -> String {
+    let unknown = || peer.others.to_owned();
     let Ok(meta) = std::fs::metadata(path) else {
         return unknown();
     };
@@ -206,10 +271,15 @@ fn group_of(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    const HBD: Peer = Peer { daemon: "hbd", tool: "hbctl", others: "the group hbd" };
+
     /// A conversation and the daemon's end of it.
     fn pair() -> (Conversation, UnixStream) {
         let (ours, theirs) = UnixStream::pair().expect("socketpair");
-        (Conversation { stream: ours, path: "/t.sock".into(), buffer: Vec::new(), scanned: 0 }, theirs)
+        (
+            Conversation { peer: HBD, stream: ours, path: "/t.sock".into(), buffer: Vec::new(), scanned: 0 },
+            theirs,
+        )
     }
 
     fn reason(result: Result<Heard, Fail>) -> String {
@@ -269,7 +339,7 @@ mod tests {
     #[test]
     fn the_errors_of_connecting_say_what_to_do() {
         let path = Path::new("/run/hbd/hbd.sock");
-        let of = |kind: io::ErrorKind| cannot_connect(path, &io::Error::from(kind));
+        let of = |kind: io::ErrorKind| cannot_connect(&HBD, path, &io::Error::from(kind));
         let cases = [
             (io::ErrorKind::NotFound, 3, "systemctl status hbd"),
             (io::ErrorKind::ConnectionRefused, 3, "--socket"),
@@ -290,8 +360,7 @@ mod tests {
     #[test]
     fn a_path_too_long_for_a_socket_is_a_mistake_of_usage() {
         let path = PathBuf::from("/tmp").join("x".repeat(200));
-        let request = Request { verb: crate::control::Verb::Status, no_wait: false };
-        let fail = Conversation::begin(&path, &request).expect_err("connected");
+        let fail = Conversation::begin(HBD, &path, &"status").expect_err("connected");
         assert_eq!(fail.exit_code(), 2);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A span of `ms` milliseconds in two units at most: `12ms`, `3.4s`, `2m 5s`, `4h 10m`, `3d 4h`.
-pub(super) fn show(ms: u64) -> String {
+pub fn show(ms: u64) -> String {
     let seconds = ms / 1000;
     match seconds {
         0 => format!("{ms}ms"),
@@ -26,12 +26,12 @@ fn pair(value: u64, base: u64, big: &str, small: &str) -> String {
 }
 
 /// `show` of a [`Duration`].
-pub(super) fn show_duration(span: Duration) -> String {
+pub fn show_duration(span: Duration) -> String {
     show(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Reads `200ms`, `1.5s`, `2m`, `1h` as the configuration does: at least a millisecond, at most a week.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub fn parse(text: &str) -> Result<Duration, String> {
     let span = crate::config::duration::parse(text).map_err(|(what, help)| format!("{what}; {help}"))?;
     if span.as_millis() == 0 {
         return Err("it must be at least 1ms".to_owned());

@@ -1,4 +1,4 @@
-//! Why `hbctl` ends with something else than success.
+//! Why a tool ends with something else than success.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use super::text;
 
 /// A reason to end; each has its exit code.
 #[derive(Debug)]
-pub(super) enum Fail {
+pub enum Fail {
     /// The daemon refused, or something failed: the reason, a plain sentence (exit code 1).
     Refused(String),
     /// Wrong usage or a bad configuration (exit code 2).
@@ -21,7 +21,7 @@ pub(super) enum Fail {
 
 impl Fail {
     /// What the shell gets.
-    pub(super) fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         match self {
             Fail::PipeClosed => 0,
             Fail::Refused(_) => 1,
@@ -30,15 +30,15 @@ impl Fail {
         }
     }
 
-    /// Says it on stderr.
-    pub(super) fn say(&self) {
+    /// Says it on stderr, in the name of `tool`.
+    pub fn say(&self, tool: &str) {
         let mut stderr = io::stderr().lock();
         // Nobody is left to tell if stderr is gone: the exit code says it.
         let _ = match self {
             Fail::PipeClosed => Ok(()),
             Fail::BadConfig(text) => writeln!(stderr, "{}", text.trim_end()),
             Fail::Refused(text) | Fail::Usage(text) | Fail::NoDaemon(text) => {
-                writeln!(stderr, "hbctl: {}", text::block(text).trim_end())
+                writeln!(stderr, "{tool}: {}", text::block(text).trim_end())
             }
         };
     }

@@ -2,7 +2,7 @@
 
 /// The candidate nearest to `word`, if it is near enough to be what was meant: a slip of a third of
 /// its letters at most, or another ending; upper and lower case being the same.
-pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     // A pasted paragraph is no misspelt name; this also bounds the work.
     if word.len() > 64 {
         return None;
@@ -53,7 +53,7 @@ fn distance(a: &[char], b: &[char]) -> usize {
 }
 
 /// `'a'`, `'a' and 'b'`, `'a', 'b' and 'c'`.
-pub(super) fn listed<S: AsRef<str>>(words: &[S]) -> String {
+pub fn listed<S: AsRef<str>>(words: &[S]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("'{}'", word.as_ref())).collect();
     match quoted.split_last() {
         None => "none".to_owned(),

@@ -240,7 +240,7 @@ fn without_passwords(line: &str) -> String {
 }
 
 /// Collects the problems of one file while it is read.
-pub(super) struct Report<'t> {
+pub struct Report<'t> {
     /// The file, as it was named.
     file: String,
     /// Its text.
@@ -256,7 +256,7 @@ pub(super) struct Report<'t> {
 
 impl<'t> Report<'t> {
     /// An empty report on `text`, the content of `path`.
-    pub(super) fn new(path: &Path, text: &'t str) -> Self {
+    pub fn new(path: &Path, text: &'t str) -> Self {
         Self {
             file: path.display().to_string(),
             text,
@@ -268,12 +268,12 @@ impl<'t> Report<'t> {
     }
 
     /// The same, noting the keys that the readers of the tables know.
-    pub(super) fn noting_keys(path: &Path, text: &'t str) -> Self {
+    pub fn noting_keys(path: &Path, text: &'t str) -> Self {
         Self { keys: Some(RefCell::default()), ..Self::new(path, text) }
     }
 
     /// The reader of the table `place` knows `keys`.
-    pub(super) fn knows(&self, place: &str, keys: &[&'static str]) {
+    pub fn knows(&self, place: &str, keys: &[&'static str]) {
         if let Some(noted) = &self.keys {
             let mut noted = noted.borrow_mut();
             noted.entry(place.to_owned()).or_default().extend(keys);
@@ -281,46 +281,46 @@ impl<'t> Report<'t> {
     }
 
     /// The keys noted, by table.
-    pub(super) fn into_keys(self) -> BTreeMap<String, BTreeSet<&'static str>> {
+    pub fn into_keys(self) -> BTreeMap<String, BTreeSet<&'static str>> {
         self.keys.map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// A mistake in the syntax, the first of its line. From now on nothing is reported as missing,
     /// and nothing else on this line: the broken syntax may be the whole reason.
-    pub(super) fn syntax(&mut self, span: &Span, message: String, help: String) {
+    pub fn syntax(&mut self, span: &Span, message: String, help: String) {
         self.add(span, Severity::Error, message, help);
         let line = Problem::at("", self.text, span.clone(), String::new(), None).line;
         self.broken.insert(line);
     }
 
     /// Whether the syntax is broken.
-    pub(super) fn is_broken(&self) -> bool {
+    pub fn is_broken(&self) -> bool {
         !self.broken.is_empty()
     }
 
     /// From now on no node is reported as unknown: the list of nodes is not whole.
-    pub(super) fn nodes_are_vague(&self) {
+    pub fn nodes_are_vague(&self) {
         self.vague_nodes.set(true);
     }
 
     /// Whether a node that seems not to be there may be.
-    pub(super) fn has_vague_nodes(&self) -> bool {
+    pub fn has_vague_nodes(&self) -> bool {
         self.vague_nodes.get()
     }
 
     /// Something that cannot be used.
-    pub(super) fn error(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
+    pub fn error(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
         self.add(span, Severity::Error, message.into(), help.into());
     }
 
     /// Something that is odd.
-    pub(super) fn warning(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
+    pub fn warning(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
         self.add(span, Severity::Warning, message.into(), help.into());
     }
 
     /// Something that is not there, or that refers to something that is not there; silent if the
     /// syntax is broken, since that may be the whole reason.
-    pub(super) fn missing(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
+    pub fn missing(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
         if !self.is_broken() {
             self.error(span, message, help);
         }
@@ -341,12 +341,12 @@ impl<'t> Report<'t> {
     }
 
     /// Whether anything found so far makes the file unusable.
-    pub(super) fn has_errors(&self) -> bool {
+    pub fn has_errors(&self) -> bool {
         self.found.borrow().iter().any(|(_, problem)| problem.severity == Severity::Error)
     }
 
     /// All that was found, in the order of the text.
-    pub(super) fn into_problems(self) -> Problems {
+    pub fn into_problems(self) -> Problems {
         let mut found = self.found.into_inner();
         found.sort_by_key(|(at, problem)| (*at, problem.severity));
         Problems { list: found.into_iter().map(|(_, problem)| problem).collect() }

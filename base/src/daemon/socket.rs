@@ -10,10 +10,6 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::Group;
 
-/// The control socket's name in the run folder.
-pub const SOCKET: &str = "hbd.sock";
-const LOCK: &str = "hbd.lock";
-
 /// Makes a folder and those above it, if they are missing.
 ///
 /// # Errors
@@ -32,12 +28,12 @@ pub struct Lock {
     _file: Flock<File>,
 }
 
-/// Makes sure that no second daemon uses this run folder.
+/// Makes sure that no second `daemon` (its name) uses this run folder.
 ///
 /// # Errors
 /// A sentence that says who does.
-pub fn lock(run_dir: &Path) -> Result<Lock, String> {
-    let path = run_dir.join(LOCK);
+pub fn lock(run_dir: &Path, daemon: &str) -> Result<Lock, String> {
+    let path = run_dir.join(format!("{daemon}.lock"));
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -50,7 +46,11 @@ pub fn lock(run_dir: &Path) -> Result<Lock, String> {
         let pid = fs::read_to_string(&path).unwrap_or_default();
         match error {
             nix::errno::Errno::EWOULDBLOCK => {
-                format!("another hbd (pid {}) runs with the run folder {}", pid.trim(), run_dir.display())
+                format!(
+                    "another {daemon} (pid {}) runs with the run folder {}",
+                    pid.trim(),
+                    run_dir.display()
+                )
             }
             error => format!("cannot lock {}: {}", path.display(), error.desc()),
         }
@@ -60,12 +60,12 @@ pub fn lock(run_dir: &Path) -> Result<Lock, String> {
     Ok(Lock { _file: file })
 }
 
-/// Listens on the control socket; a stale one of a predecessor is removed. The lock must be held.
+/// Listens on the control socket `DAEMON.sock`; a stale one of a predecessor is removed. The lock must be held.
 ///
 /// # Errors
 /// A sentence with the path.
-pub fn listen(run_dir: &Path, group: Option<&str>) -> Result<(UnixListener, PathBuf), String> {
-    let path = run_dir.join(SOCKET);
+pub fn listen(run_dir: &Path, daemon: &str, group: Option<&str>) -> Result<(UnixListener, PathBuf), String> {
+    let path = run_dir.join(format!("{daemon}.sock"));
     let bound = || -> io::Result<UnixListener> {
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -102,18 +102,18 @@ mod tests {
     #[test]
     fn the_second_daemon_is_refused_and_told_of_the_first() {
         let run = tempfile::tempdir().unwrap();
-        let first = lock(run.path()).unwrap();
-        let refused = lock(run.path()).unwrap_err();
+        let first = lock(run.path(), "hbd").unwrap();
+        let refused = lock(run.path(), "hbd").unwrap_err();
         assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
         drop(first);
-        lock(run.path()).unwrap();
+        lock(run.path(), "hbd").unwrap();
     }
 
     #[test]
     fn a_stale_socket_is_replaced_and_closed_to_others() {
         let run = tempfile::tempdir().unwrap();
-        drop(listen(run.path(), None).unwrap());
-        let (_listener, path) = listen(run.path(), Some("da-no-such-group")).unwrap();
+        drop(listen(run.path(), "hbd", None).unwrap());
+        let (_listener, path) = listen(run.path(), "hbd", Some("da-no-such-group")).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         give_to(&path, Some("root"));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
@@ -122,8 +122,8 @@ mod tests {
     #[test]
     fn errors_name_the_path() {
         let missing = Path::new("/nonexistent/run");
-        assert!(lock(missing).unwrap_err().contains("/nonexistent/run/hbd.lock"));
-        assert!(listen(missing, None).unwrap_err().contains("/nonexistent/run/hbd.sock"));
+        assert!(lock(missing, "hbd").unwrap_err().contains("/nonexistent/run/hbd.lock"));
+        assert!(listen(missing, "hbd", None).unwrap_err().contains("/nonexistent/run/hbd.sock"));
         assert!(folder(Path::new("/proc/da-no-folder"), 0o755).unwrap_err().contains("/proc/da-no-folder"));
     }
 }

@@ -3,11 +3,22 @@
 use std::fmt::Display;
 use std::io::IsTerminal;
 
-use super::args::Color;
+use clap::ValueEnum;
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
 
 /// What a piece of text means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
+pub enum Tone {
     /// As it should be.
     Good,
     /// Somebody should look.
@@ -24,17 +35,17 @@ pub(super) enum Tone {
 
 /// Colours text, or leaves it alone.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Paint {
+pub struct Paint {
     on: bool,
 }
 
 impl Paint {
     /// Never colours.
-    pub(super) const OFF: Paint = Paint { on: false };
+    pub const OFF: Paint = Paint { on: false };
 
     /// By `--color`; `auto` colours if `stream` is a terminal that can, and `NO_COLOR` is not set (or empty:
     /// <https://no-color.org>).
-    pub(super) fn choose(color: Color, stream: &impl IsTerminal) -> Paint {
+    pub fn choose(color: Color, stream: &impl IsTerminal) -> Paint {
         let on = match color {
             Color::Always => true,
             Color::Never => false,
@@ -46,12 +57,12 @@ impl Paint {
     }
 
     /// Whether it colours.
-    pub(super) fn is_on(self) -> bool {
+    pub fn is_on(self) -> bool {
         self.on
     }
 
     /// `text` in the colour of `tone`.
-    pub(super) fn tint(self, tone: Tone, text: impl Display) -> String {
+    pub fn tint(self, tone: Tone, text: impl Display) -> String {
         let code = match tone {
             Tone::Good => "32",
             Tone::Warn => "33",
@@ -65,12 +76,12 @@ impl Paint {
 }
 
 /// Whether `stream` is a terminal that knows escape sequences.
-pub(super) fn is_smart_terminal(stream: &impl IsTerminal) -> bool {
+pub fn is_smart_terminal(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Columns of the terminal our output goes to, within reason; 80 if there is none.
-pub(super) fn columns() -> usize {
+pub fn columns() -> usize {
     terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0).clamp(40, 120))
 }
 

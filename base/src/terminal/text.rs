@@ -2,7 +2,7 @@
 
 /// One line without control characters: colours and their like are taken out, line ends and tabs become
 /// spaces, the rest `?`.
-pub(super) fn line(text: &str) -> String {
+pub fn line(text: &str) -> String {
     without_sequences(text)
         .trim()
         .chars()
@@ -11,7 +11,7 @@ pub(super) fn line(text: &str) -> String {
 }
 
 /// Several lines without control characters but line ends and tabs.
-pub(super) fn block(text: &str) -> String {
+pub fn block(text: &str) -> String {
     without_sequences(text).chars().map(|c| if matches!(c, '\n' | '\t') { c } else { harmless(c) }).collect()
 }
 
@@ -44,7 +44,7 @@ fn harmless(c: char) -> char {
 
 /// `text` in lines of at most `width` columns, broken at spaces; a word longer than that stands alone,
 /// unbroken, so that it can be copied.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut current = String::new();
     let mut used = 0;
@@ -68,7 +68,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// The first `most` characters, with `...` if there were more.
-pub(super) fn shorten(text: &str, most: usize) -> String {
+pub fn shorten(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
@@ -76,7 +76,7 @@ pub(super) fn shorten(text: &str, most: usize) -> String {
 }
 
 /// `one group`, `2 groups`: a number and its noun.
-pub(super) fn count(number: usize, noun: &str) -> String {
+pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 

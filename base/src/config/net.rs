@@ -6,7 +6,7 @@ use super::problem::{Report, Span};
 use super::table::{At, shown};
 
 /// Whether the kernel could have an interface called `name` (dev_valid_name in net/core/dev.c).
-pub(super) fn check_interface(report: &Report<'_>, name: &str, span: &Span) -> bool {
+pub fn check_interface(report: &Report<'_>, name: &str, span: &Span) -> bool {
     let quoted = shown(name);
     let (message, help) = if name.is_empty() {
         ("the interface's name is empty".to_owned(), "a name that `ip link` shows: \"eth1\"".to_owned())
@@ -36,7 +36,7 @@ pub(super) fn check_interface(report: &Report<'_>, name: &str, span: &Span) -> b
 }
 
 /// The address in `at`; `what` says what it should be.
-pub(super) fn ip(report: &Report<'_>, at: &At<&str>, what: &str) -> Option<IpAddr> {
+pub fn ip(report: &Report<'_>, at: &At<&str>, what: &str) -> Option<IpAddr> {
     if let Ok(ip) = at.value.parse() {
         return Some(ip);
     }
@@ -46,7 +46,7 @@ pub(super) fn ip(report: &Report<'_>, at: &At<&str>, what: &str) -> Option<IpAdd
 }
 
 /// What is wrong with a text that is no address.
-pub(super) fn ip_trouble(text: &str, what: &str) -> (String, String) {
+pub fn ip_trouble(text: &str, what: &str) -> (String, String) {
     let message = format!("\"{}\" is no IP address", shown(text));
     let octets: Vec<&str> = text.split('.').collect();
     let numbers = octets.iter().all(|octet| !octet.is_empty() && octet.bytes().all(|b| b.is_ascii_digit()));
@@ -70,7 +70,7 @@ pub(super) fn ip_trouble(text: &str, what: &str) -> (String, String) {
 }
 
 /// An address that a machine can have for itself.
-pub(super) fn own_address(report: &Report<'_>, at: &At<&str>) -> Option<IpAddr> {
+pub fn own_address(report: &Report<'_>, at: &At<&str>) -> Option<IpAddr> {
     let address = ip(report, at, "an address")?;
     let what = if address.is_multicast() {
         "a multicast group"

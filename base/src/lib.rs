@@ -1,0 +1,5 @@
+//! What the daemons `hbd` and `director` both stand on, and their tools.
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod terminal;
