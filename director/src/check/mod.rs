@@ -1,0 +1,60 @@
+//! Health checks: what is asked of a real server, and how it is asked.
+//!
+//! ```text
+//! [check] table ─▶ parse::read ─▶ Check ─┐
+//!                                        ├─▶ run ─▶ Outcome ─▶ core
+//! real server ─────────────────▶ Target ─┘
+//! ```
+//!
+//! The seam: `crate::core` decides when a check runs, with which deadline, and what its outcome means; it knows
+//! nothing of protocols and only asks that a [`Spec`] can be compared (equal checks of equal targets are run
+//! once). Everything else of a check is here: `spec` has the kinds with their options, `parse` reads
+//! them from the configuration's tables (all keys but `interval`, `timeout`, `fall`, `rise` and `port`,
+//! which are `crate::config`'s), `run` does the I/O.
+
+pub mod parse;
+pub mod run;
+pub mod spec;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+pub use run::run;
+pub use spec::Spec;
+
+use crate::table::Protocol;
+
+/// Whom to ask. Equal targets, asked the same, are asked once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Target {
+    /// The real server.
+    pub address: IpAddr,
+    /// The port to ask: the check's own, else the real server's.
+    pub port: u16,
+    /// The virtual service's protocol.
+    pub protocol: Protocol,
+    /// For a [`Spec::Script`], which is told of it; `None` for all others, so that they are shared by virtual services.
+    pub service: Option<ServiceName>,
+}
+
+/// The virtual service and the real server as a script is told of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServiceName {
+    /// Its address; `None` for a firewall mark.
+    pub address: Option<SocketAddr>,
+    /// Its firewall mark.
+    pub mark: Option<u32>,
+    /// The real server's port in the table; the port checked may be another.
+    pub real_port: u16,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Good, or why not: a plain sentence, bounded, without secrets.
+    pub result: Result<(), String>,
+    /// How long it took.
+    pub took: Duration,
+    /// Good, but somebody should know: a certificate that expires soon.
+    pub warning: Option<String>,
+}

@@ -1,0 +1,110 @@
+//! The table's other side: the kernel, or a stand-in for it.
+//!
+//! Blocking, and driven by one thread of its own ([`crate::daemon`]): a table of ten thousand real servers takes
+//! its time. `ipvs` speaks to the kernel; [`DryRun`] keeps a table in memory and answers as the kernel does.
+
+mod dry_run;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crate::table::{Change, Key, Table};
+
+pub use dry_run::DryRun;
+
+/// What a backend found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Picture {
+    /// The table.
+    pub table: Table,
+    /// The traffic of each service.
+    pub services: BTreeMap<Key, Counters>,
+    /// The connections and the traffic of each real server of each service.
+    pub dests: BTreeMap<(Key, SocketAddr), DestCounters>,
+}
+
+/// What passed, since the service or the real server was added, and how much of it passes each second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections.
+    pub connections: u64,
+    /// Packets from clients.
+    pub packets_in: u64,
+    /// Packets to clients (NAT only: else they do not pass here).
+    pub packets_out: u64,
+    /// Bytes from clients.
+    pub bytes_in: u64,
+    /// Bytes to clients.
+    pub bytes_out: u64,
+    /// Connections each second.
+    pub connections_rate: u64,
+    /// Packets from clients each second.
+    pub packets_in_rate: u64,
+    /// Packets to clients each second.
+    pub packets_out_rate: u64,
+    /// Bytes from clients each second.
+    pub bytes_in_rate: u64,
+    /// Bytes to clients each second.
+    pub bytes_out_rate: u64,
+}
+
+/// What a real server has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DestCounters {
+    /// Connections that are open.
+    pub active: u32,
+    /// Connections that are closing, or of protocols that have no end.
+    pub inactive: u32,
+    /// Clients that will come back here.
+    pub persistent: u32,
+    /// Its traffic.
+    pub traffic: Counters,
+}
+
+/// Which way connections are told to the other director.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// This one has the traffic and tells.
+    Master,
+    /// This one listens.
+    Backup,
+}
+
+/// The connection sync daemon, as it shall run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncDaemon {
+    /// Which way.
+    pub direction: Direction,
+    /// The interface the connections are multicast on.
+    pub interface: String,
+    /// The number that tells pairs of directors apart.
+    pub id: u8,
+}
+
+/// A kernel.
+pub trait Backend: Send {
+    /// The whole table with its counters.
+    ///
+    /// # Errors
+    /// A sentence: what the kernel said, and what to do.
+    fn read(&mut self) -> Result<Picture, String>;
+
+    /// Carries `changes` out, in their order, each on its own: one that fails keeps no other from being tried.
+    /// Gives one result for each; what is there already when it is added, or gone already when it is
+    /// deleted, is no failure.
+    fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), String>>;
+
+    /// Sees to it that exactly this sync daemon runs, or none of ours.
+    ///
+    /// # Errors
+    /// A sentence.
+    fn sync(&mut self, wanted: Option<&SyncDaemon>) -> Result<(), String>;
+
+    /// Sets the kernel's switches (sysctl) that decide what clients see, where they are ours, and looks at
+    /// the others: a sentence for each that is not as it should be.
+    fn prepare(&mut self) -> Vec<String>;
+
+    /// What the kernel would refuse of `table` with a bare number: a sentence each. Asked at the start and at a
+    /// reload (which schedulers there are, for example).
+    fn objections(&mut self, table: &Table) -> Vec<String>;
+}
