@@ -4,3 +4,5 @@ pub mod config;
 pub mod control;
 pub mod ctl;
 pub mod daemon;
+#[doc(hidden)]
+pub mod fuzz;

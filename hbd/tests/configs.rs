@@ -220,11 +220,11 @@ fn hand_made_nastiness_does_not_panic() {
         "[[group]]\nresources = [\"::\", \"IPaddr::\", \"IPaddr::::\", \"ocf:\", \"ocf::\", \"systemd:\", \"lsb:\", \":\", \"/\", \"..\"]",
         "[cluster]\r\nname = 'a\tb'\r\nünïcode = \"ü\"\r\n",
     ] {
-        config::fuzz(text);
+        hbd::fuzz::config(text.as_bytes());
     }
-    config::fuzz(&"[".repeat(100_000));
-    config::fuzz(&format!("a = {}", "[".repeat(100_000)));
-    config::fuzz(&format!("[[node]]\nname = \"{}\"", "x".repeat(100_000)));
+    hbd::fuzz::config("[".repeat(100_000).as_bytes());
+    hbd::fuzz::config(format!("a = {}", "[".repeat(100_000)).as_bytes());
+    hbd::fuzz::config(format!("[[node]]\nname = \"{}\"", "x".repeat(100_000)).as_bytes());
 }
 
 /// A good file with a few bytes changed, taken out or put in.
@@ -275,16 +275,16 @@ proptest! {
 
     #[test]
     fn any_text_is_answered(text in "\\PC{0,200}") {
-        config::fuzz(&text);
+        hbd::fuzz::config(text.as_bytes());
     }
 
     #[test]
     fn any_near_miss_is_answered(text in mutated()) {
-        config::fuzz(&text);
+        hbd::fuzz::config(text.as_bytes());
     }
 
     #[test]
     fn any_agent_and_address_is_answered(spelling in "[a-zA-Z0-9:/.]{0,40}") {
-        config::fuzz(&format!("[[group]]\nname = \"g\"\nresources = [\"{spelling}\"]\n"));
+        hbd::fuzz::config(format!("[[group]]\nname = \"g\"\nresources = [\"{spelling}\"]\n").as_bytes());
     }
 }

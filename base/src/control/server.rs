@@ -108,7 +108,8 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    async fn client(&self, stream: &UnixStream) {
+    /// Serves one client to its end.
+    pub async fn client(&self, stream: &UnixStream) {
         let client = Client { stream, limits: self.limits };
         let answered = match self.request(stream).await {
             Ok((by, request)) => self.handler.answer(&client, by, request).await,

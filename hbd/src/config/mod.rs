@@ -88,19 +88,6 @@ pub fn parse(text: &str, path: &Path, node: &str, env: &dyn Environment) -> Resu
     examine(text, path, node, env).map_err(|(problems, _)| problems)
 }
 
-/// Reads any text as a configuration, for fuzzing: whatever it is, there is no panic, and what is
-/// refused is refused with reasons that can be shown.
-pub fn fuzz(text: &str) {
-    match parse(text, Path::new("fuzz.toml"), "a", &Machine) {
-        Ok(config) => assert!(config.nodes.contains(&config.me), "this node is one of the nodes"),
-        Err(problems) => {
-            assert!(problems.errors() > 0, "refused without a reason");
-            assert!(!problems.render(false).is_empty());
-            assert!(serde_json::to_string(&problems).is_ok());
-        }
-    }
-}
-
 /// [`parse`]; on failure also the path of the authkeys, if it can be told.
 fn examine(
     text: &str,

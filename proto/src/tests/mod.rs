@@ -1,5 +1,6 @@
 //! Tests across the modules: from a message to the packet and back.
 
+mod corpus;
 mod limits;
 mod newer;
 mod pinned;

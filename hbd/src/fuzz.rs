@@ -1,0 +1,121 @@
+//! What a fuzzer may throw at: plain functions of any bytes that panic when a promise is broken.
+//! Ordinary tests call them too; `scripts/fuzz` runs them for longer. Those of the wire are in [`proto::fuzz`].
+
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use crate::config::{self, Environment, Program, Unit};
+use crate::control::access::Policy;
+use crate::control::server::{self, Limits};
+use crate::control::{Answer, Request, Verb};
+use crate::daemon::history::History;
+
+/// A machine that answers by the length of the name it is asked about: the same everywhere, and each answer can be
+/// had.
+struct ByLength;
+
+impl Environment for ByLength {
+    fn program(&self, path: &Path) -> Program {
+        match path.as_os_str().len() % 8 {
+            0 => Program::Missing,
+            1 => Program::NotExecutable,
+            _ => Program::Executable,
+        }
+    }
+
+    fn user_group_exists(&self, name: &str) -> bool {
+        !name.len().is_multiple_of(4)
+    }
+
+    fn unit(&self, unit: &str) -> Unit {
+        match unit.len() % 8 {
+            0 => Unit::Missing,
+            1 => Unit::NoSystemd,
+            _ => Unit::Installed,
+        }
+    }
+}
+
+/// Any bytes as a configuration: whatever it is, what is refused is refused with reasons that can be shown, and what is
+/// taken is taken the same way again.
+pub fn config(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    // The machine of the samples in `tests/configs`, or any.
+    let node = if text.contains("midas") { "midas" } else { "a" };
+    let parse = || config::parse(&text, Path::new("fuzz.toml"), node, &ByLength);
+    match parse() {
+        Ok(config) => {
+            assert!(config.nodes.contains(&config.me), "this node is one of the nodes");
+            assert!(parse().is_ok_and(|again| again == config), "read twice, it is the same");
+        }
+        Err(problems) => {
+            assert!(problems.errors() > 0, "refused without a reason");
+            assert!(!problems.render(false).is_empty());
+            assert!(serde_json::to_string(&problems).is_ok());
+        }
+    }
+}
+
+/// Any bytes as what a client sends to the control socket: it is answered with whole lines of which the last is the
+/// last word, whatever was sent, and a client that goes away in the middle ends nothing but itself.
+pub fn control(data: &[u8]) {
+    let line = data.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let request = serde_json::from_slice::<Request>(line).ok();
+    if let Some(request) = &request {
+        let said = serde_json::to_vec(request).expect("what was understood can be said");
+        let again = serde_json::from_slice::<Request>(&said).ok();
+        assert_eq!(again.as_ref(), Some(request), "said again, it means the same");
+    }
+    if let Ok(answer) = serde_json::from_slice::<Answer>(line) {
+        let said = serde_json::to_vec(&answer).expect("what was understood can be said");
+        assert_eq!(serde_json::from_slice::<Answer>(&said).ok(), Some(answer));
+    }
+    let endless = matches!(&request, Some(Request { verb: Verb::Events { follow: true, .. }, .. }));
+    converse(data, endless);
+}
+
+/// Sends `data` to a server whose loop answers nothing. If `endless`, the client goes away without listening.
+fn converse(data: &[u8], endless: bool) {
+    // What does not fit the socket would wait for the server, which does not run yet.
+    const FITS: usize = 64 * 1024;
+    let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+    (&ours).write_all(&data[..data.len().min(FITS)]).expect("it fits");
+    ours.shutdown(Shutdown::Write).expect("a live socket");
+    let ours = (!endless).then_some(ours);
+    runtime().block_on(async {
+        theirs.set_nonblocking(true).expect("a live socket");
+        let theirs = tokio::net::UnixStream::from_std(theirs).expect("a live socket");
+        let (asks, asked) = mpsc::channel(4);
+        // A loop that is ending: whoever asks it something is told so.
+        drop(asked);
+        let history = Arc::new(History::new(VecDeque::new()));
+        let server = server::new(asks, history, Policy::new(None), Limits::default());
+        let bound = Duration::from_secs(10);
+        tokio::time::timeout(bound, server.client(&theirs)).await.expect("a client ends");
+    });
+    let Some(mut ours) = ours else { return };
+    let mut answer = String::new();
+    ours.read_to_string(&mut answer).expect("the server has closed");
+    assert!(answer.ends_with('\n'), "whole lines: {answer:?}");
+    let answers: Vec<Answer> =
+        answer.lines().map(|line| serde_json::from_str(line).expect("an answer")).collect();
+    let last_word = |answer: &Answer| matches!(answer, Answer::Done { .. } | Answer::Refused { .. });
+    let (last, before) = answers.split_last().expect("an answer");
+    assert!(last_word(last) && !before.iter().any(last_word), "one last word, at the end: {answers:?}");
+}
+
+/// One runtime for all: making one costs more than all the rest.
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+    })
+}
