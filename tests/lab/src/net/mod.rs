@@ -72,6 +72,7 @@ impl World {
         fs::create_dir_all(&switch_dir).context(|| format!("cannot make {}", switch_dir.display()))?;
         let switch = Space::new(SWITCH, &switch_dir)?;
         switch.ip(plan::SWITCH_BATCH)?;
+        switch.exec(plan::ONLY_SWITCH, "")?.success()?;
         let mut machines = BTreeMap::new();
         for (index, name) in nodes.iter().enumerate() {
             machines.insert((*name).to_owned(), Machine::node(name, index)?);

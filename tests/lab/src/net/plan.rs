@@ -17,6 +17,14 @@ link set lan0 up
 link set lan1 up
 ";
 
+/// Where the module br_netfilter is loaded, the kernel leads every bridged packet through the IP firewall as well: no switch
+/// does that, and in namespaces the sender pays for it.
+pub(super) const ONLY_SWITCH: &[&str] = &[
+    "sh",
+    "-c",
+    r#"for knob in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e "$knob" ] || echo 0 >"$knob"; done"#,
+];
+
 /// The address of the gateway (the switch itself), good as a ping point.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 255, 254);
 
