@@ -1,7 +1,8 @@
 //! What a fuzzer may throw at: plain functions of any bytes that panic when a promise is broken.
 //! Ordinary tests call them too.
 
-use crate::{ClusterId, Keyring, ReplayWindow, Seen};
+use crate::serial::{Deframer, longest_frame, put_frame};
+use crate::{ClusterId, Keyring, MAX_PACKET, ReplayWindow, Seen};
 
 /// Any bytes as a datagram, and any bytes as the body of an authentic one.
 pub fn decode(data: &[u8]) {
@@ -48,4 +49,25 @@ pub fn replay(data: &[u8]) {
         }
         assert!(matches!(window.accept(sequence), Seen::Duplicate | Seen::TooOld));
     }
+}
+
+/// Any bytes as what a serial line brings: what is read was framed so, and the next whole frame is always heard.
+pub fn serial(data: &[u8]) {
+    let mut deframer = Deframer::new();
+    for &byte in data {
+        assert!(deframer.pending() <= 2 * longest_frame(MAX_PACKET), "no frame is waited for without a bound");
+        if let Some(packet) = deframer.push(byte) {
+            assert!(packet.len() <= MAX_PACKET);
+            let mut line = Vec::new();
+            put_frame(&mut line, packet);
+            let mut other = Deframer::new();
+            let heard: Vec<Vec<u8>> =
+                line.iter().filter_map(|&byte| other.push(byte).map(<[u8]>::to_vec)).collect();
+            assert_eq!(heard, [packet]);
+        }
+    }
+    let mut line = Vec::new();
+    put_frame(&mut line, b"whatever was before");
+    let last = line.iter().filter_map(|&byte| deframer.push(byte).map(<[u8]>::to_vec)).last();
+    assert_eq!(last.as_deref(), Some(&b"whatever was before"[..]));
 }

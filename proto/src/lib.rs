@@ -7,6 +7,8 @@
 //!            codec + auth                           auth, then codec
 //! ```
 //!
+//! On a serial line [`serial::put_frame`] and [`serial::Deframer`] stand between packet and link.
+//!
 //! Pure: no clock, no socket, no randomness. The bytes are written up in `docs/protocol.md`.
 
 pub mod auth;
@@ -17,6 +19,7 @@ pub mod keyring;
 pub mod message;
 pub mod reject;
 pub mod replay;
+pub mod serial;
 mod wire;
 
 #[cfg(test)]
