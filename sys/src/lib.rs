@@ -6,6 +6,7 @@
 //! | [`rt`] | real-time scheduling, locked memory, a small heap |
 //! | [`netlink`] | interfaces, addresses in bursts, routes, the monitor |
 //! | [`announce`] | gratuitous ARP and unsolicited neighbour advertisements |
+//! | [`serial`] | serial lines, opened, locked and never waited for |
 //! | [`udp`] | heartbeat sockets tied to their interface |
 //! | [`process`] | signals to whole process groups |
 //! | [`watch`] | waiting for descriptors, an exact alarm clock |
@@ -20,5 +21,6 @@ pub mod netlink;
 mod option;
 pub mod process;
 pub mod rt;
+pub mod serial;
 pub mod udp;
 pub mod watch;
