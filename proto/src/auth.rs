@@ -145,6 +145,13 @@ impl Signer {
     }
 }
 
+/// How long the packet of `message` is, in bytes, whatever the key (with crc it is 12 bytes shorter).
+pub fn packet_length(message: &Message) -> usize {
+    let mut body = Vec::new();
+    put_body(&mut body, message);
+    HEADER + body.len() + HMAC_TAG
+}
+
 impl Keyring {
     /// The packet that carries `message` in `cluster`, signed with the key that `auth` picks.
     ///

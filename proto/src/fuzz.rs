@@ -55,7 +55,10 @@ pub fn replay(data: &[u8]) {
 pub fn serial(data: &[u8]) {
     let mut deframer = Deframer::new();
     for &byte in data {
-        assert!(deframer.pending() <= 2 * longest_frame(MAX_PACKET), "no frame is waited for without a bound");
+        assert!(
+            deframer.pending() <= 2 * longest_frame(MAX_PACKET),
+            "no frame is waited for without a bound"
+        );
         if let Some(packet) = deframer.push(byte) {
             assert!(packet.len() <= MAX_PACKET);
             let mut line = Vec::new();

@@ -25,7 +25,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use auth::Method;
+pub use auth::{Method, packet_length};
 pub use codec::{
     MAX_ACKS, MAX_BY, MAX_ECHOES, MAX_GROUPS, MAX_LINKS, MAX_ORDERS, MAX_PACKET, MAX_REFUSED, ONE_DATAGRAM,
 };

@@ -137,6 +137,12 @@ impl Deframer {
         self.dropped
     }
 
+    /// The line is another one now: what came of a frame is forgotten, and the next 00 waited for.
+    pub fn rejoin(&mut self) {
+        self.synced = false;
+        self.restart();
+    }
+
     fn restart(&mut self) {
         self.frame.clear();
         (self.raw, self.left, self.owes, self.done) = (0, 0, false, false);

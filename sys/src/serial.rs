@@ -215,7 +215,8 @@ mod tests {
         let (master, name) = pty();
         let line = crate::watch::Watched::new(Line::open(&name, 9600, 48).expect("open")).expect("watched");
         let now = async || {
-            std::future::poll_fn(|context| std::task::Poll::Ready(line.poll_readable(context).is_ready())).await
+            std::future::poll_fn(|context| std::task::Poll::Ready(line.poll_readable(context).is_ready()))
+                .await
         };
         let mut buffer = [0; 256];
         let _ = line.try_read(|line| line.read(&mut buffer));
@@ -245,7 +246,10 @@ mod tests {
         drop(first);
         Line::open(&name, 19200, 1).expect("free again");
         let missing = Line::open(Path::new("/dev/ttyNONE9"), 19200, 1).expect_err("missing");
-        assert_eq!((missing.kind(), missing.to_string().as_str()), (io::ErrorKind::NotFound, "there is no such device"));
+        assert_eq!(
+            (missing.kind(), missing.to_string().as_str()),
+            (io::ErrorKind::NotFound, "there is no such device")
+        );
         let null = Line::open(Path::new("/dev/null"), 19200, 1).expect_err("no tty");
         assert_eq!(null.to_string(), "this is no serial line", "{null:?}");
     }

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::cluster::{Timing, known_node};
-use super::duration::show;
+use super::cluster::known_node;
 use super::model::{Link, LinkKind};
 use super::net::{check_interface, own_address};
 use super::problem::{Report, Span};
@@ -21,16 +19,13 @@ const MAX_LINKS: usize = 64;
 /// The port Heartbeat has at IANA.
 const PORT: u16 = 694;
 /// Rates every serial driver knows and that are fast enough to be of use.
-const BAUDS: [i64; 5] = [9600, 19200, 38400, 57600, 115_200];
-/// Bits on the line for one heartbeat of a small cluster: 140 bytes, with start and stop bit.
-const SERIAL_BITS: u64 = 140 * 10;
+pub(super) const BAUDS: [i64; 5] = [9600, 19200, 38400, 57600, 115_200];
 
 /// What reading a link needs to know of the rest of the file.
 pub(super) struct Scope<'s> {
     pub(super) nodes: &'s [String],
     /// This node, if it is among them.
     pub(super) me: Option<&'s str>,
-    pub(super) timing: &'s Timing,
     pub(super) report: &'s Report<'s>,
 }
 
@@ -44,10 +39,18 @@ struct Draft {
     /// Equal for links that are the same twice.
     identity: String,
     span: Span,
+    /// Where the speed of a serial line is given, if it is.
+    baud: Option<Span>,
+}
+
+/// The speed of a serial link, and where it stands in the file.
+pub(super) struct Line {
+    pub(super) baud: u32,
+    pub(super) span: Span,
 }
 
 /// Reads all `[[link]]` of the file.
-pub(super) fn read(root: &Table<'_>, scope: &Scope<'_>) -> Vec<Link> {
+pub(super) fn read(root: &Table<'_>, scope: &Scope<'_>) -> (Vec<Link>, Vec<Line>) {
     let tables = root.tables("link", "[[link]]");
     if tables.is_empty() && root.value("link").is_none() {
         let help = "write at least one: [[link]] type = \"bcast\" interface = \"eth1\"; two over separate cables are far better";
@@ -78,13 +81,17 @@ pub(super) fn read(root: &Table<'_>, scope: &Scope<'_>) -> Vec<Link> {
     }
     let names: Vec<String> = drafts.iter().map(|draft| draft.name.clone()).collect();
     let unique = |name: &String| names.iter().filter(|other| *other == name).count() == 1;
-    drafts
+    let mut lines = Vec::new();
+    let links = drafts
         .into_iter()
-        .map(|draft| Link {
-            name: if unique(&draft.name) { draft.name } else { draft.long_name },
-            kind: draft.kind,
+        .map(|draft| {
+            if let LinkKind::Serial { baud, .. } = draft.kind {
+                lines.push(Line { baud, span: draft.baud.unwrap_or(draft.span) });
+            }
+            Link { name: if unique(&draft.name) { draft.name } else { draft.long_name }, kind: draft.kind }
         })
-        .collect()
+        .collect();
+    (links, lines)
 }
 
 /// Reads one `[[link]]`.
@@ -125,6 +132,7 @@ fn bcast(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
         identity: format!("bcast {all} {port}"),
         kind: LinkKind::Bcast { interface, port },
         span,
+        baud: None,
     })
 }
 
@@ -147,6 +155,7 @@ fn mcast(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
         identity: format!("mcast {all} {group} {port}"),
         kind: LinkKind::Mcast { interface, group, port, ttl },
         span,
+        baud: None,
     })
 }
 
@@ -178,7 +187,7 @@ fn ucast(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
     // Without this node among the nodes nothing is usable; that is reported elsewhere.
     let local = local?;
     let kind = LinkKind::Ucast { local, peers, interface: interface.map(|(name, _)| name), port };
-    Some(Draft { long_name: format!("{name}:{port}"), name, identity, kind, span })
+    Some(Draft { long_name: format!("{name}:{port}"), name, identity, kind, span, baud: None })
 }
 
 /// `addresses = { NODE = "IP", … }`: every node, each with an address of its own, one family.
@@ -242,20 +251,6 @@ fn serial(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
         );
     }
     let baud = baud(table, scope);
-    let Timing { keepalive, .. } = scope.timing;
-    let message_ms = SERIAL_BITS * 1000 / u64::from(baud);
-    if Duration::from_millis(message_ms * 2) > keepalive.value {
-        let fits = Duration::from_millis((message_ms * 2).div_ceil(10) * 10);
-        let message =
-            format!("a serial line at {baud} baud is too slow for a keepalive of {}", show(keepalive.value));
-        let faster = BAUDS.iter().find(|b| SERIAL_BITS * 2000 / b.unsigned_abs() <= millis(keepalive.value));
-        let faster = faster.map_or_else(String::new, |baud| format!(", or baud = {baud} if the cable can"));
-        let help = format!(
-            "one heartbeat takes {message_ms}ms on it, and half of the time must stay free: keepalive = \"{}\" or longer{faster}",
-            show(fits)
-        );
-        scope.report.error(&table.value("baud").map_or(span.clone(), toml::Spanned::span), message, help);
-    }
     let (device, all) = device?;
     let name = device.strip_prefix("/dev/").unwrap_or(&device).to_owned();
     Some(Draft {
@@ -264,6 +259,7 @@ fn serial(table: &Table<'_>, scope: &Scope<'_>, span: Span) -> Option<Draft> {
         identity: format!("serial {all}"),
         kind: LinkKind::Serial { device: PathBuf::from(device), baud },
         span,
+        baud: table.value("baud").map(toml::Spanned::span),
     })
 }
 
@@ -282,10 +278,6 @@ fn baud(table: &Table<'_>, scope: &Scope<'_>) -> u32 {
         return DEFAULT;
     }
     u32::try_from(at.value).unwrap_or(DEFAULT)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// `port`, or the default.

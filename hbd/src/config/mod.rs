@@ -22,6 +22,7 @@ mod group;
 mod keys;
 mod link;
 mod safety;
+mod size;
 
 pub use base::config::{duration, problem};
 pub use environment::{Environment, Machine, Program, Unit};
@@ -126,7 +127,7 @@ fn tables<'a>(
     let named = cluster::nodes(&root, root.has("witness"), report);
     let me = cluster::me(node, &named, report);
     let nodes: Vec<String> = named.iter().map(|at| at.value.to_owned()).collect();
-    let links = link::read(&root, &link::Scope { nodes: &nodes, me: me.as_deref(), timing: &timing, report });
+    let (links, lines) = link::read(&root, &link::Scope { nodes: &nodes, me: me.as_deref(), report });
     let pings = safety::pings(&root, report);
     let fences = safety::fences(&root, &nodes, me.as_deref(), env, report);
     let watchdog = safety::watchdog(&root, &timing, report);
@@ -145,6 +146,8 @@ fn tables<'a>(
     };
     let groups = group::read(&root, &scope);
     check_failback(&cluster, &timing, &groups, report);
+    let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+    size::check(size::heartbeat_bytes(&nodes, links.len(), &names), &lines, &timing, report);
     root.finish();
     let me = me.unwrap_or_default();
     let (warnings, digest) = (Vec::new(), 0);

@@ -30,6 +30,8 @@ use crate::control::{Answer, StoredEvent};
 const DRAIN: usize = 1024;
 /// Between two words to the service manager on how things are.
 const STATUS_PAUSE: Duration = Duration::from_secs(1);
+/// The bound on waiting for a serial line, at the end: what it still holds is thrown away with it.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 /// The bound on writing what is to be kept, at the end.
 const CLOSE: Duration = Duration::from_secs(3);
 
@@ -119,21 +121,19 @@ impl Engine {
 
     /// When something is due if nothing else happens.
     pub fn wake_at(&self) -> Option<Time> {
-        [self.parts.core.deadline(), self.parts.links.next_retry(), self.alive_due]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.parts.core.deadline(), self.parts.links.due(), self.alive_due].into_iter().flatten().min()
     }
 
     /// Comes back when a datagram may be waiting.
-    pub async fn readable(&self) {
+    pub async fn readable(&mut self) {
         self.parts.links.readable().await;
     }
 
     /// Takes datagrams that wait, at most `bound` a link.
     pub fn datagrams(&mut self, bound: usize) {
-        self.parts.links.read(bound, &mut self.inputs);
+        let changes = self.parts.links.read(bound, now(), &mut self.inputs);
         self.work_off();
+        self.link_changes(changes);
     }
 
     /// Does what is due by now.
@@ -142,8 +142,8 @@ impl Engine {
         if self.parts.core.deadline().is_some_and(|due| due <= now) {
             self.feed(Input::Tick);
         }
-        if self.parts.links.next_retry().is_some_and(|due| due <= now) {
-            let changes = self.parts.links.retry(now);
+        if self.parts.links.due().is_some_and(|due| due <= now) {
+            let changes = self.parts.links.time(now);
             self.link_changes(changes);
         }
     }
@@ -200,6 +200,7 @@ impl Engine {
                 let picture = Picture {
                     core: self.parts.core.status(now),
                     uptime: now.since(self.started),
+                    lines: self.parts.links.lines(now),
                     troubles: self.parts.troubles.sentences(),
                 };
                 let _ = done.send(Box::new(picture));
@@ -285,7 +286,7 @@ impl Engine {
         }
         self.parts.table.load(&config);
         self.parts.core.set_keyring(keyring);
-        let changes = self.parts.links.reload(&config.links, now());
+        let changes = self.parts.links.reload(&config.links, config.cluster.keepalive, now());
         let names: Vec<String> = config.links.iter().map(|link| link.name.clone()).collect();
         self.parts.troubles.keep_links(&names);
         if self.parts.work.ask(work::Job::Config(Box::new(WorkConfig::of(&config)))).is_err() {
@@ -329,7 +330,7 @@ impl Engine {
                 self.link_changes(changes);
             }
             Action::Drain => {
-                self.parts.links.drain(DRAIN, &mut self.inputs);
+                self.parts.links.drain(DRAIN, now(), &mut self.inputs);
                 self.inputs.push_back(Input::Drained);
             }
             Action::Run(run) => self.run(run),
@@ -447,8 +448,12 @@ impl Engine {
         self.parts.troubles.set_unsupported(&self.config);
     }
 
-    /// Waits, within a bound, until the last state and events are on disk.
+    /// Waits, within bounds, until the last words have left a serial line, and the last state and events are on disk.
     pub fn close(&mut self) {
+        let until = now() + LAST_WORDS;
+        while now() < until && !self.parts.links.is_idle(now()) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let (done, wait) = sync_channel(1);
         if self.parts.disk.ask(disk::Job::Flush(done)).is_err() || wait.recv_timeout(CLOSE).is_err() {
             tracing::error!("the disk did not take the last events in time");

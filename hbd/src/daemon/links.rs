@@ -3,6 +3,10 @@
 //! A link that fails keeps its socket and goes on trying with each message (a cable that is back is
 //! used at once); beside that, a fresh socket is tried every second, for an interface that was
 //! taken away and made again. It is reported once when it breaks, and once when a message went out again.
+//! Serial lines have a life of their own: see [`serial`].
+
+mod outbox;
+mod serial;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -18,6 +22,9 @@ use nix::sys::socket::{MsgFlags, SockaddrStorage, recv, sendto};
 use sys::watch::Watched;
 
 use crate::config::{Link, LinkKind};
+use serial::{News, Serial};
+
+pub use serial::LineStatus;
 
 /// Between two tries to open a broken link anew.
 const RETRY: Duration = Duration::from_secs(1);
@@ -43,6 +50,8 @@ struct Socket {
 struct Slot {
     link: Link,
     socket: Option<Socket>,
+    /// Instead of a socket.
+    serial: Option<Box<Serial>>,
     /// Broken: when to open it anew.
     retry: Option<Time>,
     /// What was last said to be wrong.
@@ -59,23 +68,24 @@ pub struct Links {
 }
 
 impl Links {
-    /// Opens what can be opened. Needs the runtime that will wait for them.
-    pub fn open(me: &str, links: &[Link], now: Time) -> (Links, Vec<Change>) {
+    /// Opens what can be opened. Needs the runtime that will wait for them. A message is to be sent each `keepalive`.
+    pub fn open(me: &str, links: &[Link], keepalive: Duration, now: Time) -> (Links, Vec<Change>) {
         let mut all = Links { me: me.to_owned(), slots: Vec::new(), buffer: vec![0; LONGEST] };
-        let changes = all.reload(links, now);
+        let changes = all.reload(links, keepalive, now);
         (all, changes)
     }
 
     /// Takes new links over: those that did not change keep their sockets.
-    pub fn reload(&mut self, links: &[Link], now: Time) -> Vec<Change> {
+    pub fn reload(&mut self, links: &[Link], keepalive: Duration, now: Time) -> Vec<Change> {
         let mut old = std::mem::take(&mut self.slots);
         let mut changes = Vec::new();
         for link in links {
             let kept = old.iter().position(|slot| slot.link == *link).map(|at| old.swap_remove(at));
-            let fresh = || Slot { link: link.clone(), socket: None, retry: None, said: None, send_errors: 0 };
-            let mut slot = kept.unwrap_or_else(fresh);
-            if slot.socket.is_none() && !matches!(slot.link.kind, LinkKind::Serial { .. }) {
-                slot.reopen(&self.me, now, &mut changes);
+            let mut slot = kept.unwrap_or_else(|| Slot::new(link.clone(), keepalive, now));
+            match &mut slot.serial {
+                Some(serial) => serial.set_keepalive(keepalive),
+                None if slot.socket.is_none() => slot.reopen(&self.me, now, &mut changes),
+                None => {}
             }
             self.slots.push(slot);
         }
@@ -83,12 +93,15 @@ impl Links {
     }
 
     /// Comes back when a datagram may be waiting; never, if no link is open.
-    pub async fn readable(&self) {
+    pub async fn readable(&mut self) {
         poll_fn(|context| {
-            for slot in &self.slots {
-                if let Some(socket) = &slot.socket
-                    && socket.udp.poll_readable(context).is_ready()
-                {
+            for slot in &mut self.slots {
+                let ready = match (&slot.socket, &mut slot.serial) {
+                    (Some(socket), _) => socket.udp.poll_readable(context),
+                    (None, Some(serial)) => serial.poll_readable(context),
+                    (None, None) => Poll::Pending,
+                };
+                if ready.is_ready() {
                     return Poll::Ready(());
                 }
             }
@@ -97,9 +110,17 @@ impl Links {
         .await;
     }
 
-    /// Takes what waits, at most `bound` datagrams a link, after [`Links::readable`].
-    pub fn read(&mut self, bound: usize, into: &mut VecDeque<Input>) {
-        for (link, slot) in self.slots.iter().enumerate() {
+    /// Takes what waits, at most `bound` datagrams a link, after [`Links::readable`] or when it is due.
+    pub fn read(&mut self, bound: usize, now: Time, into: &mut VecDeque<Input>) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (link, slot) in self.slots.iter_mut().enumerate() {
+            if let Some(serial) = &mut slot.serial {
+                let each = |packet: &[u8]| into.push_back(Input::Datagram { link, bytes: packet.to_vec() });
+                if let Err(news) = serial.read(now, &mut self.buffer, each) {
+                    slot.heed(Some(news), now, &mut changes);
+                }
+                continue;
+            }
             let Some(socket) = &slot.socket else { continue };
             for _ in 0..bound {
                 // Through tokio, so that it learns when the socket is empty.
@@ -113,11 +134,17 @@ impl Links {
                 }
             }
         }
+        changes
     }
 
     /// Takes everything the kernel has now, whatever tokio knows of it, at most `bound` datagrams a link.
-    pub fn drain(&mut self, bound: usize, into: &mut VecDeque<Input>) {
-        for (link, slot) in self.slots.iter().enumerate() {
+    pub fn drain(&mut self, bound: usize, now: Time, into: &mut VecDeque<Input>) {
+        for (link, slot) in self.slots.iter_mut().enumerate() {
+            if let Some(serial) = &mut slot.serial {
+                let each = |packet: &[u8]| into.push_back(Input::Datagram { link, bytes: packet.to_vec() });
+                serial.drain(now, &mut self.buffer, each);
+                continue;
+            }
             let Some(socket) = &slot.socket else { continue };
             for _ in 0..bound {
                 match take(socket.udp.get(), &mut self.buffer) {
@@ -140,24 +167,62 @@ impl Links {
         changes
     }
 
-    /// When [`Links::retry`] has something to do.
-    pub fn next_retry(&self) -> Option<Time> {
-        self.slots.iter().filter_map(|slot| slot.retry).min()
+    /// When [`Links::time`] or [`Links::read`] has something to do.
+    pub fn due(&self) -> Option<Time> {
+        self.slots
+            .iter()
+            .filter_map(|slot| slot.serial.as_ref().map_or(slot.retry, |serial| serial.due()))
+            .min()
     }
 
-    /// Opens broken links anew whose time has come.
-    pub fn retry(&mut self, now: Time) -> Vec<Change> {
+    /// Opens broken links anew whose time has come, and lets lines have what they have room for.
+    pub fn time(&mut self, now: Time) -> Vec<Change> {
         let mut changes = Vec::new();
         for slot in &mut self.slots {
-            if slot.retry.is_some_and(|at| at <= now) {
+            if let Some(serial) = &mut slot.serial {
+                let news = serial.time(now);
+                slot.heed(news, now, &mut changes);
+            } else if slot.retry.is_some_and(|at| at <= now) {
                 slot.reopen(&self.me, now, &mut changes);
             }
         }
         changes
     }
+
+    /// How the serial lines are used.
+    pub fn lines(&self, now: Time) -> Vec<LineStatus> {
+        self.slots
+            .iter()
+            .filter_map(|slot| Some(slot.serial.as_ref()?.status(&slot.link.name, now)))
+            .collect()
+    }
+
+    /// Whether all that was sent has left this machine, as far as can be told.
+    pub fn is_idle(&self, now: Time) -> bool {
+        self.slots.iter().flat_map(|slot| &slot.serial).all(|serial| serial.is_idle(now))
+    }
 }
 
 impl Slot {
+    fn new(link: Link, keepalive: Duration, now: Time) -> Slot {
+        let serial = match &link.kind {
+            LinkKind::Serial { device, baud } => {
+                Some(Box::new(Serial::new(device.clone(), *baud, keepalive, now)))
+            }
+            _ => None,
+        };
+        Slot { link, socket: None, serial, retry: None, said: None, send_errors: 0 }
+    }
+
+    /// Takes note of what became of a serial line.
+    fn heed(&mut self, news: Option<News>, now: Time, changes: &mut Vec<Change>) {
+        match news {
+            None => {}
+            Some(News::Works) => self.works(changes),
+            Some(News::Broken(why)) => self.broken(why, now, changes),
+        }
+    }
+
     fn reopen(&mut self, me: &str, now: Time, changes: &mut Vec<Change>) {
         match open(&self.link.kind, me) {
             Ok(socket) => {
@@ -173,6 +238,10 @@ impl Slot {
     }
 
     fn send(&mut self, bytes: &[u8], now: Time, changes: &mut Vec<Change>) {
+        if let Some(serial) = &mut self.serial {
+            let news = serial.send(bytes, now);
+            return self.heed(news, now, changes);
+        }
         let Some(socket) = &self.socket else { return };
         let mut failed = None;
         let mut sent = false;
@@ -239,7 +308,7 @@ fn open_std(kind: &LinkKind, me: &str) -> Result<(std::net::UdpSocket, Vec<Socke
             let others: Vec<_> = peers.iter().filter(|(name, _)| *name != me).map(|(_, &ip)| ip).collect();
             sys::udp::ucast(*local, interface.as_deref(), &others, *port)
         }
-        LinkKind::Serial { .. } => return Err("serial links are not in this version".into()),
+        LinkKind::Serial { .. } => return Err("a serial line has no socket".into()),
     };
     link.map(|link| (link.socket, link.targets)).map_err(|error| error.to_string())
 }
@@ -255,6 +324,8 @@ mod tests {
         Link { name: name.into(), kind: LinkKind::Ucast { local: ip(local), peers, interface: None, port } }
     }
 
+    const KEEPALIVE: Duration = Duration::from_millis(200);
+
     fn t(ms: u64) -> Time {
         Time::from_millis(ms)
     }
@@ -267,32 +338,33 @@ mod tests {
     #[tokio::test]
     async fn what_one_node_sends_the_other_reads_on_the_same_link() {
         let port = port();
-        let (mut a, changes) = Links::open("a", &[ucast("one", "127.7.0.1", "127.7.0.2", port)], t(0));
+        let (mut a, changes) =
+            Links::open("a", &[ucast("one", "127.7.0.1", "127.7.0.2", port)], KEEPALIVE, t(0));
         assert!(changes.is_empty(), "{changes:?}");
-        let (mut b, _) = Links::open("b", &[ucast("one", "127.7.0.2", "127.7.0.1", port)], t(0));
+        let (mut b, _) = Links::open("b", &[ucast("one", "127.7.0.2", "127.7.0.1", port)], KEEPALIVE, t(0));
         assert!(a.send(b"hello", t(0)).is_empty());
         tokio::time::timeout(Duration::from_secs(10), b.readable()).await.unwrap();
         let mut inputs = VecDeque::new();
-        b.read(8, &mut inputs);
+        b.read(8, t(0), &mut inputs);
         assert_eq!(inputs, [Input::Datagram { link: 0, bytes: b"hello".to_vec() }]);
     }
 
     #[tokio::test]
     async fn reading_and_draining_are_bounded_and_draining_needs_no_event() {
         let port = port();
-        let (mut a, _) = Links::open("a", &[ucast("one", "127.7.0.1", "127.7.0.2", port)], t(0));
-        let (mut b, _) = Links::open("b", &[ucast("one", "127.7.0.2", "127.7.0.1", port)], t(0));
+        let (mut a, _) = Links::open("a", &[ucast("one", "127.7.0.1", "127.7.0.2", port)], KEEPALIVE, t(0));
+        let (mut b, _) = Links::open("b", &[ucast("one", "127.7.0.2", "127.7.0.1", port)], KEEPALIVE, t(0));
         for _ in 0..10 {
             a.send(b"x", t(0));
         }
         let mut inputs = VecDeque::new();
         // On the loopback what was sent has arrived; tokio was not asked and knows nothing of it.
-        b.drain(4, &mut inputs);
+        b.drain(4, t(0), &mut inputs);
         assert_eq!(inputs.len(), 4);
         tokio::time::timeout(Duration::from_secs(10), b.readable()).await.unwrap();
-        b.read(4, &mut inputs);
+        b.read(4, t(0), &mut inputs);
         assert_eq!(inputs.len(), 8);
-        b.drain(100, &mut inputs);
+        b.drain(100, t(0), &mut inputs);
         assert_eq!(inputs.len(), 10);
     }
 
@@ -302,47 +374,43 @@ mod tests {
             name: "bcast:da-none".into(),
             kind: LinkKind::Bcast { interface: "da-none".into(), port: 694 },
         };
-        let serial = Link {
-            name: "serial:tty".into(),
-            kind: LinkKind::Serial { device: "/dev/null".into(), baud: 19200 },
-        };
         let port = port();
         let good = ucast("one", "127.7.0.1", "127.7.0.2", port);
-        let (mut links, changes) = Links::open("a", &[missing, serial, good.clone()], t(0));
+        let (mut links, changes) = Links::open("a", &[missing, good.clone()], KEEPALIVE, t(0));
         assert_eq!(changes.len(), 1);
         assert_eq!(changes[0].name, "bcast:da-none");
         assert!(changes[0].broken.as_ref().unwrap().contains("da-none"), "{changes:?}");
-        assert_eq!(links.next_retry(), Some(t(1000)));
-        assert!(links.retry(t(999)).is_empty());
-        assert!(links.retry(t(1000)).is_empty(), "not said again");
-        assert_eq!(links.next_retry(), Some(t(2000)));
+        assert_eq!(links.due(), Some(t(1000)));
+        assert!(links.time(t(999)).is_empty());
+        assert!(links.time(t(1000)).is_empty(), "not said again");
+        assert_eq!(links.due(), Some(t(2000)));
         assert!(links.send(b"x", t(1000)).is_empty());
-        let before = links.slots[2].socket.as_ref().unwrap().udp.get().as_raw_fd();
-        assert!(links.reload(&[good], t(1000)).is_empty());
+        let before = links.slots[1].socket.as_ref().unwrap().udp.get().as_raw_fd();
+        assert!(links.reload(&[good], KEEPALIVE, t(1000)).is_empty());
         assert_eq!(
             links.slots[0].socket.as_ref().unwrap().udp.get().as_raw_fd(),
             before,
             "an unchanged link keeps its socket"
         );
-        assert_eq!(links.next_retry(), None);
+        assert_eq!(links.due(), None);
     }
 
     #[tokio::test]
     async fn a_link_that_cannot_send_is_said_once_and_again_when_it_works() {
         // The address is not on this machine: the socket opens (freebind) and every send fails.
         let (mut links, changes) =
-            Links::open("a", &[ucast("one", "192.0.2.77", "192.0.2.78", port())], t(0));
+            Links::open("a", &[ucast("one", "192.0.2.77", "192.0.2.78", port())], KEEPALIVE, t(0));
         assert!(changes.is_empty(), "{changes:?}");
         let said = links.send(b"x", t(5));
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(said[0].broken.as_ref().unwrap().starts_with("cannot send to 192.0.2.78"), "{said:?}");
         assert!(links.send(b"x", t(6)).is_empty());
-        assert!(links.retry(t(1005)).is_empty(), "a fresh socket alone is no news");
-        assert!(links.next_retry().is_some());
+        assert!(links.time(t(1005)).is_empty(), "a fresh socket alone is no news");
+        assert!(links.due().is_some());
         let mut changes = Vec::new();
         links.slots[0].works(&mut changes);
         assert_eq!(changes, [Change { name: "one".into(), broken: None }]);
-        assert_eq!(links.next_retry(), None);
+        assert_eq!(links.due(), None);
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub use start::main;
 
 /// Stack of a thread that parses or runs agents; only what is touched costs memory.
 const STACK: usize = 1 << 20;
+/// Stack of a thread that makes a few system calls.
+const SMALL_STACK: usize = 128 << 10;
 /// `SCHED_FIFO` priorities: above ordinary work, below the kernel's own threads (50). The loop
 /// preempts the net thread, never the other way round.
 const LOOP_PRIORITY: u8 = 40;

@@ -155,7 +155,7 @@ fn live(args: Args, request: Request, config: Config, keyring: Keyring, log: Log
     });
     let boot = getrandom::u64().map_err(|error| format!("the kernel gives no random number: {error}"))?;
     let started = now();
-    let (links, changes) = Links::open(&config.me, &config.links, started);
+    let (links, changes) = Links::open(&config.me, &config.links, config.cluster.keepalive, started);
     let core = Core::new(settings(&config), keyring, found.state, boot, started);
     let parts = Parts { core, links, net, work, disk, log, notifier, table, troubles };
     let mut engine = Engine::new(parts, config, request, former.next, started);

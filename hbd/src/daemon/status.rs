@@ -6,8 +6,9 @@ use std::time::Duration;
 use cluster::status::Status;
 use serde_json::{Value, json};
 
+use super::links::LineStatus;
 use super::report::Trouble;
-use crate::config::{Config, LinkKind};
+use crate::config::Config;
 
 /// The version shown.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -21,13 +22,23 @@ pub struct Picture {
     pub uptime: Duration,
     /// The daemon's own troubles, a sentence each.
     pub troubles: Vec<String>,
+    /// The serial lines.
+    pub lines: Vec<LineStatus>,
 }
+
+/// Of a serial line fuller than this there is little left for what happens besides heartbeats.
+const FULL_PERCENT: u8 = 90;
 
 impl Picture {
     /// The object of INTERFACE.md.
     pub fn render(self) -> Value {
         let mut core = self.core;
         core.degraded.extend(self.troubles);
+        for line in self.lines.iter().filter(|line| line.fill_percent > FULL_PERCENT) {
+            let LineStatus { name, baud, fill_percent, .. } = line;
+            core.degraded
+                .push(format!("link {name}: {baud} baud are {fill_percent} % full: news is late on it"));
+        }
         let uptime = u64::try_from(self.uptime.as_millis()).unwrap_or(u64::MAX);
         let mut value = serde_json::to_value(core).unwrap_or_default();
         if let Value::Object(object) = &mut value {
@@ -36,7 +47,26 @@ impl Picture {
             object.insert("ping".into(), json!([]));
             object.insert("witness".into(), Value::Null);
         }
+        for line in &self.lines {
+            add_line(&mut value, line);
+        }
         value
+    }
+}
+
+/// Puts what is known of a serial line beside the rest of its link, for each node at its other end.
+fn add_line(status: &mut Value, line: &LineStatus) {
+    let nodes = status.get_mut("nodes").and_then(Value::as_array_mut).into_iter().flatten();
+    let links = nodes.filter_map(|node| node.get_mut("links")?.as_array_mut()).flatten();
+    for link in links.filter(|link| link["name"] == line.name.as_str()) {
+        link["line"] = json!({
+            "device": line.device,
+            "baud": line.baud,
+            "open": line.open,
+            "fill_percent": line.fill_percent,
+            "skipped": line.skipped,
+            "damaged": line.dropped.total(),
+        });
     }
 }
 
@@ -102,12 +132,6 @@ impl Troubles {
 /// What the configuration asks for and this version does not do: a short name and a sentence each.
 pub fn unsupported(config: &Config) -> Vec<(String, String)> {
     let mut all = Vec::new();
-    for link in &config.links {
-        if matches!(link.kind, LinkKind::Serial { .. }) {
-            let sentence = format!("link {} is not used: serial links are not in this version", link.name);
-            all.push((link.name.clone(), sentence));
-        }
-    }
     let mut part = |there: bool, what: &str, sentence: &str| {
         if there {
             all.push((what.to_owned(), sentence.to_owned()));
@@ -135,7 +159,9 @@ pub fn unsupported(config: &Config) -> Vec<(String, String)> {
 mod tests {
     use super::super::settings::tests::config;
     use super::*;
-    use crate::config::{Link, Ping};
+    use crate::config::Ping;
+    use cluster::status::{LinkStatus, NodeStatus};
+    use proto::serial::Dropped;
 
     fn core() -> Status {
         Status {
@@ -154,34 +180,62 @@ mod tests {
     #[test]
     fn the_daemon_adds_its_part() {
         let troubles = vec!["from the daemon".to_owned()];
-        let value = Picture { core: core(), uptime: Duration::from_millis(1234), troubles }.render();
+        let mut core = core();
+        core.nodes.push(NodeStatus {
+            name: "b".into(),
+            state: "up".into(),
+            last_heard_ms: Some(3),
+            standby: false,
+            late: 0,
+            incarnation: 1,
+            pings: (0, 0),
+            links: ["bcast:eth1", "serial:ttyS0"]
+                .map(|name| LinkStatus {
+                    name: name.into(),
+                    state: "up".into(),
+                    last_heard_ms: Some(3),
+                    heard_by_peer: true,
+                    received: 7,
+                })
+                .into(),
+        });
+        let lines = vec![LineStatus {
+            name: "serial:ttyS0".into(),
+            device: "/dev/ttyS0".into(),
+            baud: 9600,
+            open: true,
+            fill_percent: 91,
+            skipped: 2,
+            dropped: Dropped { cut: 1, crc: 2, ..Dropped::default() },
+        }];
+        let value = Picture { core, uptime: Duration::from_millis(1234), troubles, lines }.render();
         assert_eq!(value["cluster"], "lvs");
         assert_eq!(value["version"], VERSION);
         assert_eq!(value["uptime_ms"], 1234);
         assert_eq!(value["ping"], json!([]));
         assert_eq!(value["witness"], Value::Null);
         assert!(value.as_object().unwrap().contains_key("witness"));
-        assert_eq!(value["degraded"], json!(["from the core", "from the daemon"]));
+        let full = "link serial:ttyS0: 9600 baud are 91 % full: news is late on it";
+        assert_eq!(value["degraded"], json!(["from the core", "from the daemon", full]));
+        let links = &value["nodes"][0]["links"];
+        assert_eq!(links[0].get("line"), None);
+        let line = json!({
+            "device": "/dev/ttyS0", "baud": 9600, "open": true, "fill_percent": 91, "skipped": 2, "damaged": 3
+        });
+        assert_eq!(links[1]["line"], line);
     }
 
     #[test]
     fn what_is_configured_but_not_done_is_said() {
         let mut config = config(&[]);
         assert!(unsupported(&config).is_empty());
-        config.links.push(Link {
-            name: "serial:ttyS0".into(),
-            kind: LinkKind::Serial { device: "/dev/ttyS0".into(), baud: 19200 },
-        });
         config.pings.push(Ping { name: "gateway".into(), addresses: vec![] });
         let mut troubles = Troubles::default();
         troubles.set_unsupported(&config);
-        assert_eq!(troubles.sentences().len(), 2);
+        assert_eq!(troubles.sentences(), ["[[ping]] points are not looked at: not in this version"]);
         config.pings.clear();
         troubles.set_unsupported(&config);
-        assert_eq!(
-            troubles.sentences(),
-            ["link serial:ttyS0 is not used: serial links are not in this version"]
-        );
+        assert!(troubles.sentences().is_empty());
     }
 
     #[test]

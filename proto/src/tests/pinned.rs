@@ -44,6 +44,21 @@ fn packets_are_as_pinned() {
 }
 
 #[test]
+fn the_length_is_known_without_a_key() {
+    for message in [heartbeat(), eventful()] {
+        let lengths = TAGS.map(|(method, ..)| {
+            let text = match method {
+                Method::Sha256 => "auth 1\n1 sha256 the quick brown fox",
+                Method::Md5 => "auth 3\n3 md5 Hello!",
+                Method::Crc => "auth 1\n1 crc",
+            };
+            keys(text).seal(cluster(), &message).len() + if method == Method::Crc { 12 } else { 0 }
+        });
+        assert_eq!(lengths, [packet_length(&message); 3]);
+    }
+}
+
+#[test]
 fn the_document_shows_the_same_bytes() {
     let document = include_str!("../../../docs/protocol.md");
     let document: String = document.split_whitespace().collect();
