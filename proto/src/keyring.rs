@@ -17,6 +17,8 @@ use std::fmt;
 
 use crate::auth::{Method, Signer};
 
+/// Shorter secrets are refused: whoever has recorded one packet finds such a one by trying them all.
+const SHORTEST_SECRET: usize = 6;
 /// Shorter secrets are taken (files in the field have them) but warned of.
 const SHORT_SECRET: usize = 8;
 
@@ -305,7 +307,11 @@ impl<'a> Draft<'a> {
             }
             (_, Some((place, secret))) => {
                 let line = place.line;
-                if secret.len() < SHORT_SECRET {
+                if secret.len() < SHORTEST_SECRET {
+                    let text = format!("the secret of key {id} is shorter than {SHORTEST_SECRET} bytes");
+                    let help = "it can be found by trying; `hbctl keygen` prints a good one";
+                    self.problem(place, text, help);
+                } else if secret.len() < SHORT_SECRET {
                     self.warnings.push(format!(
                         "authkeys line {line}: the secret of key {id} is shorter than {SHORT_SECRET} bytes and can \
                          be guessed; `hbctl keygen` prints a good one"

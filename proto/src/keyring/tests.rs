@@ -28,7 +28,7 @@ fn the_secret_is_the_rest_of_the_line_trimmed() {
     for same in ["1\tsha256 \t two  words \t\r\nauth 1\r\n", "auth 1 \n  1 sha256 two  words"] {
         assert_eq!(good(same).open(cluster, &packet).as_ref(), Ok(&message));
     }
-    for other in ["auth 1\n1 sha256 two words", "auth 1\n1 sha256 two  Words", "auth 1\n1 sha256 two"] {
+    for other in ["auth 1\n1 sha256 two words", "auth 1\n1 sha256 two  Words", "auth 1\n1 sha256 two  w"] {
         assert_eq!(good(other).open(cluster, &packet), Err(crate::Reject::Tag { id: 1 }));
     }
 }
@@ -42,6 +42,16 @@ fn a_short_secret_of_an_old_file_loads_with_a_warning() {
     assert!(warnings[0].contains("line 2") && warnings[0].contains("shorter than 8 bytes"), "{warnings:?}");
     assert!(!warnings[0].contains("Hello!"));
     assert_eq!(good("auth 1\n1 sha256 12345678").warnings().len(), 0);
+}
+
+#[test]
+fn a_secret_that_can_be_tried_out_is_refused_by_name() {
+    assert_eq!(problems("auth 1\n1 sha256 Hell!"), ["2:10 the secret of key 1 is shorter than 6 bytes"]);
+    assert_eq!(
+        problems("auth 1\n1 sha256 12345678\n7 md5   x\t \r\n"),
+        ["3:9 the secret of key 7 is shorter than 6 bytes"]
+    );
+    assert_eq!(good("auth 1\n1 sha256 Hello!").signing(), (1, Method::Sha256));
 }
 
 #[test]

@@ -55,12 +55,12 @@ fn strangers_to_each_other(reason: &str, keys: [&str; 2]) {
 
 #[test]
 fn another_secret_is_no_peer() {
-    strangers_to_each_other("tag", ["auth 1\n1 sha256 one\n", "auth 1\n1 sha256 another\n"]);
+    strangers_to_each_other("tag", ["auth 1\n1 sha256 one-secret\n", "auth 1\n1 sha256 another-secret\n"]);
 }
 
 #[test]
 fn another_key_is_no_peer() {
-    strangers_to_each_other("unknown_key", ["auth 1\n1 sha256 one\n", "auth 2\n2 sha256 one\n"]);
+    strangers_to_each_other("unknown_key", ["auth 1\n1 sha256 one-secret\n", "auth 2\n2 sha256 one-secret\n"]);
 }
 
 #[test]
@@ -68,9 +68,9 @@ fn a_new_key_is_rolled_out_without_a_gap() {
     scenario(Pair::running, |pair| {
         pair.owned_by("a")?;
         let steps = [
-            "auth 1\n1 sha256 the-lab-keeps-no-secrets\n2 sha256 new\n",
-            "auth 2\n1 sha256 the-lab-keeps-no-secrets\n2 sha256 new\n",
-            "auth 2\n2 sha256 new\n",
+            "auth 1\n1 sha256 the-lab-keeps-no-secrets\n2 sha256 a-new-secret\n",
+            "auth 2\n1 sha256 the-lab-keeps-no-secrets\n2 sha256 a-new-secret\n",
+            "auth 2\n2 sha256 a-new-secret\n",
         ];
         for keys in steps {
             for node in ["a", "b"] {
