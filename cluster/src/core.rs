@@ -58,6 +58,8 @@ pub struct Core {
     pub(crate) doubt: Option<Doubt>,
     pub(crate) draining: bool,
     pub(crate) rejected: BTreeMap<String, u64>,
+    /// When a message of another life under our own name was last heard.
+    pub(crate) namesake: Option<Time>,
     /// As it was last handed out to be written.
     pub(crate) durable: Durable,
     /// As it is known to be on disk.
@@ -134,6 +136,7 @@ impl Core {
             doubt: None,
             draining: false,
             rejected: BTreeMap::new(),
+            namesake: None,
             durable: Durable::default(),
             on_disk: restored,
             unwritten: BTreeMap::new(),

@@ -40,7 +40,7 @@ impl Core {
             Err(reject) => return self.reject(reject.reason()),
         };
         if message.from == self.settings.me {
-            return self.reject(if message.boot == self.boot { "own" } else { "own_name" });
+            return self.namesake(&message);
         }
         let Some(p) = self.peers.iter().position(|peer| peer.name == message.from) else {
             return self.reject("unknown_node");
@@ -72,6 +72,16 @@ impl Core {
         }
     }
 
+    /// A message under our own name: our own, come back; of a former life of ours, replayed; or of another machine that
+    /// calls itself so, which nobody can tell from the former but by its going on.
+    fn namesake(&mut self, message: &Message) {
+        if message.boot == self.boot {
+            return self.reject("own");
+        }
+        self.namesake = Some(self.now);
+        self.reject("own_name");
+    }
+
     pub(crate) fn reject(&mut self, reason: &str) {
         match self.rejected.get_mut(reason) {
             Some(count) => *count += 1,
@@ -84,14 +94,15 @@ impl Core {
     /// Whether the message echoes our own boot nonce, which did not exist before this life. If the peer knows a
     /// newer incarnation of us than this one, our disk has lost it: go on above that.
     fn learn_from_echo(&mut self, message: &Message) -> bool {
-        let mine = |echo: &&proto::Echo| echo.node == self.me;
+        let mut mine = message.echoes.iter().filter(|echo| echo.node == self.me);
+        let Some(first) = mine.next() else { return false };
         let proof = |echo: &&proto::Echo| echo.boot == self.boot;
-        let Some(known) = message.echoes.iter().filter(mine).find(proof).map(|echo| echo.incarnation) else {
+        let Some(known) = std::iter::once(first).chain(mine).find(proof).map(|echo| echo.incarnation) else {
             return false;
         };
-        // If a former life could not keep its incarnation, this one was given the same.
-        let shared =
-            known == self.incarnation && !message.echoes.iter().filter(mine).all(|echo| proof(&echo));
+        // If a former life could not keep its incarnation, this one was given the same: the peer is then in session
+        // with that one. Other lives of ours behind our own are only recordings, played to the peer.
+        let shared = known == self.incarnation && !proof(&first);
         if known > self.incarnation || shared {
             let me = self.settings.me.clone();
             let why = format!(
@@ -116,12 +127,12 @@ impl Core {
         let newer = message.incarnation > peer.newest;
         let first = known.is_none() && message.incarnation == peer.newest;
         if !(newer || first) {
-            self.stranger(p, message.boot);
+            self.stranger(p, message);
             self.reject("stale_incarnation");
             return false;
         }
         if !proven {
-            self.stranger(p, message.boot);
+            self.stranger(p, message);
             self.reject("unproven");
             return false;
         }
@@ -129,10 +140,9 @@ impl Core {
         true
     }
 
-    /// Remembers a nonce to echo, and answers a new one at once, so that its owner can prove itself.
-    fn stranger(&mut self, p: usize, boot: u64) {
-        if self.peers[p].stranger != Some(boot) {
-            self.peers[p].stranger = Some(boot);
+    /// Remembers a life to echo, and answers a new one at once, so that it can prove itself.
+    fn stranger(&mut self, p: usize, message: &Message) {
+        if self.peers[p].meet(message, self.now, self.settings.deadtime) {
             self.news = true;
         }
     }
@@ -142,7 +152,7 @@ impl Core {
         let peer = &mut self.peers[p];
         let restarted = peer.live() && !risen;
         peer.newest = message.incarnation;
-        peer.stranger = None;
+        peer.strangers.clear();
         if !risen {
             peer.orders_taken = 0;
         }
@@ -153,7 +163,8 @@ impl Core {
         peer.session = Some(Session {
             incarnation: message.incarnation,
             boot: message.boot,
-            window: proto::ReplayWindow::new(),
+            // What it said before it was proven is the past: only what comes after counts.
+            window: proto::ReplayWindow::beginning_at(message.sequence),
             highest: 0,
             last: Vec::new(),
             since: now,

@@ -1,6 +1,7 @@
 //! One other node, as heard.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use proto::{GroupId, GroupReport, GroupState, Message, NodeId, NodeState, ReplayWindow};
 
@@ -55,6 +56,21 @@ pub struct Session {
     /// When it was proven.
     pub since: Time,
 }
+
+/// A life of the peer that has not proven to be going on now: its nonce is echoed, so that it can, or learns that its
+/// disk has lost its incarnation. It may as well be a recording.
+#[derive(Clone, Copy, Debug)]
+pub struct Stranger {
+    /// Its boot nonce.
+    pub boot: u64,
+    /// Its incarnation.
+    pub incarnation: u64,
+    /// Last heard of.
+    pub heard: Time,
+}
+
+/// Strangers of one peer at a time: a few lives may be heard of at once only if all but one are recordings.
+const STRANGERS: usize = 4;
 
 /// What is known of one link to the peer.
 #[derive(Clone, Debug, Default)]
@@ -112,9 +128,8 @@ pub struct Peer {
     pub newest: u64,
     /// The life it is in, once proven.
     pub session: Option<Session>,
-    /// A boot nonce heard that is not (yet) of the session: echoed, so that its owner can prove itself
-    /// or learn that its disk has lost its incarnation.
-    pub stranger: Option<u64>,
+    /// Lives of it heard that are not (yet) of the session, see [`Stranger`]; the newest incarnation first.
+    pub strangers: Vec<Stranger>,
     /// Last fresh message.
     pub heard: Option<Time>,
     /// Since when it has been in its state.
@@ -142,7 +157,7 @@ impl Peer {
             state: PeerState::Init,
             newest,
             session: None,
-            stranger: None,
+            strangers: Vec::new(),
             heard: None,
             since: now,
             late: 0,
@@ -188,6 +203,24 @@ impl Peer {
     /// It says that it hears this node, on one link at least.
     pub fn hears_us(&self) -> bool {
         self.links.iter().any(|link| link.heard_by_peer)
+    }
+
+    /// Takes note of a life that has not proven itself, for as long as it is heard at least once in `deadtime`; true if it
+    /// was not known. However many lives are replayed, the newest keep their places, and no more than a few in each
+    /// deadtime are news.
+    pub fn meet(&mut self, message: &Message, now: Time, deadtime: Duration) -> bool {
+        self.strangers.retain(|stranger| now.since(stranger.heard) < deadtime);
+        let (boot, incarnation) = (message.boot, message.incarnation);
+        let same = |stranger: &&mut Stranger| (stranger.boot, stranger.incarnation) == (boot, incarnation);
+        if let Some(known) = self.strangers.iter_mut().find(same) {
+            known.heard = now;
+            return false;
+        }
+        let fresh = Stranger { boot, incarnation, heard: now };
+        let place = self.strangers.iter().take_while(|stranger| stranger.incarnation >= incarnation).count();
+        self.strangers.insert(place, fresh);
+        self.strangers.truncate(STRANGERS);
+        place < STRANGERS
     }
 
     /// Takes note of what it says of groups that it could not stop.

@@ -1,5 +1,7 @@
 //! What this node says: to its peers in a message, to people in the status.
 
+use std::time::Duration;
+
 use proto::{Echo, GroupReport, GroupState, Message, Order, OrderAck};
 
 use crate::core::Core;
@@ -13,6 +15,8 @@ use crate::time::Time;
 
 /// Orders and answers that travel in one message; more wait their turn.
 const MAX_ORDERS: usize = 8;
+/// How long the status speaks of a message under our own name.
+const NAMESAKE: Duration = Duration::from_secs(60);
 
 impl Core {
     /// The statement of this node's state, as of now.
@@ -26,13 +30,28 @@ impl Core {
             standby: self.standby == StandbyState::On,
             maintenance: self.maintenance,
             config_digest: self.settings.config_digest,
-            echoes: self.peers.iter().flat_map(echoes).collect(),
+            echoes: self.echoes(),
             pings_seen: self.pings.0,
             pings_total: self.pings.1,
             groups: (0..self.groups.len()).filter_map(|g| self.group_report(g)).collect(),
             orders: self.orders.iter().take(MAX_ORDERS).map(order).collect(),
             acks: self.verdicts.iter().take(MAX_ORDERS).map(ack).collect(),
         }
+    }
+
+    /// What this node knows of the others: first those it hears, then the lives that have not proven themselves.
+    fn echoes(&self) -> Vec<Echo> {
+        let echo = |peer: &Peer, boot, links| Echo { node: peer.id, boot, incarnation: peer.newest, links };
+        let heard = self.peers.iter().filter_map(|peer| {
+            let up = peer.links.iter().enumerate().filter(|(_, link)| link.up);
+            let links = up.fold(0, |set, (l, _)| set | 1 << l);
+            Some(echo(peer, peer.session.as_ref()?.boot, links))
+        });
+        let unproven = self
+            .peers
+            .iter()
+            .flat_map(|peer| peer.strangers.iter().map(move |stranger| echo(peer, stranger.boot, 0)));
+        heard.chain(unproven).take(proto::MAX_ECHOES).collect()
     }
 
     fn group_report(&self, g: usize) -> Option<GroupReport> {
@@ -167,8 +186,11 @@ impl Core {
         if let Some(error) = &self.disk_error {
             all.push(format!("the state cannot be written: {error}"));
         }
-        if self.rejected.contains_key("own_name") {
-            all.push(format!("another machine calls itself {} too", self.settings.me));
+        if self.namesake.is_some_and(|heard| now.since(heard) < NAMESAKE) {
+            all.push(format!(
+                "another machine calls itself {} too, or old messages of this one are sent again",
+                self.settings.me
+            ));
         }
         for peer in &self.peers {
             self.degraded_peer(peer, now, &mut all);
@@ -296,14 +318,6 @@ impl Core {
             None
         }
     }
-}
-
-fn echoes(peer: &Peer) -> impl Iterator<Item = Echo> + '_ {
-    let links = peer.links.iter().enumerate().filter(|(_, link)| link.up).fold(0, |set, (l, _)| set | 1 << l);
-    let echo = move |(boot, links)| Echo { node: peer.id, boot, incarnation: peer.newest, links };
-    let session = peer.session.as_ref().map(|session| (session.boot, links));
-    // A life that has not proven itself is not heard yet.
-    session.into_iter().chain(peer.stranger.map(|boot| (boot, 0))).map(echo)
 }
 
 fn order(order: &crate::command::SentOrder) -> Order {

@@ -37,6 +37,11 @@ impl ReplayWindow {
         Self::default()
     }
 
+    /// A window for which `first` is the next number and all below it are the past: none of them is taken any more.
+    pub fn beginning_at(first: u64) -> Self {
+        Self { highest: first.saturating_sub(1), seen: u64::MAX }
+    }
+
     /// The highest sequence number seen; 0 before the first.
     pub fn highest(&self) -> u64 {
         self.highest
@@ -112,6 +117,28 @@ mod tests {
         assert_eq!(window.accept(u64::MAX), Seen::Duplicate);
         assert_eq!(window.accept(u64::MAX - 63), Seen::NewButLate);
         assert_eq!(window.accept(1), Seen::TooOld);
+    }
+
+    #[test]
+    fn nothing_before_its_beginning_is_taken() {
+        for first in [1, 2, 64, 65, 1000, u64::MAX] {
+            let mut window = ReplayWindow::beginning_at(first);
+            for before in first.saturating_sub(70)..first {
+                assert!(
+                    matches!(window.accept(before), Seen::Duplicate | Seen::TooOld),
+                    "{before} of {first}"
+                );
+            }
+            assert_eq!(window.accept(first), Seen::New);
+            assert!(matches!(window.accept(first - 1), Seen::Duplicate | Seen::TooOld));
+            assert_eq!(window.accept(first), Seen::Duplicate);
+        }
+        assert_eq!(ReplayWindow::beginning_at(0).accept(0), Seen::TooOld);
+        let mut window = ReplayWindow::beginning_at(10);
+        assert_eq!(
+            (window.accept(12), window.accept(11), window.accept(9)),
+            (Seen::New, Seen::NewButLate, Seen::Duplicate)
+        );
     }
 
     /// The window as one would write it with all the memory in the world.

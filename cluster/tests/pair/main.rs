@@ -2,6 +2,7 @@
 
 mod agents;
 mod boot;
+mod forgery;
 mod handover;
 mod leases;
 mod operators;

@@ -60,7 +60,10 @@ fn another_secret_is_no_peer() {
 
 #[test]
 fn another_key_is_no_peer() {
-    strangers_to_each_other("unknown_key", ["auth 1\n1 sha256 one-secret\n", "auth 2\n2 sha256 one-secret\n"]);
+    strangers_to_each_other(
+        "unknown_key",
+        ["auth 1\n1 sha256 one-secret\n", "auth 2\n2 sha256 one-secret\n"],
+    );
 }
 
 #[test]
