@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`clock`] | the one clock of the daemon |
 //! | [`rt`] | real-time scheduling, locked memory, a small heap |
+//! | [`ipvs`] | the load balancer: services, real servers, connection sync |
 //! | [`netlink`] | interfaces, addresses in bursts, routes, the monitor |
 //! | [`announce`] | gratuitous ARP and unsolicited neighbour advertisements |
 //! | [`serial`] | serial lines, opened, locked and never waited for |
@@ -17,6 +18,7 @@
 
 pub mod announce;
 pub mod clock;
+pub mod ipvs;
 pub mod netlink;
 mod option;
 pub mod process;

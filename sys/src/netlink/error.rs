@@ -34,7 +34,7 @@ pub enum Reason {
 }
 
 impl Error {
-    pub(super) fn errno(what: impl Into<String>, errno: Errno) -> Error {
+    pub(crate) fn errno(what: impl Into<String>, errno: Errno) -> Error {
         Error { what: what.into(), reason: Reason::Errno(errno as i32), kernel: None }
     }
 

@@ -3,17 +3,19 @@
 //! ```text
 //!  wire      headers and attributes                      address, link, route   what they mean
 //!  socket    datagrams with a deadline                   request                bursts and dumps
+//!  generic   the numbers of generic families
 //!  Netlink   ask and change, blocking                    Monitor                be told, async
 //! ```
 
 mod address;
 mod error;
+pub(crate) mod generic;
 mod link;
 mod monitor;
-mod request;
+pub(crate) mod request;
 mod route;
-mod socket;
-mod wire;
+pub(crate) mod socket;
+pub(crate) mod wire;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -24,7 +26,7 @@ pub use link::Link;
 pub use monitor::{Change, Monitor};
 pub use route::Route;
 
-use request::{Consistency, Requests, refused};
+use request::{Consistency, Requests, Talk, refused};
 
 /// A connection on which the kernel is asked and told. Blocks; every wait is bounded by 10 s.
 ///
@@ -42,7 +44,7 @@ impl Netlink {
     /// # Errors
     /// When the kernel has no descriptor or memory left.
     pub fn open() -> Result<Netlink, Error> {
-        Ok(Netlink { requests: Requests::open()?, promoting: HashSet::new() })
+        Ok(Netlink { requests: Requests::open(Talk::ROUTE)?, promoting: HashSet::new() })
     }
 
     /// All interfaces of the namespace.

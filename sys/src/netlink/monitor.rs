@@ -59,7 +59,7 @@ impl Monitor {
             let reason = super::Reason::Invalid("there is no tokio runtime here".into());
             return Err(Error { what: what.into(), reason, kernel: None });
         }
-        let socket = Socket::open(&GROUPS)?;
+        let socket = Socket::open(nix::sys::socket::SockProtocol::NetlinkRoute, &GROUPS)?;
         // SAFETY: `Socket` owns its descriptor, always returns that same one, offers no way to replace or
         // close it, and
         // is given to the AsyncFd by value: it stays open until the AsyncFd is dropped.

@@ -1,15 +1,29 @@
-//! The two shapes of a conversation with the kernel: a burst of changes, and a dump.
+//! The shapes of a conversation with the kernel: a burst of changes, a dump, a question with one answer.
 
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::socket::SockProtocol;
 
 use super::socket::{DATAGRAM, Socket, Trouble};
-use super::wire::{Messages, Refusal, Writer, verdict};
+use super::wire::{Message, Messages, Refusal, Writer, verdict};
 use super::{Error, Reason};
 
-/// Messages in one send. 1,000 addresses are two bursts.
-const BURST: usize = 500;
+/// With which part of the kernel, and how many requests go out in one send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Talk {
+    protocol: SockProtocol,
+    burst: usize,
+}
+
+impl Talk {
+    /// rtnetlink. 1,000 addresses are two bursts.
+    pub(crate) const ROUTE: Talk = Talk { protocol: SockProtocol::NetlinkRoute, burst: 500 };
+    /// Generic netlink. So few that their answers fit the receive buffer everybody gets, were all of them refused: its
+    /// requests need not bear repetition.
+    pub(crate) const GENERIC: Talk = Talk { protocol: SockProtocol::NetlinkGeneric, burst: 100 };
+}
+
 /// How long a conversation may take in all.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How often a dump is begun anew because the table changed meanwhile.
@@ -17,7 +31,7 @@ const ATTEMPTS: u32 = 10;
 
 /// What to do with a dump during which the table changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Consistency {
+pub(crate) enum Consistency {
     /// Read it again.
     Needed,
     /// Good enough.
@@ -26,7 +40,8 @@ pub(super) enum Consistency {
 
 /// The socket with its sequence numbers.
 #[derive(Debug)]
-pub(super) struct Requests {
+pub(crate) struct Requests {
+    burst: usize,
     socket: Socket,
     sequence: u32,
     buffer: Vec<u8>,
@@ -47,8 +62,9 @@ impl Numbers {
 }
 
 impl Requests {
-    pub(super) fn open() -> Result<Requests, Error> {
-        Ok(Requests { socket: Socket::open(&[])?, sequence: 0, buffer: vec![0; DATAGRAM] })
+    pub(crate) fn open(talk: Talk) -> Result<Requests, Error> {
+        let socket = Socket::open(talk.protocol, &[])?;
+        Ok(Requests { burst: talk.burst, socket, sequence: 0, buffer: vec![0; DATAGRAM] })
     }
 
     fn numbers(&mut self, count: usize) -> Numbers {
@@ -67,7 +83,7 @@ impl Requests {
     ///
     /// # Errors
     /// Only for a broken or silent socket; `what` then says what was tried.
-    pub(super) fn burst(
+    pub(crate) fn burst(
         &mut self,
         what: &str,
         count: usize,
@@ -77,7 +93,7 @@ impl Requests {
         let mut results = Vec::with_capacity(count);
         while results.len() < count {
             let from = results.len();
-            let size = BURST.min(count - from);
+            let size = self.burst.min(count - from);
             match self.exchange(from, size, &write, deadline) {
                 Ok(answers) => results.extend(answers),
                 Err(Trouble::Errno(Errno::ENOBUFS)) => {
@@ -126,8 +142,37 @@ impl Requests {
         }
     }
 
+    /// Asks one question: the first thing that `parse` makes of the answer, if there is any.
+    pub(crate) fn ask<T>(
+        &mut self,
+        what: &str,
+        kind: u16,
+        body: &[u8],
+        parse: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        let deadline = Instant::now() + DEADLINE;
+        let numbers = self.numbers(1);
+        let mut writer = Writer::default();
+        let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK;
+        writer.message(kind, flags.cast_unsigned() as u16, numbers.first, body);
+        self.socket.send(writer.bytes()).map_err(|errno| Error::errno(what, errno))?;
+        let mut found = None;
+        loop {
+            let length =
+                self.socket.receive(&mut self.buffer, deadline).map_err(|trouble| failed(what, &trouble))?;
+            let ours = |message: &Message<'_>| numbers.place(message.sequence).is_some();
+            for message in Messages::new(&self.buffer[..length]).filter(ours) {
+                match verdict(&message) {
+                    Some(Ok(())) => return Ok(found),
+                    Some(Err(refusal)) => return Err(refused(what, refusal)),
+                    None => found = found.or_else(|| parse(message.body)),
+                }
+            }
+        }
+    }
+
     /// Reads a table: all that `parse` makes of its messages of type `wanted`.
-    pub(super) fn dump<T>(
+    pub(crate) fn dump<T>(
         &mut self,
         what: &str,
         (request, wanted): (u16, u16),
@@ -202,7 +247,7 @@ fn failed(what: &str, trouble: &Trouble) -> Error {
 }
 
 /// A refusal, told as an [`Error`].
-pub(super) fn refused(what: impl Into<String>, refusal: Refusal) -> Error {
+pub(crate) fn refused(what: impl Into<String>, refusal: Refusal) -> Error {
     Error { what: what.into(), reason: Reason::Errno(refusal.errno), kernel: refusal.text }
 }
 
@@ -225,15 +270,15 @@ mod tests {
 
     #[test]
     fn an_overflowing_receive_buffer_costs_time_and_no_answer() {
-        let mut requests = Requests::open().expect("open");
+        let mut requests = Requests::open(Talk::ROUTE).expect("open");
         // The smallest buffer the kernel gives holds a few answers, not five hundred.
         option::set(requests.socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, &1).expect("option");
-        let whole = requests.exchange(0, BURST, &hopeless, Instant::now() + DEADLINE);
+        let whole = requests.exchange(0, Talk::ROUTE.burst, &hopeless, Instant::now() + DEADLINE);
         assert_eq!(whole, Err(Trouble::Errno(Errno::ENOBUFS)), "the buffer was meant to overflow");
         requests.socket.drain(&mut requests.buffer, Instant::now() + DEADLINE);
 
-        let answers = requests.burst("try", BURST + 7, hopeless).expect("the socket works");
-        assert_eq!(answers.len(), BURST + 7);
+        let answers = requests.burst("try", Talk::ROUTE.burst + 7, hopeless).expect("the socket works");
+        assert_eq!(answers.len(), Talk::ROUTE.burst + 7);
         for answer in answers {
             let refusal = answer.expect_err("there is no such interface");
             assert!([libc::ENODEV, libc::EPERM].contains(&refusal.errno), "{refusal:?}");
@@ -242,7 +287,7 @@ mod tests {
 
     #[test]
     fn numbers_wrap_around() {
-        let mut requests = Requests::open().expect("open");
+        let mut requests = Requests::open(Talk::ROUTE).expect("open");
         requests.sequence = u32::MAX - 3;
         assert!(requests.burst("try", 10, hopeless).expect("answers").iter().all(Result::is_err));
         assert_eq!(requests.sequence, 6);
@@ -255,7 +300,7 @@ mod tests {
 
     #[test]
     fn silence_ends_with_the_deadline() {
-        let mut requests = Requests::open().expect("open");
+        let mut requests = Requests::open(Talk::ROUTE).expect("open");
         let waited = requests.socket.receive(&mut requests.buffer, Instant::now());
         assert_eq!(waited, Err(Trouble::Late));
         let told = failed("list links", &Trouble::Late).to_string();
@@ -264,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_refused_dump_is_an_error() {
-        let mut requests = Requests::open().expect("open");
+        let mut requests = Requests::open(Talk::ROUTE).expect("open");
         // Strict checking refuses a header that asks for what the dump cannot filter by.
         let mut header = super::super::address::dump_header(0);
         header[1] = 24;

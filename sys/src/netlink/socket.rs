@@ -1,4 +1,4 @@
-//! A NETLINK_ROUTE socket: whole datagrams from the kernel, each wait with a deadline.
+//! A netlink socket: whole datagrams from the kernel, each wait with a deadline.
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -18,11 +18,11 @@ const RECEIVE_BUFFER: libc::c_int = 4 << 20;
 /// Send buffer asked for: a burst is one datagram of about 100 bytes for each message.
 const SEND_BUFFER: libc::c_int = 1 << 20;
 /// Room for one datagram; the kernel makes none longer than 32 KiB in a dump.
-pub(super) const DATAGRAM: usize = 64 << 10;
+pub(crate) const DATAGRAM: usize = 64 << 10;
 
 /// Why nothing was received.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// The socket's errno; ENOBUFS says that messages were lost.
     Errno(Errno),
     /// The deadline passed.
@@ -31,16 +31,16 @@ pub(super) enum Trouble {
 
 /// The socket. It never blocks by itself.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     fd: OwnedFd,
 }
 
 impl Socket {
-    /// Opens it, and joins the multicast `groups` (RTNLGRP_*), if any.
-    pub(super) fn open(groups: &[u32]) -> Result<Socket, Error> {
+    /// Opens it, to speak `protocol`, and joins the multicast `groups` (RTNLGRP_*), if any.
+    pub(crate) fn open(protocol: SockProtocol, groups: &[u32]) -> Result<Socket, Error> {
         let what = "open a netlink socket";
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)
+        let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)
             .map_err(|errno| Error::errno(what, errno))?;
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(|errno| Error::errno(what, errno))?;
         // Smaller buffers, terser errors: the socket works without any of these, a burst may just have to be
@@ -65,7 +65,7 @@ impl Socket {
     }
 
     /// Sends a run of messages to the kernel, which works through all of them before this returns.
-    pub(super) fn send(&self, bytes: &[u8]) -> Result<(), Errno> {
+    pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Errno> {
         loop {
             match send(self.fd.as_raw_fd(), bytes, MsgFlags::empty()) {
                 Err(Errno::EINTR) => {}
@@ -76,7 +76,7 @@ impl Socket {
     }
 
     /// The next datagram that the kernel sent, if one is waiting. One that did not fit counts as lost (ENOBUFS).
-    pub(super) fn receive_now(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+    pub(crate) fn receive_now(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         loop {
             let mut parts = [IoSliceMut::new(buffer)];
             let received =
@@ -97,7 +97,7 @@ impl Socket {
     }
 
     /// The next datagram, waiting for it until `deadline` at most.
-    pub(super) fn receive(&self, buffer: &mut [u8], deadline: Instant) -> Result<usize, Trouble> {
+    pub(crate) fn receive(&self, buffer: &mut [u8], deadline: Instant) -> Result<usize, Trouble> {
         loop {
             match self.receive_now(buffer) {
                 Err(Errno::EAGAIN) => self.wait(deadline)?,
@@ -109,7 +109,7 @@ impl Socket {
 
     /// Throws away whatever is waiting. Also ends the state in which the kernel, after an overrun, refuses to
     /// queue more.
-    pub(super) fn drain(&self, buffer: &mut [u8], deadline: Instant) {
+    pub(crate) fn drain(&self, buffer: &mut [u8], deadline: Instant) {
         while Instant::now() < deadline {
             if self.receive_now(buffer) == Err(Errno::EAGAIN) {
                 return;

@@ -8,23 +8,23 @@
 //! walk, and every step moves on by at least a header, so no input makes them loop or panic.
 
 /// Size of `struct nlmsghdr`.
-pub(super) const HEADER: usize = 16;
+pub(crate) const HEADER: usize = 16;
 
 /// Rounds up to the 4 bytes on which everything starts.
-pub(super) const fn align(length: usize) -> usize {
+pub(crate) const fn align(length: usize) -> usize {
     length.saturating_add(3) & !3
 }
 
 /// A run of messages being written, to be sent in one go.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     bytes: Vec<u8>,
     start: usize,
 }
 
 impl Writer {
     /// Starts a message; the one before is complete.
-    pub(super) fn message(&mut self, kind: u16, flags: u16, sequence: u32, body: &[u8]) {
+    pub(crate) fn message(&mut self, kind: u16, flags: u16, sequence: u32, body: &[u8]) {
         self.start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 4]);
         self.bytes.extend_from_slice(&kind.to_ne_bytes());
@@ -36,7 +36,7 @@ impl Writer {
     }
 
     /// Adds an attribute to the message. Payloads are a few bytes; what does not fit 16 bits of length is left out.
-    pub(super) fn attribute(&mut self, kind: u16, payload: &[u8]) {
+    pub(crate) fn attribute(&mut self, kind: u16, payload: &[u8]) {
         let Ok(length) = u16::try_from(payload.len() + 4) else {
             return;
         };
@@ -46,8 +46,17 @@ impl Writer {
         self.close();
     }
 
+    /// Adds an attribute that holds those which `fill` writes.
+    pub(crate) fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut Writer)) {
+        let from = self.bytes.len();
+        self.attribute(kind | NESTED, &[]);
+        fill(self);
+        let length = u16::try_from(self.bytes.len() - from).unwrap_or(u16::MAX);
+        self.bytes[from..from + 2].copy_from_slice(&length.to_ne_bytes());
+    }
+
     /// Adds flags to the header of the message being written.
-    pub(super) fn flag(&mut self, flags: u16) {
+    pub(crate) fn flag(&mut self, flags: u16) {
         let at = self.start + 6;
         let old = u16::from_ne_bytes([self.bytes[at], self.bytes[at + 1]]);
         self.bytes[at..at + 2].copy_from_slice(&(old | flags).to_ne_bytes());
@@ -60,34 +69,34 @@ impl Writer {
         self.bytes[self.start..self.start + 4].copy_from_slice(&length.to_ne_bytes());
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
 /// One message as it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Message<'a> {
-    pub(super) kind: u16,
-    pub(super) flags: u16,
-    pub(super) sequence: u32,
-    pub(super) body: &'a [u8],
+pub(crate) struct Message<'a> {
+    pub(crate) kind: u16,
+    pub(crate) flags: u16,
+    pub(crate) sequence: u32,
+    pub(crate) body: &'a [u8],
 }
 
 /// Walks over the messages of one datagram.
 #[derive(Debug)]
-pub(super) struct Messages<'a> {
+pub(crate) struct Messages<'a> {
     rest: &'a [u8],
     damaged: bool,
 }
 
 impl<'a> Messages<'a> {
-    pub(super) fn new(datagram: &'a [u8]) -> Messages<'a> {
+    pub(crate) fn new(datagram: &'a [u8]) -> Messages<'a> {
         Messages { rest: datagram, damaged: false }
     }
 
     /// After the walk: whether it ended at something that is no message, so that some may be missing.
-    pub(super) fn damaged(&self) -> bool {
+    pub(crate) fn damaged(&self) -> bool {
         self.damaged
     }
 }
@@ -117,13 +126,13 @@ impl<'a> Iterator for Messages<'a> {
 
 /// Walks over attributes; ends quietly at the first one that cannot be true, as the kernel itself does.
 #[derive(Clone, Debug)]
-pub(super) struct Attributes<'a> {
+pub(crate) struct Attributes<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Attributes<'a> {
     /// The attributes of `body` from byte `from` on; none if there are not that many bytes.
-    pub(super) fn after(body: &'a [u8], from: usize) -> Attributes<'a> {
+    pub(crate) fn after(body: &'a [u8], from: usize) -> Attributes<'a> {
         Attributes { rest: body.get(align(from)..).unwrap_or(&[]) }
     }
 }
@@ -140,32 +149,40 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
+/// The bit that says an attribute holds others (NLA_F_NESTED).
+const NESTED: u16 = 0x8000;
+
 /// The type without the "nested" and "network byte order" bits (NLA_TYPE_MASK).
 const KIND_MASK: u16 = 0x3fff;
 
 /// The 16-bit number at `at`, if it is there.
-pub(super) fn number16(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn number16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
 }
 
 /// The 32-bit number at `at`, if it is there.
-pub(super) fn number32(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn number32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
 
+/// The 64-bit number at `at`, if it is there.
+pub(crate) fn number64(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
+}
+
 /// A text attribute: up to its NUL, whatever is not UTF-8 replaced.
-pub(super) fn text(payload: &[u8]) -> String {
+pub(crate) fn text(payload: &[u8]) -> String {
     let end = payload.iter().position(|byte| *byte == 0).unwrap_or(payload.len());
     String::from_utf8_lossy(&payload[..end]).into_owned()
 }
 
 /// What the kernel answered to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     /// The errno, positive.
-    pub(super) errno: i32,
+    pub(crate) errno: i32,
     /// The kernel's own words (extended acknowledgement), if it had any.
-    pub(super) text: Option<String>,
+    pub(crate) text: Option<String>,
 }
 
 /// The result carried by an NLMSG_ERROR (which is also the acknowledgement) or an NLMSG_DONE; `None` when the
@@ -176,7 +193,7 @@ pub(super) struct Refusal {
 ///  ERROR   errno i32 | the request's header, 16 bytes | its body, unless CAPPED | attributes, if ACK_TLVS
 ///  DONE    errno i32 | attributes, if ACK_TLVS
 /// ```
-pub(super) fn verdict(message: &Message<'_>) -> Option<Result<(), Refusal>> {
+pub(crate) fn verdict(message: &Message<'_>) -> Option<Result<(), Refusal>> {
     let is_error = i32::from(message.kind) == libc::NLMSG_ERROR;
     let is_done = i32::from(message.kind) == libc::NLMSG_DONE;
     if !is_error && !is_done {
