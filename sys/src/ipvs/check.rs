@@ -7,8 +7,8 @@ use super::daemon::{Daemon, Role};
 use super::destination::{Checksum, Destination, Forward, Tunnel};
 use super::service::{Family, Protocol, Service, ServiceKey};
 
-/// The largest weight; what ipvsadm allows. The kernel would take more, and some schedulers multiply with it.
-pub const WEIGHT_MAX: u32 = 65_535;
+/// The largest weight: the kernel's are signed.
+pub const WEIGHT_MAX: u32 = i32::MAX as u32;
 /// The longest timeout, in seconds: 31 days, what ipvsadm allows.
 pub const TIMEOUT_MAX: u32 = 31 * 24 * 3600;
 /// The longest name of a scheduler or a persistence engine.

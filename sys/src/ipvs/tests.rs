@@ -354,7 +354,7 @@ fn what_the_kernel_would_refuse_is_refused_with_a_sentence() {
     let direct = |text: &str| to(text, Forward::Direct, 1);
     let tunnel = |tunnel| to("10.0.0.2:80", Forward::Tunnel(tunnel), 1);
     let bad = [
-        (Destination { weight: WEIGHT_MAX + 1, ..direct("10.0.0.2:80") }, "more than 65535"),
+        (Destination { weight: WEIGHT_MAX + 1, ..direct("10.0.0.2:80") }, "more than 2147483647"),
         (Destination { lower_threshold: 1, ..direct("10.0.0.2:80") }, "needs an upper one"),
         (
             Destination { lower_threshold: 9, upper_threshold: 8, ..direct("10.0.0.2:80") },
