@@ -33,6 +33,7 @@ pub mod pair;
 pub mod probe;
 pub mod scenario;
 pub mod timeline;
+pub mod wall;
 pub mod watch;
 
 pub use error::{LabError, Result};

@@ -14,6 +14,7 @@ use crate::net::process::Process;
 use crate::net::{Cut, Lan, World};
 use crate::probe::ProbeHandle;
 use crate::probe::handle::start_echo;
+use crate::wall::WallClocks;
 use crate::{LabError, Result};
 
 /// The bound for everything that should take seconds: generous, because a test never judges speed by it.
@@ -30,6 +31,7 @@ pub const GROUP: &str = "vip";
 pub struct Pair {
     daemons: Mutex<BTreeMap<String, Daemon>>,
     echoes: Mutex<BTreeMap<String, Process>>,
+    wall: Option<WallClocks>,
     /// The configuration [`Pair::start`] installs.
     pub settings: Settings,
     /// The network.
@@ -61,12 +63,31 @@ impl Pair {
     pub fn beside(strangers: &[&str], change: impl FnOnce(Settings) -> Settings) -> Result<Pair> {
         let world = World::new(&[&["a", "b"], strangers].concat())?;
         let settings = change(Settings::of(&world, &["a", "b"])?);
-        let pair = Pair { daemons: Mutex::default(), echoes: Mutex::default(), settings, world };
+        let pair = Pair { daemons: Mutex::default(), echoes: Mutex::default(), wall: None, settings, world };
         for node in ["a", "b"] {
             pair.start_echo(node)?;
             crate::agent::install(&pair.world, node)?;
         }
         Ok(pair)
+    }
+
+    /// Daemons started from now on see a wall clock that can be wrong; see [`Pair::set_wall_clock`].
+    ///
+    /// # Errors
+    /// See [`WallClocks::new`].
+    pub fn with_wall_clocks(mut self) -> Result<Pair> {
+        self.wall = Some(WallClocks::new(&self.world)?);
+        Ok(self)
+    }
+
+    /// The wall clock of a node is wrong by these seconds from now on.
+    ///
+    /// # Errors
+    /// The pair was made without [`Pair::with_wall_clocks`].
+    pub fn set_wall_clock(&self, node: &str, seconds: i64) -> Result<()> {
+        self.world.timeline.note(format!("{node}: wall clock wrong by {seconds} s"));
+        let wall = self.wall.as_ref().ok_or_else(|| LabError::new("the pair has no wall clocks"))?;
+        wall.set(node, seconds)
     }
 
     /// [`Pair::new`] with both daemons running and the group started on `a`, audited.
@@ -108,7 +129,8 @@ impl Pair {
     /// # Errors
     /// The node is off, or there is no daemon to start.
     pub fn start_again(&self, node: &str) -> Result<()> {
-        let daemon = Daemon::start(&self.world, node)?;
+        let environment = self.wall.as_ref().map(|wall| wall.environment(node)).unwrap_or_default();
+        let daemon = Daemon::start_with(&self.world, node, &environment, &[])?;
         lock(&self.daemons).insert(node.to_owned(), daemon);
         Ok(())
     }

@@ -54,18 +54,25 @@ impl Daemon {
     /// # Errors
     /// The program is not built, or the node is off.
     pub fn start(world: &World, node: &str) -> Result<Daemon> {
-        Daemon::start_with(world, node, &[])
+        Daemon::start_with(world, node, &[], &[])
     }
 
-    /// As [`Daemon::start`], with more arguments.
+    /// As [`Daemon::start`], with more in its environment (`NAME=value`) and more arguments.
     ///
     /// # Errors
     /// As [`Daemon::start`].
-    pub fn start_with(world: &World, node: &str, arguments: &[&str]) -> Result<Daemon> {
+    pub fn start_with(
+        world: &World,
+        node: &str,
+        environment: &[String],
+        arguments: &[&str],
+    ) -> Result<Daemon> {
         let program = program("hbd")?.display().to_string();
         let level = std::env::var("HBD_LOG").unwrap_or_else(|_| "debug".to_owned());
         let level = format!("HBD_LOG={level}");
-        let mut line = vec!["env", "RUST_BACKTRACE=1", level.as_str(), program.as_str()];
+        let mut line = vec!["env", "RUST_BACKTRACE=1", level.as_str()];
+        line.extend(environment.iter().map(String::as_str));
+        line.push(&program);
         line.extend(arguments);
         let process = world.spawn(node, "hbd", &line)?;
         Ok(Daemon { node: node.to_owned(), process })

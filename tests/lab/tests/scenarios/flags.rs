@@ -28,7 +28,7 @@ fn other_folders_another_name_and_json_logs() {
             "/var/other",
         ];
         let mut daemon =
-            Daemon::start_with(&pair.world, "a", &[&words[..], &["--log-format", "json"]].concat())?;
+            Daemon::start_with(&pair.world, "a", &[], &[&words[..], &["--log-format", "json"]].concat())?;
         pair.start_again("b")?;
         pair.wait("b", "x owns", |s| s.sees("x", "up") && s.has("vip", "started", Some("x")))?;
         served(pair, VIP)?;

@@ -3,12 +3,10 @@
 //! Each scenario has its own world (machines, cables, clients), so they run side by side. After each step the audit
 //! looks from outside: who has the address, does the client's neighbour table agree, is exactly one the owner.
 //! A failure prints the scenario's timeline and the logs of its machines. Needs root; see `lab::available`.
-//!
-//! Not here: a jump of the wall clock. Linux cannot give a namespace its own `CLOCK_REALTIME`, and the lab does not
-//! set the clock of the machine it runs on. Nothing is decided by the wall clock but the failback window.
 
 mod agents;
 mod boot;
+mod clock;
 mod config;
 mod crash;
 mod cuts;
