@@ -266,7 +266,11 @@ pub fn address_info(world: &World, machine: &str, address: IpAddr) -> Result<Opt
 }
 
 /// The usable neighbour entries of a machine for these addresses.
-fn neighbours(world: &World, machine: &str, vips: &[IpAddr]) -> Result<BTreeMap<IpAddr, Neighbour>> {
+pub(crate) fn neighbours(
+    world: &World,
+    machine: &str,
+    vips: &[IpAddr],
+) -> Result<BTreeMap<IpAddr, Neighbour>> {
     let mut found = BTreeMap::new();
     for family in ["-4", "-6"] {
         let wanted = |v: &&IpAddr| v.is_ipv4() == (family == "-4");

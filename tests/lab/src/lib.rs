@@ -14,6 +14,7 @@
 //! * [`audit`] looks from outside: who has the address, does the client's neighbour table agree, what do the daemons say.
 //! * [`hbd`] writes configurations and drives the daemons under test.
 //! * [`agent`] is a resource agent that does as told and writes down its calls; [`watch`] sees every change of an address.
+//! * [`wall`] gives each node a wall clock of its own to be wrong; [`live`] is the long random walk through all faults.
 //! * [`pair`] joins these into what a scenario wants: a running pair in one line; [`scenario`] is the rest.
 //!
 //! Nothing touches the host's network: every namespace is anonymous and held by one process, which ends
@@ -28,6 +29,7 @@ pub mod demo;
 mod error;
 pub mod flood;
 pub mod hbd;
+pub mod live;
 pub mod net;
 pub mod pair;
 pub mod probe;

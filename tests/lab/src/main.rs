@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use lab::probe::{echo, report, run};
-use lab::{LabError, Result, net};
+use lab::{LabError, Result, live, net};
 
 #[derive(Parser)]
 #[command(name = "lab", about = "The namespace lab of hbd: real daemons on real networks")]
@@ -107,6 +107,21 @@ enum Command {
         #[command(subcommand)]
         what: Bench,
     },
+    /// Real daemons through a random but seeded sequence of faults, audited from outside; use scripts/lab
+    Live {
+        /// The first seed: a walk of its own; the next walk takes the next
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// No walk begins later; without it, one walk
+        #[arg(long)]
+        minutes: Option<f64>,
+        /// Print the steps of the seed and do nothing
+        #[arg(long)]
+        plan: bool,
+        /// Folder for the logs of walks that went wrong
+        #[arg(long, default_value = "target/live")]
+        out: PathBuf,
+    },
     /// Hold a machine's namespaces (used by the lab itself)
     #[command(hide = true)]
     Hold {
@@ -185,6 +200,11 @@ fn act(command: Command) -> Result<()> {
         }
         Command::Bench { what: Bench::Failover { runs, quick, only, parts, out } } => {
             lab::bench::failover(&lab::bench::Options { runs, quick, only, parts, out })
+        }
+        Command::Live { seed, minutes, plan, out } => {
+            let time = Duration::try_from_secs_f64(minutes.unwrap_or(0.0) * 60.0)
+                .map_err(|e| LabError(format!("--minutes: {e}")))?;
+            live::run(&live::Options { seed, time, one: minutes.is_none(), plan, out })
         }
         Command::Hold { name, dir } => net::init::hold(&name, &dir),
         Command::Init { name, dir } => net::init::init(&name, &dir),

@@ -289,6 +289,17 @@ impl World {
         cuts::apply(&self.switch, &cuts)
     }
 
+    /// Makes these all the cuts there are, in one step.
+    ///
+    /// # Errors
+    /// nft refuses.
+    pub fn recut(&self, wanted: Vec<Cut>) -> Result<()> {
+        self.timeline.note(format!("cuts are {wanted:?}"));
+        let mut cuts = self.cuts.lock().map_err(|_| LabError::new("a thread panicked while cutting"))?;
+        *cuts = wanted;
+        cuts::apply(&self.switch, &cuts)
+    }
+
     /// Ends all cuts.
     ///
     /// # Errors

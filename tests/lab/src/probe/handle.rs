@@ -28,24 +28,28 @@ impl ProbeHandle {
     /// # Errors
     /// The probe could not be started.
     pub fn start(world: &World, label: &str, targets: &[IpAddr], interval: Duration) -> Result<ProbeHandle> {
+        ProbeHandle::start_for(world, label, targets, interval, &["--duration", "300s"])
+    }
+
+    /// As [`ProbeHandle::start`], with these further words for `lab probe`.
+    ///
+    /// # Errors
+    /// The probe could not be started.
+    pub fn start_for(
+        world: &World,
+        label: &str,
+        targets: &[IpAddr],
+        interval: Duration,
+        more: &[&str],
+    ) -> Result<ProbeHandle> {
         let program = lab_program()?.display().to_string();
         let folder = world.dir_of(CLIENT);
         let json = folder.join(format!("{label}.json"));
         let csv = folder.join(format!("{label}.csv"));
         let interval = format!("{}us", interval.as_micros());
         // The prober must be given the processor when it asks for it, whatever else the test runs.
-        let mut words = vec![
-            "nice",
-            "-n",
-            "-19",
-            &program,
-            "probe",
-            "--until-eof",
-            "--interval",
-            &interval,
-            "--duration",
-            "300s",
-        ];
+        let mut words = vec!["nice", "-n", "-19", &program, "probe", "--until-eof", "--interval", &interval];
+        words.extend(more);
         let (json_name, csv_name) = (json.display().to_string(), csv.display().to_string());
         words.extend(["--json", &json_name, "--csv", &csv_name]);
         let names: Vec<String> = targets.iter().map(|t| SocketAddr::new(*t, PORT).to_string()).collect();

@@ -1,0 +1,185 @@
+//! What can be done to the pair: faults, repairs, orders.
+
+use std::fmt;
+
+use crate::net::Lan;
+
+/// The nodes, by number.
+pub const NODES: [&str; 2] = ["a", "b"];
+
+/// The services of the pair, in the order of their resources.
+pub const SERVICES: [&str; 3] = ["web", "db", "data"];
+
+/// How a service's agent misbehaves in one of its operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// It says that it failed, and did nothing.
+    Fails,
+    /// It never ends.
+    Hangs,
+    /// It says that all is well, and did nothing.
+    Lies,
+    /// It takes a second.
+    Slow,
+    /// It leaves a process behind that keeps its output open.
+    Forks,
+}
+
+/// One thing done; nodes are numbers into [`NODES`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// SIGKILL to hbd.
+    Kill(usize),
+    /// hbd is started.
+    Start(usize),
+    /// SIGTERM to hbd: it leaves in order.
+    Leave(usize),
+    /// The machine loses its power.
+    PowerOff(usize),
+    /// The machine boots, and hbd with it.
+    Boot(usize),
+    /// SIGSTOP to hbd, until it is thawed.
+    Freeze(usize),
+    /// SIGCONT.
+    Thaw(usize),
+    /// SIGSTOP, and SIGCONT after these milliseconds.
+    Pause(usize, u64),
+    /// hbd gets the processor now and then only, for these milliseconds.
+    Starve(usize, u64),
+    /// Busy processes on the node for these milliseconds.
+    Hog(usize, u64),
+    /// Nothing gets from this node to the other one on this LAN.
+    CutOneWay(usize, Lan),
+    /// Nothing passes between the nodes on this LAN.
+    Cut(Lan),
+    /// Nothing passes between the nodes at all.
+    CutAll,
+    /// Nothing gets from this node to the other one at all.
+    CutAllOneWay(usize),
+    /// The node's cable to this LAN is dead: nobody is reached by it.
+    Cable(usize, Lan),
+    /// This part (percent) of all packets between the nodes is lost.
+    Loss(u8),
+    /// All cables are whole again.
+    Heal,
+    /// The disk with hbd's state is full.
+    FillDisk(usize),
+    /// It has room again.
+    FreeDisk(usize),
+    /// The state files are cut off after this part (percent); only while hbd does not run.
+    Tear(usize, u64),
+    /// A service's operation on a node goes wrong from now on.
+    Mood(usize, &'static str, &'static str, Mood),
+    /// All services of the node behave again.
+    Behave(usize),
+    /// The node's wall clock is set wrong by these seconds.
+    Clock(usize, i64),
+    /// Somebody removes the address by hand, wherever it is.
+    TakeAddress,
+    /// Garbage arrives on the heartbeat port.
+    Flood(usize),
+    /// An operator's command on a node; true: it is waited for.
+    Order(usize, Vec<&'static str>, bool),
+    /// Nothing, for these milliseconds.
+    Wait(u64),
+}
+
+impl Act {
+    /// The word it is counted under.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Act::Kill(_) => "hbd killed",
+            Act::Start(_) => "hbd started",
+            Act::Leave(_) => "hbd told to leave",
+            Act::PowerOff(_) => "power failure",
+            Act::Boot(_) => "boot",
+            Act::Freeze(_) => "frozen until thawed",
+            Act::Thaw(_) => "thawed",
+            Act::Pause(_, ms) if *ms < super::DEADTIME_MS => "pause shorter than deadtime",
+            Act::Pause(..) => "pause longer than deadtime",
+            Act::Starve(..) => "starved in bursts",
+            Act::Hog(..) => "busy processor",
+            Act::CutOneWay(..) => "one link cut one way",
+            Act::Cut(_) => "one link cut",
+            Act::CutAll => "all links cut",
+            Act::CutAllOneWay(_) => "all links cut one way",
+            Act::Cable(..) => "cable dead",
+            Act::Loss(_) => "packets lost",
+            Act::Heal => "heal",
+            Act::FillDisk(_) => "disk full",
+            Act::FreeDisk(_) => "disk has room",
+            Act::Tear(..) => "state files torn",
+            Act::Mood(_, _, _, Mood::Fails) => "agent fails",
+            Act::Mood(_, _, _, Mood::Hangs) => "agent hangs",
+            Act::Mood(_, _, _, Mood::Lies) => "agent lies",
+            Act::Mood(_, _, _, Mood::Slow) => "agent slow",
+            Act::Mood(_, _, _, Mood::Forks) => "agent forks",
+            Act::Behave(_) => "agents behave",
+            Act::Clock(..) => "wall clock set",
+            Act::TakeAddress => "address removed by hand",
+            Act::Flood(_) => "garbage",
+            Act::Order(_, words, _) => match words.first() {
+                Some(&"standby") => "order: standby",
+                Some(&"online") => "order: online",
+                Some(&"move") => "order: move",
+                Some(&"takeover") => "order: takeover",
+                Some(&"failback") => "order: failback",
+                Some(&"maintenance") => "order: maintenance",
+                Some(&"cleanup") => "order: cleanup",
+                Some(&"fence-ack") => "order: fence-ack",
+                _ => "order: reload",
+            },
+            Act::Wait(_) => "wait",
+        }
+    }
+
+    /// True if it may move nothing on a pair that is well (L5, S9, S10, S14).
+    pub fn is_quiet(&self) -> bool {
+        match self {
+            Act::CutOneWay(..) | Act::Cut(_) | Act::Heal | Act::Clock(..) | Act::Flood(_) => true,
+            Act::FillDisk(_) | Act::FreeDisk(_) | Act::Wait(_) | Act::Hog(..) => true,
+            Act::Pause(_, ms) => *ms <= super::DEADTIME_MS / 3,
+            Act::Order(_, words, _) => words == &["reload"],
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = |n: &usize| NODES[*n];
+        let other = |n: &usize| NODES[1 - *n];
+        match self {
+            Act::Kill(n) => write!(f, "kill -9 hbd on {}", node(n)),
+            Act::Start(n) => write!(f, "start hbd on {}", node(n)),
+            Act::Leave(n) => write!(f, "SIGTERM to hbd on {}", node(n)),
+            Act::PowerOff(n) => write!(f, "power failure of {}", node(n)),
+            Act::Boot(n) => write!(f, "boot {}", node(n)),
+            Act::Freeze(n) => write!(f, "SIGSTOP hbd on {}", node(n)),
+            Act::Thaw(n) => write!(f, "SIGCONT hbd on {}", node(n)),
+            Act::Pause(n, ms) => write!(f, "pause hbd on {} for {ms} ms", node(n)),
+            Act::Starve(n, ms) => write!(f, "starve hbd on {} for {ms} ms", node(n)),
+            Act::Hog(n, ms) => write!(f, "busy processes on {} for {ms} ms", node(n)),
+            Act::CutOneWay(n, lan) => write!(f, "cut {} -> {} on {}", node(n), other(n), lan.interface()),
+            Act::Cut(lan) => write!(f, "cut a <-> b on {}", lan.interface()),
+            Act::CutAll => write!(f, "cut a <-> b on all links"),
+            Act::CutAllOneWay(n) => write!(f, "cut {} -> {} on all links", node(n), other(n)),
+            Act::Cable(n, lan) => write!(f, "cable {} of {} is dead", lan.interface(), node(n)),
+            Act::Loss(percent) => write!(f, "{percent} % of the packets between a and b are lost"),
+            Act::Heal => write!(f, "heal all links"),
+            Act::FillDisk(n) => write!(f, "fill the state disk of {}", node(n)),
+            Act::FreeDisk(n) => write!(f, "free the state disk of {}", node(n)),
+            Act::Tear(n, percent) => write!(f, "state files of {} torn at {percent} %", node(n)),
+            Act::Mood(n, service, op, mood) => write!(f, "{op} of {service} on {} {mood:?}", node(n)),
+            Act::Behave(n) => write!(f, "all services of {} behave", node(n)),
+            Act::Clock(n, seconds) => write!(f, "wall clock of {} wrong by {seconds} s", node(n)),
+            Act::TakeAddress => write!(f, "the address is removed by hand"),
+            Act::Flood(n) => write!(f, "garbage to the heartbeat port of {}", node(n)),
+            Act::Order(n, words, waits) => {
+                let wait = if *waits { "" } else { " --no-wait" };
+                write!(f, "on {}: hbctl {}{wait}", node(n), words.join(" "))
+            }
+            Act::Wait(ms) => write!(f, "wait {ms} ms"),
+        }
+    }
+}
