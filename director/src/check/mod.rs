@@ -12,14 +12,25 @@
 //! them from the configuration's tables (all keys but `interval`, `timeout`, `fall`, `rise` and `port`,
 //! which are `crate::config`'s), `run` does the I/O.
 
+mod datagram;
 pub mod parse;
+mod ping;
+mod prepared;
+pub(crate) mod program;
+mod progress;
+pub mod proto;
 pub mod run;
+mod script;
 pub mod spec;
+mod stream;
+mod tls;
+pub(crate) mod web;
+mod wire;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-pub use run::run;
+pub use run::{possible, run};
 pub use spec::Spec;
 
 use crate::table::Protocol;
@@ -57,4 +68,14 @@ pub struct Outcome {
     pub took: Duration,
     /// Good, but somebody should know: a certificate that expires soon.
     pub warning: Option<String>,
+}
+
+/// Unforeseeable bytes.
+///
+/// # Errors
+/// A sentence if the kernel has none, which it says only before it is seeded.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], String> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|e| format!("the kernel gives no random numbers: {e}"))?;
+    Ok(bytes)
 }

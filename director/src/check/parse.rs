@@ -10,8 +10,8 @@ use base::config::table::{At, Table, shown};
 use toml::de::DeValue;
 
 use super::spec::{
-    Calling, Dialogue, Dns, Expect, Grpc, Http, HttpVersion, Ldap, Radius, Script, Secret, Session, Sip,
-    Spec, Sql, Tls,
+    Calling, Dialogue, Dns, Expect, Grpc, Http, HttpVersion, Ldap, Radius, Redis, Scope, Script, Secret,
+    Session, Sip, Spec, Sql, Tls,
 };
 
 /// The types of checks there are.
@@ -30,6 +30,15 @@ const LONGEST_TEXT: usize = 4096;
 pub fn read(table: &Table<'_>, report: &Report<'_>) -> Option<Spec> {
     let help = "name what is asked of the real server: type = \"http\"";
     let kind = table.required_string("type", help)?;
+    let spec = by_type(&kind, table, report)?;
+    // What only shows when the check is made ready: a filter, a name, a file of authorities.
+    if let Err(why) = super::possible(&spec) {
+        report.error(&kind.span, format!("this check cannot be asked: {why}"), "correct it in this table");
+    }
+    Some(spec)
+}
+
+fn by_type(kind: &At<&str>, table: &Table<'_>, report: &Report<'_>) -> Option<Spec> {
     Some(match kind.value {
         "off" => Spec::Off,
         "ping" => Spec::Ping,
@@ -44,14 +53,23 @@ pub fn read(table: &Table<'_>, report: &Report<'_>) -> Option<Spec> {
             tls: tls(table, report, false),
         }),
         "dns" => Spec::Dns(dns(table, report)),
-        "smtp" => Spec::Smtp(session(table, report)),
-        "imap" => Spec::Imap(session(table, report)),
+        "smtp" => Spec::Smtp(Session { hello: owned(table.string("hello")), ..session(table, report) }),
         "pop3" => Spec::Pop3(session(table, report)),
-        "ftp" => Spec::Ftp(session(table, report)),
-        "nntp" => Spec::Nntp(session(table, report)),
-        "redis" => Spec::Redis(session(table, report)),
+        "imap" => Spec::Imap(Session { path: owned(table.string("path")), ..session(table, report) }),
+        "ftp" => Spec::Ftp(Session { path: owned(table.string("path")), ..session(table, report) }),
+        "nntp" => Spec::Nntp(Session { path: owned(table.string("path")), ..session(table, report) }),
+        "redis" => Spec::Redis(Redis {
+            command: owned(table.string("command")),
+            expect: expect(table, report),
+            tls: tls(table, report, false),
+            user: owned(table.string("user")),
+            password: password(table, report),
+        }),
         "ldap" => Spec::Ldap(Ldap {
             base: owned(table.string("base")),
+            scope: scope(table, report),
+            filter: owned(table.string("filter")),
+            attribute: owned(table.string("attribute")),
             expect: expect(table, report),
             tls: tls(table, report, false),
             user: owned(table.string("user")),
@@ -64,9 +82,13 @@ pub fn read(table: &Table<'_>, report: &Report<'_>) -> Option<Spec> {
             user: owned(table.string("user")).unwrap_or_default(),
             password: password(table, report).unwrap_or_default(),
         }),
-        "sip" => Spec::Sip(Sip { user: owned(table.string("user")) }),
+        "sip" => Spec::Sip(Sip {
+            user: owned(table.string("user")),
+            status: status(table, report),
+            tls: tls(table, report, false),
+        }),
         "script" => Spec::Script(script(table, report)?),
-        _ => return unknown(&kind, report),
+        _ => return unknown(kind, report),
     })
 }
 
@@ -203,13 +225,14 @@ fn status(table: &Table<'_>, report: &Report<'_>) -> Vec<u16> {
 
 fn dns(table: &Table<'_>, report: &Report<'_>) -> Dns {
     const RECORDS: [&str; 9] = ["A", "AAAA", "NS", "MX", "SOA", "TXT", "CNAME", "PTR", "SRV"];
-    let record = table.string("record").map_or("A".to_owned(), |at| {
+    let record = table.string("record").and_then(|at| {
         let upper = at.value.to_ascii_uppercase();
-        if !RECORDS.contains(&upper.as_str()) {
-            let help = format!("the types of records are {}", listed(&RECORDS));
-            report.error(&at.span, format!("'{}' is no type of record", shown(at.value)), help);
+        if RECORDS.contains(&upper.as_str()) {
+            return Some(upper);
         }
-        upper
+        let help = format!("the types of records are {}", listed(&RECORDS));
+        report.error(&at.span, format!("'{}' is no type of record", shown(at.value)), help);
+        None
     });
     Dns {
         name: owned(table.string("name")).unwrap_or_default(),
@@ -224,10 +247,22 @@ fn session(table: &Table<'_>, report: &Report<'_>) -> Session {
         tls: tls(table, report, false),
         user: owned(table.string("user")),
         password: password(table, report),
-        hello: owned(table.string("hello")),
-        path: owned(table.string("path")),
         expect: expect(table, report),
+        ..Session::default()
     }
+}
+
+fn scope(table: &Table<'_>, report: &Report<'_>) -> Scope {
+    table.string("scope").map_or(Scope::Base, |at| match at.value {
+        "base" => Scope::Base,
+        "one" => Scope::One,
+        "sub" => Scope::Sub,
+        other => {
+            let help = "write \"base\" (the entry itself), \"one\" (its children) or \"sub\" (all below it)";
+            report.error(&at.span, format!("'{}' is not how far a search goes", shown(other)), help);
+            Scope::Base
+        }
+    })
 }
 
 fn sql(table: &Table<'_>, report: &Report<'_>) -> Sql {
@@ -237,6 +272,7 @@ fn sql(table: &Table<'_>, report: &Report<'_>) -> Sql {
         password: password(table, report),
         database: owned(table.string("database")),
         query: owned(table.string("query")),
+        expect: expect(table, report),
     }
 }
 

@@ -36,8 +36,8 @@ pub enum Spec {
     Mysql(Sql),
     /// PostgreSQL: its readiness, a login if there is a user.
     Pgsql(Sql),
-    /// Redis: PING, after a login if there is a password.
-    Redis(Session),
+    /// Redis: PING or another command, after a login if there is a password.
+    Redis(Redis),
     /// RADIUS: an Access-Request.
     Radius(Radius),
     /// SIP: OPTIONS.
@@ -153,10 +153,10 @@ pub struct Grpc {
 /// A DNS question.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Dns {
-    /// The name asked for; the root if empty.
+    /// The name asked for, or an address (in reverse); if empty, any answer but SERVFAIL is good.
     pub name: String,
-    /// The type of record: A, AAAA, NS, MX, SOA, TXT, CNAME, PTR, SRV.
-    pub record: String,
+    /// The type of record: A, AAAA, NS, MX, SOA, TXT, CNAME, PTR, SRV. A if not given, of an address PTR.
+    pub record: Option<String>,
     /// What an answer must have.
     pub expect: Option<Expect>,
     /// Over TCP; the virtual service's protocol unless told otherwise.
@@ -191,7 +191,40 @@ pub struct Ldap {
     pub password: Option<Secret>,
     /// Where to search.
     pub base: Option<String>,
-    /// What the entry's name must have.
+    /// How far.
+    pub scope: Scope,
+    /// For which entries (RFC 4515); all if not given.
+    pub filter: Option<String>,
+    /// Which attribute to look at; the entries' names if not given.
+    pub attribute: Option<String>,
+    /// What an entry's name, or a value of the attribute, must have.
+    pub expect: Option<Expect>,
+}
+
+/// How far an LDAP search goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// The entry itself.
+    #[default]
+    Base,
+    /// Its children.
+    One,
+    /// All below it, and itself.
+    Sub,
+}
+
+/// A Redis.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Redis {
+    /// Over TLS.
+    pub tls: Option<Tls>,
+    /// Who logs in, if not the usual user.
+    pub user: Option<String>,
+    /// With what.
+    pub password: Option<Secret>,
+    /// What is asked; PING if not given.
+    pub command: Option<String>,
+    /// What the answer must have.
     pub expect: Option<Expect>,
 }
 
@@ -208,6 +241,8 @@ pub struct Sql {
     pub database: Option<String>,
     /// A query that must give a row.
     pub query: Option<String>,
+    /// What the first row must have, its columns separated by tabs.
+    pub expect: Option<Expect>,
 }
 
 /// A RADIUS request.
@@ -215,7 +250,7 @@ pub struct Sql {
 pub struct Radius {
     /// Shared with the server.
     pub secret: Secret,
-    /// Who asks.
+    /// Who logs in; if empty, the server is asked whether it is alive (Status-Server).
     pub user: String,
     /// With what.
     pub password: Secret,
@@ -224,8 +259,12 @@ pub struct Radius {
 /// A SIP request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sip {
-    /// From whom; `director` if not given.
+    /// From whom, `user@host`; `director@localhost` if not given.
     pub user: Option<String>,
+    /// The status codes that are good; 200 if empty.
+    pub status: Vec<u16>,
+    /// Over TLS.
+    pub tls: Option<Tls>,
 }
 
 /// How a program is called and what its end means.

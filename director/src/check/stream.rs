@@ -1,0 +1,121 @@
+//! Drives a [`Talk`] over a connection.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::progress::Progress;
+use super::proto::talk::MOST_HEARD;
+use super::proto::{Heard, Step, Talk};
+use super::tls::Secure;
+use super::wire::{Wire, broken, refused};
+
+/// One read.
+const CHUNK: usize = 4096;
+
+/// A conversation with one server.
+pub(super) struct Conversation<'a> {
+    pub wire: Wire,
+    pub address: SocketAddr,
+    /// For a talk that starts TLS on the way.
+    pub upgrade: Option<&'a Secure>,
+    pub progress: &'a Progress,
+}
+
+impl Conversation<'_> {
+    /// To its end. The deadline is the caller's.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub async fn hold(mut self, talk: &mut dyn Talk) -> Result<(), String> {
+        let mut heard = Heard::default();
+        let mut step = Step::Say(talk.opening());
+        loop {
+            step = match step {
+                Step::Wait => match self.listen(talk, &mut heard).await? {
+                    true => talk.hear(&mut heard),
+                    false => return talk.closed(&mut heard),
+                },
+                Step::Say(words) => {
+                    self.say(&words, talk).await?;
+                    talk.hear(&mut heard)
+                }
+                Step::Secure(words) => {
+                    self.say(&words, talk).await?;
+                    heard.forget();
+                    let secure = self.upgrade.ok_or("this check has no TLS to start")?;
+                    self.wire = self.wire.secured(secure, self.address, self.progress).await?;
+                    talk.secured()
+                }
+                Step::Fetch(port, words) => self.fetch(port, &words, talk, &mut heard).await?,
+                Step::Done(verdict, words) => {
+                    self.wire.farewell(&words).await;
+                    return verdict;
+                }
+            };
+        }
+    }
+
+    async fn say(&mut self, words: &[u8], talk: &dyn Talk) -> Result<(), String> {
+        if words.is_empty() {
+            return Ok(());
+        }
+        self.progress.at(talk.stage());
+        let said = async {
+            self.wire.write_all(words).await?;
+            self.wire.flush().await
+        };
+        said.await.map_err(|e| broken(&e, &talk.stage()))
+    }
+
+    /// Reads once. False at the end of the stream.
+    async fn listen(&mut self, talk: &dyn Talk, heard: &mut Heard) -> Result<bool, String> {
+        self.progress.at(talk.stage());
+        let mut chunk = [0; CHUNK];
+        let length = self.wire.read(&mut chunk).await.map_err(|e| broken(&e, &talk.stage()))?;
+        match heard.add(&chunk[..length]) {
+            true => Ok(length > 0),
+            false => Err(format!("the server said more than {MOST_HEARD} bytes {}", talk.stage())),
+        }
+    }
+
+    /// Reads a port of the same server to its end, or as much as a check looks at, and listens meanwhile.
+    async fn fetch(
+        &mut self,
+        port: u16,
+        words: &[u8],
+        talk: &mut dyn Talk,
+        heard: &mut Heard,
+    ) -> Result<Step, String> {
+        let address = SocketAddr::new(self.address.ip(), port);
+        self.progress.at(format!("while connecting to {address} for the file"));
+        let mut data = match TcpStream::connect(address).await {
+            Ok(data) => data,
+            Err(error) => return Ok(talk.fetched(Err(refused(address, &error)))),
+        };
+        self.say(words, talk).await?;
+        let mut file = Vec::new();
+        let mut chunk = [0; CHUNK];
+        while file.len() < MOST_HEARD {
+            tokio::select! {
+                biased;
+                open = self.listen(talk, heard) => {
+                    if !open? {
+                        return Ok(Step::Done(talk.closed(heard), Vec::new()));
+                    }
+                    let step = talk.hear(heard);
+                    if step != Step::Wait {
+                        return Ok(step);
+                    }
+                }
+                length = data.read(&mut chunk) => match length {
+                    Ok(0) => break,
+                    Ok(length) => file.extend_from_slice(&chunk[..length]),
+                    Err(error) => return Ok(talk.fetched(Err(broken(&error, &talk.stage())))),
+                }
+            }
+        }
+        Ok(talk.fetched(Ok(file)))
+    }
+}
