@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub mod parse;
 pub mod source;
+pub mod text;
 
 /// Where the load is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,8 +27,10 @@ pub enum Source {
         port: u16,
         /// The path.
         path: String,
-        /// The field with the number: `load`, `a.b.c`.
+        /// The way to the number, the percentage wanted (or to an agent's text): `percent`, `a.b.0`.
         field: String,
+        /// The number is a load, and so much of it leaves nothing free.
+        busy_at: Option<u32>,
     },
     /// A program that prints the same text as an agent.
     Exec {

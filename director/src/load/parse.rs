@@ -57,8 +57,10 @@ fn source(table: &Table<'_>, report: &Report<'_>) -> Option<Source> {
         }
         "http" => {
             let path = table.string("path").map_or("/".to_owned(), |at| at.value.to_owned());
-            let field = table.string("field").map_or("load".to_owned(), |at| at.value.to_owned());
-            Some(Source::Http { port: port(Some(80))?, path, field })
+            let field = table.string("field").map_or("percent".to_owned(), |at| at.value.to_owned());
+            let busy_at =
+                table.integer("busy_at", 1, 1_000_000_000).and_then(|at| u32::try_from(at.value).ok());
+            Some(Source::Http { port: port(Some(80))?, path, field, busy_at })
         }
         "exec" => {
             let args = table.strings("args").map(|at| at.value).unwrap_or_default();
