@@ -32,7 +32,7 @@ impl Backend for DryRun {
         Ok(())
     }
 
-    fn prepare(&mut self) -> Vec<String> {
+    fn prepare(&mut self, _: &Table) -> Vec<String> {
         Vec::new()
     }
 

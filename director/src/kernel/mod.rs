@@ -1,9 +1,12 @@
 //! The table's other side: the kernel, or a stand-in for it.
 //!
 //! Blocking, and driven by one thread of its own ([`crate::daemon`]): a table of ten thousand real servers takes
-//! its time. `ipvs` speaks to the kernel; [`DryRun`] keeps a table in memory and answers as the kernel does.
+//! its time. [`Kernel`] speaks to IPVS; [`DryRun`] keeps a table in memory and answers as the kernel does.
 
+mod convert;
 mod dry_run;
+mod ipvs;
+mod sysctl;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,6 +14,7 @@ use std::net::SocketAddr;
 use crate::table::{Change, Key, Table};
 
 pub use dry_run::DryRun;
+pub use ipvs::Kernel;
 
 /// What a backend found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -101,8 +105,8 @@ pub trait Backend: Send {
     fn sync(&mut self, wanted: Option<&SyncDaemon>) -> Result<(), String>;
 
     /// Sets the kernel's switches (sysctl) that decide what clients see, where they are ours, and looks at
-    /// the others: a sentence for each that is not as it should be.
-    fn prepare(&mut self) -> Vec<String>;
+    /// the others: a sentence for each that is not as `table` needs it. Asked at the start and at a reload.
+    fn prepare(&mut self, table: &Table) -> Vec<String>;
 
     /// What the kernel would refuse of `table` with a bare number: a sentence each. Asked at the start and at a
     /// reload (which schedulers there are, for example).

@@ -88,8 +88,8 @@ fn name(kind: &str, name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The kernel does not have it.
-pub(super) fn unknown(kind: &str, name: &str) -> String {
+/// The kernel does not have it: what to say. `kind` is `scheduler` or `persistence engine`.
+pub fn unknown(kind: &str, name: &str) -> String {
     let module = if kind == "scheduler" { "ip_vs_" } else { "ip_vs_pe_" };
     format!("{kind} {name} is not known to this kernel (modprobe {module}{name})")
 }

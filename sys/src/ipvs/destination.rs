@@ -12,7 +12,8 @@ use crate::netlink::wire::{Attributes, Writer, number16, number32};
 pub enum Forward {
     /// Masquerading (NAT): the destination is rewritten, answers come back through here.
     Masquerade,
-    /// This machine itself. The kernel says so of every address that is its own, whatever was asked for.
+    /// This machine itself, whatever the address says. Nobody asks for that: an address of this machine is found to be
+    /// one when packets come.
     Local,
     /// In a tunnel.
     Tunnel(Tunnel),
