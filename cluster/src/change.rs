@@ -64,6 +64,10 @@ impl Core {
         let group = &mut self.groups[g];
         let from = group.local;
         group.local = local;
+        if from == Local::Started {
+            self.cancel_looks(g);
+        }
+        let group = &mut self.groups[g];
         group.recheck &= local == Local::Probing;
         group.since = self.now;
         group.why.clone_from(&why);

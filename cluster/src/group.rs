@@ -10,11 +10,15 @@
 //!                                                             ▼
 //!                                                          Blocked
 //! ```
+//! While it is started its resources are looked at ([`crate::watch`]); one that has failed is restarted in place, by way of
+//! `Recovering`: what was started after it is stopped, then it, then all of that is started again.
+
+use std::collections::VecDeque;
 
 use proto::{GroupId, GroupState, NodeId};
 
 use crate::io::{OpId, OpKind, OpResult};
-use crate::settings::{GroupSettings, ResourceSettings};
+use crate::settings::{GroupSettings, OnFail, ResourceSettings};
 use crate::time::Time;
 
 /// What a resource is, as far as this node knows.
@@ -61,12 +65,55 @@ pub struct Resource {
     pub last_error: Option<String>,
     /// No longer in the configuration: to be stopped and forgotten.
     pub doomed: bool,
+    /// How it is looked after while it runs.
+    pub care: Care,
+}
+
+/// How a resource is looked after while it runs.
+#[derive(Clone, Debug, Default)]
+pub struct Care {
+    /// The look under way.
+    pub look: Option<OpId>,
+    /// Its answer is not wanted any more.
+    pub cancelled: bool,
+    /// When the next look is due; `None`: at once.
+    pub next: Option<Time>,
+    /// When it failed, the newest last: those that still count.
+    pub failed_at: VecDeque<Time>,
 }
 
 impl Resource {
     /// A resource nothing is known of.
     pub fn new(settings: ResourceSettings) -> Self {
-        Self { settings, state: ResourceState::Unknown, failures: 0, last_error: None, doomed: false }
+        Self {
+            settings,
+            state: ResourceState::Unknown,
+            failures: 0,
+            last_error: None,
+            doomed: false,
+            care: Care::default(),
+        }
+    }
+
+    /// An extra that has failed: nothing waits for it.
+    pub fn given_up(&self) -> bool {
+        self.settings.on_fail == OnFail::Ignore && self.state == ResourceState::Failed
+    }
+
+    /// Writes down a failure at `now`.
+    pub fn note_failure(&mut self, now: Time, reason: &str) {
+        self.failures = self.failures.saturating_add(1);
+        self.last_error = Some(reason.to_owned());
+        self.care.failed_at.push_back(now);
+        // As many as any limit on restarts asks for; older ones change nothing.
+        while self.care.failed_at.len() > self.settings.restarts as usize + 1 {
+            self.care.failed_at.pop_front();
+        }
+    }
+
+    /// When the last of its failures will no longer count.
+    pub fn failures_expire(&self) -> Option<Time> {
+        self.care.failed_at.back().map(|at| *at + self.settings.failure_window)
     }
 }
 
@@ -81,6 +128,17 @@ pub enum Then {
     Failed,
     /// It rests, or whoever is able takes it.
     Rest,
+}
+
+/// What of a group is stopped and started again after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// The resource that failed.
+    pub first: usize,
+    /// The last one that is stopped with it.
+    pub last: usize,
+    /// Nothing is started before this.
+    pub not_before: Time,
 }
 
 /// The group's state on this node.
@@ -98,6 +156,8 @@ pub enum Local {
     Starting,
     /// Owned; all of it runs.
     Started,
+    /// Owned; one resource has failed and is being stopped, with those after it, to be started again.
+    Recovering(Recovery),
     /// Owned still; being stopped.
     Stopping(Then),
     /// A stop failed.
@@ -114,6 +174,7 @@ impl Local {
             Local::Stopped => "stopped",
             Local::Starting => "starting",
             Local::Started => "started",
+            Local::Recovering(_) => "recovering",
             Local::Stopping(_) => "stopping",
             Local::Blocked => "blocked",
         }
@@ -189,6 +250,20 @@ pub struct Group {
     pub began: Time,
     /// Since when nobody owns it as far as this node knows.
     pub orphan_since: Option<Time>,
+    /// All of it has run in this ownership.
+    pub proven: bool,
+    /// Some resource of it is looked at while it runs.
+    pub monitored: bool,
+    /// Restarts for want of anybody else who could take it, in a row.
+    pub retries: u32,
+    /// There are failures that still count.
+    pub failing: bool,
+    /// It failed here: until when that counts.
+    pub rests_until: Option<Time>,
+    /// When this node failed it, the newest last, of the last [`crate::recover::HOUR`].
+    pub failed_at: VecDeque<Time>,
+    /// When this node took it, the newest last, of the last [`crate::recover::HOUR`].
+    pub taken_at: VecDeque<Time>,
 }
 
 impl Group {
@@ -196,6 +271,7 @@ impl Group {
     pub fn new(settings: GroupSettings, known: u64, now: Time) -> Self {
         let id = GroupId::of(&settings.name);
         let resources = settings.resources.iter().cloned().map(Resource::new).collect();
+        let monitored = settings.monitored();
         Self {
             settings,
             id,
@@ -219,13 +295,24 @@ impl Group {
             recheck: false,
             began: now,
             orphan_since: None,
+            proven: false,
+            monitored,
+            retries: 0,
+            failing: false,
+            rests_until: None,
+            failed_at: VecDeque::new(),
+            taken_at: VecDeque::new(),
         }
     }
 
     /// This node owns it, or may have something of it running.
     pub fn held(&self) -> bool {
         match self.local {
-            Local::Starting | Local::Started | Local::Stopping(_) | Local::Blocked => true,
+            Local::Starting
+            | Local::Started
+            | Local::Recovering(_)
+            | Local::Stopping(_)
+            | Local::Blocked => true,
             Local::Unknown | Local::Probing | Local::Leftover | Local::Stopped => false,
         }
     }
@@ -237,7 +324,7 @@ impl Group {
             Local::Unknown | Local::Probing | Local::Leftover => None,
             Local::Stopped if self.release.is_some() => Some(GroupState::Released),
             Local::Stopped => Some(GroupState::Stopped),
-            Local::Starting => Some(GroupState::Starting),
+            Local::Starting | Local::Recovering(_) => Some(GroupState::Starting),
             Local::Started => Some(GroupState::Started),
             Local::Stopping(_) => Some(GroupState::Stopping),
             Local::Blocked => Some(GroupState::Blocked),
@@ -260,25 +347,27 @@ impl Group {
         match self.local {
             Local::Probing => self.ascending(OpKind::Status, |r| r.state == ResourceState::Unknown),
             Local::Starting => self.next_of_start(),
-            Local::Stopping(_) => self.descending(|r| r.state != ResourceState::Stopped),
+            Local::Stopping(_) => self.descending(|_, r| r.state != ResourceState::Stopped),
+            Local::Recovering(Recovery { first, last, .. }) => self.descending(|i, r| {
+                (first..=last).contains(&i) && r.state != ResourceState::Stopped && !(i > first && r.given_up())
+            }),
             _ => None,
         }
     }
 
     /// What was dropped from the configuration stops before anything else starts.
     fn next_of_start(&self) -> Option<(OpKind, Vec<usize>)> {
-        let doomed = |r: &Resource| r.doomed && r.state != ResourceState::Stopped;
+        let doomed = |_, r: &Resource| r.doomed && r.state != ResourceState::Stopped;
         if let Some(stop) = self.descending(doomed) {
             return Some(stop);
         }
-        let first = self.resources.iter().find(|r| !r.doomed && r.state != ResourceState::Started)?;
+        let wanted = |r: &Resource| !r.doomed && r.state != ResourceState::Started && !r.given_up();
+        let first = self.resources.iter().find(|r| wanted(r))?;
         if self.check_first && first.state == ResourceState::Unknown {
             return self.ascending(OpKind::Status, |r| r.state == ResourceState::Unknown);
         }
         self.ascending(OpKind::Start, |r| {
-            !r.doomed
-                && r.state != ResourceState::Started
-                && !(self.check_first && r.state == ResourceState::Unknown)
+            wanted(r) && !(self.check_first && r.state == ResourceState::Unknown)
         })
     }
 
@@ -296,14 +385,15 @@ impl Group {
     }
 
     /// The last resource that fits, with the addresses directly before it if it is one.
-    fn descending(&self, fits: impl Fn(&Resource) -> bool) -> Option<(OpKind, Vec<usize>)> {
-        let last = self.resources.iter().rposition(&fits)?;
+    fn descending(&self, fits: impl Fn(usize, &Resource) -> bool) -> Option<(OpKind, Vec<usize>)> {
+        let fits = |i: usize| fits(i, &self.resources[i]);
+        let last = (0..self.resources.len()).rev().find(|&i| fits(i))?;
         let mut on = vec![last];
         if self.resources[last].settings.address {
             on.extend(
                 (0..last)
                     .rev()
-                    .take_while(|&i| self.resources[i].settings.address && fits(&self.resources[i])),
+                    .take_while(|&i| self.resources[i].settings.address && fits(i)),
             );
         }
         on.reverse();
@@ -323,15 +413,15 @@ impl Group {
     }
 
     /// Writes down how the operation under way ended; gives the first failure, as
-    /// (resource name, reason).
-    pub fn end(&mut self, results: &[OpResult]) -> Option<(String, String)> {
+    /// (resource, reason).
+    pub fn end(&mut self, results: &[OpResult], now: Time) -> Option<(usize, String)> {
         let op = self.op.take()?;
         let mut failure = None;
         for (at, &i) in op.on.iter().enumerate() {
             // An answer too short is an answer that says nothing good of the rest.
             let result = results.get(at).cloned().unwrap_or_else(|| OpResult::Failed("no result".to_owned()));
-            if let Some(reason) = self.resources[i].end(op.kind, result) {
-                failure.get_or_insert((self.resources[i].settings.name.clone(), reason));
+            if let Some(reason) = self.resources[i].end(op.kind, result, now) {
+                failure.get_or_insert((i, reason));
             }
         }
         failure
@@ -353,7 +443,7 @@ impl Group {
 
 impl Resource {
     /// Writes down how an operation on it ended; gives the reason if it failed.
-    fn end(&mut self, kind: OpKind, result: OpResult) -> Option<String> {
+    fn end(&mut self, kind: OpKind, result: OpResult, now: Time) -> Option<String> {
         let (state, failure) = match (kind, result) {
             (OpKind::Status, OpResult::Running) => (ResourceState::Started, None),
             (OpKind::Status, OpResult::NotRunning) => (ResourceState::Stopped, None),
@@ -365,8 +455,7 @@ impl Resource {
         };
         self.state = state;
         if let Some(reason) = &failure {
-            self.failures = self.failures.saturating_add(1);
-            self.last_error = Some(reason.clone());
+            self.note_failure(now, reason);
         }
         failure
     }

@@ -173,6 +173,9 @@ pub enum Action {
     Drain,
     /// Carry out an operation.
     Run(Run),
+    /// End an operation under way, a look at a resource: nobody wants its answer any more. It is answered like any
+    /// other, as soon as it has ended.
+    Cancel(OpId),
     /// Set the lifetime of the addresses of these groups, putting back what is missing:
     /// a lease renewed (true) or without end (false). This is about the addresses that this life of the driver
     /// has started or found running, and not stopped or found missing since. To be dropped if the driver comes to it

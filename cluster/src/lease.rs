@@ -48,7 +48,7 @@ impl Core {
         let lost = || self.peers.iter().any(|peer| peer.holds(group.id).is_some());
         group.has_addresses()
             && match group.local {
-                Local::Starting | Local::Started => true,
+                Local::Starting | Local::Started | Local::Recovering(_) => true,
                 Local::Stopping(then) => then != Then::Lost,
                 Local::Probing | Local::Leftover => group.mine.is_some() && !group.recheck && !lost(),
                 Local::Unknown | Local::Stopped | Local::Blocked => false,

@@ -21,6 +21,7 @@ mod orphan;
 mod own;
 mod peer;
 mod probe;
+mod recover;
 mod reload;
 mod report;
 pub mod settings;
@@ -29,6 +30,7 @@ pub mod status;
 mod take;
 pub mod time;
 pub mod timer;
+mod watch;
 
 pub use crate::core::Core;
 pub use event::{Event, Level};

@@ -88,6 +88,7 @@ impl Core {
             }
         }
         self.end_doubt();
+        self.forgive();
     }
 
     /// A node has joined when it knows what runs here and has heard or given up each peer.

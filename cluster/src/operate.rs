@@ -5,6 +5,7 @@ use crate::event::Level;
 use crate::group::{CurrentOp, Group, Local, Then};
 use crate::io::{Action, OpId, OpKind, OpResult, Run};
 use crate::life::Phase;
+use crate::recover::verb;
 use crate::standby::StandbyState;
 
 impl Core {
@@ -17,13 +18,14 @@ impl Core {
             Local::Unknown => self.begin_probe(g),
             Local::Leftover => self.leftover_waits(g),
             Local::Stopped => self.stopped(g),
-            Local::Starting | Local::Started => {
+            Local::Starting | Local::Started | Local::Recovering(_) => {
                 self.renew_claim(g);
                 self.owned(g);
             }
             Local::Probing | Local::Stopping(_) | Local::Blocked => {}
         }
         self.drive(g);
+        self.look_after(g);
     }
 
     /// Begins the next operation of a group, or draws the conclusion if there is none left.
@@ -37,6 +39,7 @@ impl Core {
             }
             let before = self.groups[g].local;
             match self.groups[g].next_op() {
+                Some((_, on)) if self.being_looked_at(g, &on) => return,
                 Some((kind, on)) => return self.begin_op(g, kind, on),
                 None => self.conclude(g),
             }
@@ -65,9 +68,14 @@ impl Core {
             Local::Starting => {
                 group.check_first = false;
                 group.resources.retain(|resource| !resource.doomed);
+                group.proven = true;
                 let id = group.id;
                 self.set_local(g, Local::Started, "all resources are started".to_owned());
                 self.out.push(Action::Announce { group: id });
+            }
+            Local::Recovering(recovery) if self.now >= recovery.not_before => {
+                let why = format!("{}: started again", group.why);
+                self.set_local(g, Local::Starting, why);
             }
             Local::Stopping(then) => self.all_stopped(g, then),
             _ => {}
@@ -92,8 +100,9 @@ impl Core {
             }
             Then::Lost => "stopped: another node owns it".to_owned(),
             Then::Failed => {
-                group.failed = true;
-                "rolled back after a failed start".to_owned()
+                let proven = group.proven;
+                self.rest_after_failure(g);
+                if proven { "stopped after a failure" } else { "rolled back after a failed start" }.to_owned()
             }
             Then::Rest => "stopped".to_owned(),
         };
@@ -106,32 +115,25 @@ impl Core {
         let of = |group: &Group| group.op.clone().filter(|op| op.id == id);
         let mut all = self.groups.iter().enumerate();
         let Some((g, op)) = all.find_map(|(g, group)| Some((g, of(group)?))) else {
+            if let Some((g, i)) = self.look(id) {
+                self.looked(g, i, results.first());
+            }
             return;
         };
-        let failure = self.groups[g].end(results);
-        let Some((resource, reason)) = failure else {
+        let failure = self.groups[g].end(results, self.now);
+        let Some((i, reason)) = failure else {
             return self.lease_after(g, &op);
         };
-        let verb = match op.kind {
-            OpKind::Start => "start",
-            OpKind::Stop => "stop",
-            OpKind::Status => "status",
-        };
-        let subject = format!("{}/{resource}", self.groups[g].settings.name);
-        self.event(
-            Level::Error,
-            "resource",
-            &subject,
-            None,
-            Some("failed"),
-            format!("{verb} failed: {reason}"),
-        );
+        self.groups[g].failing = true;
+        let subject = self.resource_subject(g, i);
+        let text = format!("{} failed: {reason}", verb(op.kind));
+        self.event(Level::Error, "resource", &subject, None, Some("failed"), text);
         match (self.groups[g].local, op.kind) {
-            (Local::Starting, OpKind::Start) => {
-                self.stop_group(g, Then::Failed, format!("start of {resource} failed: {reason}"));
-            }
+            (Local::Starting, OpKind::Start) => self.start_failed(g, i, &reason),
             (_, OpKind::Stop) => {
-                self.set_local(g, Local::Blocked, format!("stop of {resource} failed: {reason}"));
+                let resource = &self.groups[g].resources[i].settings.name;
+                let why = format!("stop of {resource} failed: {reason}");
+                self.set_local(g, Local::Blocked, why);
             }
             _ => {}
         }

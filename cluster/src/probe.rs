@@ -31,6 +31,7 @@ impl Core {
             // Perhaps without a claim on disk: then epoch 0, which gives way to any other.
             let epoch = *self.groups[g].mine.get_or_insert(0);
             self.groups[g].adopted = true;
+            self.groups[g].proven = true;
             self.next_renew = self.now;
             self.set_local(g, Local::Started, format!("all of it runs here already: adopted, epoch {epoch}"));
         } else if unclear || group.mine.is_none() {
@@ -81,11 +82,7 @@ impl Core {
     /// Forgets the failures of a group and looks at it again if anything may be running.
     pub(crate) fn clean_group(&mut self, g: usize) {
         let group = &mut self.groups[g];
-        group.failed = false;
-        for resource in &mut group.resources {
-            resource.failures = 0;
-            resource.last_error = None;
-        }
+        group.forget_failures();
         self.news = true;
         if matches!(group.local, Local::Blocked | Local::Stopped)
             && group.op.is_none()
@@ -94,5 +91,6 @@ impl Core {
             group.recheck = group.local == Local::Blocked;
             self.begin_probe(g);
         }
+        self.try_again(g);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::Core;
 use crate::event::Level;
-use crate::group::{Group, Local, Resource, ResourceState};
+use crate::group::{Group, Local, Recovery, Resource, ResourceState};
 use crate::peer::{Peer, PeerLink};
 use crate::settings::{GroupSettings, ResourceKey, Settings};
 
@@ -70,6 +70,11 @@ impl Core {
             return group;
         }
         group.settings = new.clone();
+        group.monitored = new.monitored();
+        let failed = match group.local {
+            Local::Recovering(recovery) => group.resources.get(recovery.first).map(|r| r.settings.key),
+            _ => None,
+        };
         // Operations under way speak of resources by position: what is dropped goes to the end only once they
         // are over; until then nothing may move, so the operation's places are found again by key.
         let on: Vec<ResourceKey> =
@@ -99,6 +104,12 @@ impl Core {
         if let Some(op) = &mut group.op {
             let place = |key| group.resources.iter().position(|resource| resource.settings.key == key);
             op.on = on.into_iter().filter_map(place).collect();
+        }
+        if let Local::Recovering(mut recovery) = group.local {
+            let place = group.resources.iter().position(|r| Some(r.settings.key) == failed && !r.doomed);
+            recovery.last = group.resources.len() - 1;
+            // A failed one that was dropped is stopped like any other on the way to the new list.
+            group.local = place.map_or(Local::Starting, |first| Local::Recovering(Recovery { first, ..recovery }));
         }
         if group.local == Local::Started && keys(&group.resources) != before {
             group.local = Local::Starting;

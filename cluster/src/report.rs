@@ -8,7 +8,8 @@ use crate::core::Core;
 use crate::group::{Group, Local};
 use crate::life::Phase;
 use crate::peer::{Peer, PeerState, holding};
-use crate::settings::Requires;
+use crate::recover::TAKES;
+use crate::settings::{Failback, Requires};
 use crate::standby::StandbyState;
 use crate::status::{GroupStatus, LinkStatus, NodeStatus, ResourceStatus, Status};
 use crate::time::Time;
@@ -238,11 +239,13 @@ impl Core {
         } else if let Some(hold) = &group.hold {
             all.push(format!("{name} is not started: {hold}"));
         }
+        self.degraded_resources(group, all);
         if group.failed {
             let error =
                 group.resources.iter().find_map(|r| r.last_error.as_ref().map(|e| (&r.settings.name, e)));
             let what = error.map(|(resource, error)| format!(" ({resource}: {error})")).unwrap_or_default();
-            all.push(format!("{name} failed to start here{what}; mend it, then: hbctl cleanup {name}"));
+            let how = if group.proven { "failed here" } else { "failed to start here" };
+            all.push(format!("{name} {how}{what}; mend it, then: hbctl cleanup {name}"));
         }
         if group.disputed {
             all.push(format!("{name} has two owners; the other one must stop"));
@@ -255,6 +258,31 @@ impl Core {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Resources of a group that has not failed, and yet not all is well.
+    fn degraded_resources(&self, group: &Group, all: &mut Vec<String>) {
+        if group.failed || !group.held() {
+            return;
+        }
+        for resource in group.resources.iter().filter(|resource| resource.failures > 0) {
+            let (name, resource_name) = (&group.settings.name, &resource.settings.name);
+            let error = resource.last_error.as_deref().unwrap_or("no reason given");
+            all.push(if resource.given_up() {
+                format!(
+                    "{resource_name} of {name} has failed and is left alone: {error}; mend it, then: hbctl cleanup {name}"
+                )
+            } else {
+                format!("{resource_name} of {name} failed here, {} so far: {error}", times(resource.failures))
+            });
+        }
+        if let Some(until) = self.damped_until(group).filter(|_| self.settings.failback != Failback::Off) {
+            all.push(format!(
+                "{} was taken here {TAKES} times within an hour: it goes home by itself in {} min at the earliest",
+                group.settings.name,
+                millis(until, self.now) / 60_000 + 1
+            ));
         }
     }
 
@@ -334,6 +362,10 @@ fn requires_word(requires: Requires) -> &'static str {
         Requires::Fencing => "fencing",
         Requires::Witness => "witness",
     }
+}
+
+fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 /// Milliseconds from `earlier` to `later`.

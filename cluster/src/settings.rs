@@ -73,6 +73,13 @@ pub struct GroupSettings {
     pub resources: Vec<ResourceSettings>,
 }
 
+impl GroupSettings {
+    /// Some resource of it is looked at while it runs.
+    pub fn monitored(&self) -> bool {
+        self.resources.iter().any(|resource| resource.monitor.is_some())
+    }
+}
+
 /// Stands for one resource definition; the same definition has the same key after a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ResourceKey(pub u64);
@@ -93,4 +100,27 @@ pub struct ResourceSettings {
     pub stop_timeout: Duration,
     /// Bound on one look at it.
     pub status_timeout: Duration,
+    /// Between two looks at it while it runs; `None`: it is not looked at.
+    pub monitor: Option<Duration>,
+    /// Restarts in place, within `failure_window`, before something else is done.
+    pub restarts: u32,
+    /// How long a failure counts.
+    pub failure_window: Duration,
+    /// What becomes of its group when it fails more often than that.
+    pub on_fail: OnFail,
+}
+
+/// `on_fail`: what is done about a resource that has failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFail {
+    /// Restart it in place, with what was started after it; when that was done often enough, as `Move`.
+    #[default]
+    Restart,
+    /// Its group moves at once to a node that can take it.
+    Move,
+    /// It is an extra: restarted in place, and when that was done often enough left alone. Its group stays.
+    Ignore,
+    /// Nothing of its group is touched any more until an operator has looked at it.
+    Block,
 }

@@ -129,6 +129,7 @@ impl Core {
         self.groups[g].release = None;
         self.groups[g].orphan_since = None;
         self.groups[g].check_first = false;
+        self.groups[g].note_taken(self.now);
         self.claim_epoch(g);
         self.set_local(g, Local::Starting, format!("{why}; epoch {epoch}"));
     }

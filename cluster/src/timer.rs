@@ -30,6 +30,12 @@ pub enum Timer {
     JoinWait,
     /// The preferred node has been up for long enough.
     Failback,
+    /// A resource that runs is to be looked at.
+    Monitor,
+    /// A resource that failed is to be started again.
+    Restart,
+    /// A failure will no longer count.
+    Forgive,
     /// The disk has been waited for long enough.
     DiskWait,
     /// The disk is to be tried again.
@@ -51,6 +57,9 @@ impl fmt::Display for Timer {
             Timer::DoubtEnds => "the end of the doubt after a late wake",
             Timer::JoinWait => "a peer to say what it has",
             Timer::Failback => "the preferred node to be up long enough",
+            Timer::Monitor => "the next look at a resource",
+            Timer::Restart => "the end of the pause before a restart",
+            Timer::Forgive => "a failure that will no longer count",
             Timer::DiskWait => "the disk to keep the epoch",
             Timer::DiskRetry => "the next attempt to write the state",
             Timer::Farewell => "the next word of farewell",
@@ -87,8 +96,9 @@ impl Core {
         } else if !self.maintenance.on && self.groups.iter().any(|group| self.kept_alive(group)) {
             each(Timer::LeaseRenew, self.next_renew);
         }
-        for group in &self.groups {
+        for (g, group) in self.groups.iter().enumerate() {
             self.each_timer_of(group, &mut each);
+            self.each_timer_of_care(g, &mut each);
         }
     }
 
@@ -110,6 +120,21 @@ impl Core {
         }
     }
 
+    fn each_timer_of_care(&self, g: usize, each: &mut impl FnMut(Timer, Time)) {
+        let group = &self.groups[g];
+        if self.is_looked_after(g) {
+            let waiting = group.resources.iter().filter(|r| r.settings.monitor.is_some() && r.care.look.is_none());
+            waiting.filter_map(|resource| resource.care.next).for_each(|at| each(Timer::Monitor, at));
+        }
+        if let Local::Recovering(recovery) = group.local {
+            each(Timer::Restart, recovery.not_before);
+        }
+        if group.failing {
+            let resources = group.resources.iter().filter_map(|resource| resource.failures_expire());
+            resources.chain(group.rests_until).for_each(|at| each(Timer::Forgive, at));
+        }
+    }
+
     /// When the preferred node of a group owned here will have been up for long enough.
     pub(crate) fn failback_due(&self, group: &Group) -> Option<Time> {
         let Failback::On { after, window } = self.settings.failback else {
@@ -120,6 +145,7 @@ impl Core {
         }
         let home = group.settings.preferred.as_deref()?;
         let peer = self.peers.iter().find(|peer| peer.name == home && peer.able(group.id))?;
-        Some(peer.since + after)
+        let due = peer.since + after;
+        Some(self.damped_until(group).map_or(due, |damped| damped.max(due)))
     }
 }

@@ -2,6 +2,7 @@
 
 mod agents;
 mod boot;
+mod care;
 mod forgery;
 mod handover;
 mod leases;

@@ -107,6 +107,7 @@ impl World {
                     node.inbox.push_back(Input::Drained);
                 }
                 Action::Run(run) => self.begin(n, run),
+                Action::Cancel(id) => self.cancel(n, id),
                 Action::Lease { groups, leased } => self.lease(n, &groups, leased),
                 Action::Announce { group } => {
                     let name = self.group_name(group);

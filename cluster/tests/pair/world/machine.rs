@@ -97,7 +97,11 @@ impl World {
             watch.begins(self, n, &run);
             self.watch = Some(watch);
         }
-        let hangs = names.iter().any(|name| self.mood_of(n, name) == Mood::Hangs);
+        let hangs = names.iter().any(|name| match self.mood_of(n, name) {
+            Mood::Hangs => true,
+            Mood::HangsWhenLookedAt => run.op == OpKind::Status,
+            _ => false,
+        });
         let time = if hangs { run.timeout } else { self.op_time };
         let (node, begun) = (n, self.now);
         self.at(time, Happening::Ends { node, begun, run });
@@ -121,6 +125,27 @@ impl World {
         self.input(n, Input::OpDone { id, results });
     }
 
+    /// An agent at work is ended, if it has not ended by itself.
+    pub(super) fn cancel(&mut self, n: usize, id: OpId) {
+        let this = |happening: &Happening| matches!(happening, Happening::Ends { node, run, .. } if *node == n && run.id == id);
+        let at = self.queue.iter().find(|(_, happening)| this(happening)).map(|(at, _)| *at);
+        if let Some(Happening::Ends { run, .. }) = at.and_then(|at| self.queue.remove(&at)) {
+            self.say(n, &format!("agent {} is ended", id.0));
+            if let Some(mut watch) = self.watch.take() {
+                watch.ends(n, &run);
+                self.watch = Some(watch);
+            }
+            let results = vec![OpResult::Failed("ended".to_owned()); run.resources.len()];
+            self.input(n, Input::OpDone { id, results });
+        }
+    }
+
+    /// A resource dies by itself.
+    pub fn dies(&mut self, n: usize, resource: &str) {
+        self.say(n, &format!("{resource} dies"));
+        self.nodes[n].running.remove(resource);
+    }
+
     fn carry_out(&mut self, n: usize, run: &Run) -> Vec<OpResult> {
         let each = run.resources.iter();
         let results = each.map(|key| self.do_op(n, *key, run)).collect();
@@ -135,7 +160,7 @@ impl World {
         let lease = self.is_address(key).then(|| run.leased.then(|| self.now + LEASE));
         let node = &mut self.nodes[n];
         let good = match (run.op, mood) {
-            (OpKind::Status, Mood::Hangs) => return OpResult::TimedOut,
+            (OpKind::Status, Mood::Hangs | Mood::HangsWhenLookedAt) => return OpResult::TimedOut,
             (OpKind::Status, _) if node.running.contains(&name) => {
                 node.held.extend(lease.map(|_| name));
                 return OpResult::Running;

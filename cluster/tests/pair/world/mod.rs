@@ -27,6 +27,7 @@ pub enum Mood {
     FailsStart,
     FailsStop,
     Hangs,
+    HangsWhenLookedAt,
 }
 
 /// What happens at a point in time.
@@ -121,6 +122,10 @@ pub fn resource(key: u64, name: &str, address: bool) -> ResourceSettings {
         start_timeout: Duration::from_secs(5),
         stop_timeout: Duration::from_secs(5),
         status_timeout: Duration::from_secs(5),
+        monitor: None,
+        restarts: 1,
+        failure_window: Duration::from_secs(3600),
+        on_fail: OnFail::Restart,
     }
 }
 

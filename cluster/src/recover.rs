@@ -1,0 +1,250 @@
+//! What is done about a resource that has failed: restarted in place, then its group moves; and how long that is held against
+//! this node.
+//!
+//! ```text
+//!  a look finds it failed, or its restart failed
+//!    │ restarts left within its failure window ──▶ Recovering ──▶ Starting ──▶ Started
+//!    │ none left, another node can take the group, or has failed it too ──▶ Stopping(Failed): this node rests
+//!    └ none left, and nobody else is there ──▶ Recovering, after a pause that grows
+//! ```
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::core::Core;
+use crate::event::Level;
+use crate::group::{Group, Local, Recovery, ResourceState, Then};
+use crate::io::OpKind;
+use crate::settings::OnFail;
+use crate::time::Time;
+
+/// Changes of ownership are counted over this.
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+/// Times that this node may take a group within an [`HOUR`] before it no longer goes back to its preferred node by itself.
+pub(crate) const TAKES: usize = 3;
+/// Moments remembered of each kind.
+const REMEMBERED: usize = 16;
+/// The first pause before one more restart where nobody else is there; each is twice the one before.
+const PAUSE: Duration = Duration::from_secs(1);
+/// No pause is longer than so many doublings of the first.
+const DOUBLINGS: u32 = 6;
+/// The shortest rest of a node on which a group failed, if it does so again and again; each is twice the one before.
+const REST: Duration = Duration::from_secs(60);
+/// No rest is longer than so many doublings of the first.
+const REST_DOUBLINGS: u32 = 5;
+
+impl Core {
+    /// A look has found that a resource has failed.
+    pub(crate) fn resource_failed(&mut self, g: usize, i: usize, reason: &str) {
+        let now = self.now;
+        let resource = &mut self.groups[g].resources[i];
+        if resource.given_up() {
+            resource.last_error = Some(reason.to_owned());
+            return;
+        }
+        resource.note_failure(now, reason);
+        resource.state = ResourceState::Failed;
+        self.groups[g].failing = true;
+        self.changes += 1;
+        self.news = true;
+        let subject = self.resource_subject(g, i);
+        let text = format!("found failed: {reason}");
+        self.event(Level::Error, "resource", &subject, Some("started"), Some("failed"), text);
+        self.mend(g, i, reason);
+    }
+
+    /// A start, on the way to all of the group running, has failed.
+    pub(crate) fn start_failed(&mut self, g: usize, i: usize, reason: &str) {
+        let group = &self.groups[g];
+        let extra = group.resources[i].settings.on_fail == OnFail::Ignore;
+        if group.proven || extra || group.resources[i].settings.on_fail == OnFail::Block {
+            return self.mend(g, i, reason);
+        }
+        let why = format!("start of {} failed: {reason}", group.resources[i].settings.name);
+        self.stop_group(g, Then::Failed, why);
+    }
+
+    fn mend(&mut self, g: usize, i: usize, reason: &str) {
+        let resource = &self.groups[g].resources[i];
+        let (name, on_fail) = (resource.settings.name.clone(), resource.settings.on_fail);
+        match on_fail {
+            OnFail::Block => {
+                let why = format!("{name} failed: {reason}; on_fail = block");
+                self.set_local(g, Local::Blocked, why);
+            }
+            OnFail::Restart | OnFail::Ignore if self.restarts_left(g, i) => {
+                let resource = &self.groups[g].resources[i];
+                let (nth, of) = (resource.care.failed_at.len(), resource.settings.restarts);
+                let why = format!("{name} failed: {reason}; restart {nth} of {of} in place");
+                self.recover(g, i, self.now, why);
+            }
+            OnFail::Ignore => {
+                let subject = self.resource_subject(g, i);
+                let why = "it failed too often, and its group does not depend on it: left alone".to_owned();
+                self.event(Level::Warn, "resource", &subject, None, None, why);
+                self.news = true;
+            }
+            OnFail::Restart | OnFail::Move => self.give_up(g, i, &format!("{name} failed: {reason}")),
+        }
+    }
+
+    fn restarts_left(&mut self, g: usize, i: usize) -> bool {
+        let now = self.now;
+        let resource = &mut self.groups[g].resources[i];
+        let window = resource.settings.failure_window;
+        resource.care.failed_at.retain(|at| now.since(*at) < window);
+        resource.care.failed_at.len() <= resource.settings.restarts as usize
+    }
+
+    /// Stops a resource, with those after it (an extra alone), and starts them again, not before `not_before`.
+    fn recover(&mut self, g: usize, first: usize, not_before: Time, why: String) {
+        let group = &mut self.groups[g];
+        group.began = self.now;
+        let extra = group.resources[first].settings.on_fail == OnFail::Ignore;
+        let last = if extra { first } else { group.resources.len() - 1 };
+        self.set_local(g, Local::Recovering(Recovery { first, last, not_before }), why);
+    }
+
+    /// Restarting in place has not helped: somebody else's turn, if there is anybody.
+    fn give_up(&mut self, g: usize, i: usize, why: &str) {
+        let group = &self.groups[g];
+        let tried = self
+            .peers
+            .iter()
+            .any(|peer| peer.live() && peer.report(group.id).is_some_and(|report| report.failed));
+        if !tried && group.proven && self.heir(g).is_none() {
+            let pause = PAUSE * (1 << self.groups[g].retries.min(DOUBLINGS));
+            self.groups[g].retries += 1;
+            let why = format!("{why}; nobody else can take it: restarted in {} s", pause.as_secs());
+            return self.recover(g, i, self.now + pause, why);
+        }
+        self.stop_group(g, Then::Failed, why.to_owned());
+    }
+
+    /// The group is stopped here after a failure: this node rests until that no longer counts.
+    pub(crate) fn rest_after_failure(&mut self, g: usize) {
+        let now = self.now;
+        let group = &mut self.groups[g];
+        note(&mut group.failed_at, now);
+        let again = u32::try_from(group.failed_at.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let rest = REST * (1 << again.min(REST_DOUBLINGS));
+        let failed = group.resources.iter().filter(|resource| resource.failures > 0);
+        let window = failed.map(|resource| resource.settings.failure_window).max().unwrap_or(HOUR);
+        group.failed = true;
+        group.failing = true;
+        group.rests_until = Some(now + rest.max(window));
+    }
+
+    /// Failures that no longer count are forgotten.
+    pub(crate) fn forgive(&mut self) {
+        for g in 0..self.groups.len() {
+            if self.groups[g].failing {
+                self.forgive_group(g);
+            }
+        }
+    }
+
+    fn forgive_group(&mut self, g: usize) {
+        let now = self.now;
+        let past = |at: Option<Time>| at.is_some_and(|at| at <= now);
+        for i in 0..self.groups[g].resources.len() {
+            let resource = &mut self.groups[g].resources[i];
+            if !past(resource.failures_expire()) {
+                continue;
+            }
+            let extra = resource.given_up() && self.is_looked_after_or_idle(g);
+            let resource = &mut self.groups[g].resources[i];
+            resource.failures = 0;
+            resource.care.failed_at.clear();
+            if extra {
+                let why = format!("{}: its failures no longer count, tried again", resource.settings.name);
+                self.recover(g, i, now, why);
+            } else if resource.state != ResourceState::Failed {
+                resource.last_error = None;
+            }
+        }
+        if past(self.groups[g].rests_until) {
+            self.groups[g].rests_until = None;
+            self.groups[g].failed = false;
+            self.news = true;
+            self.changes += 1;
+            let name = self.groups[g].settings.name.clone();
+            let why = "its failure here no longer counts: this node would take it again".to_owned();
+            self.event(Level::Info, "group", &name, None, None, why);
+        }
+        let group = &mut self.groups[g];
+        let counts = group.resources.iter().any(|resource| !resource.care.failed_at.is_empty());
+        group.failing = counts || group.rests_until.is_some();
+        group.retries = if counts { group.retries } else { 0 };
+    }
+
+    /// An operator has mended something: what waits or was left alone is tried, what runs is looked at.
+    pub(crate) fn try_again(&mut self, g: usize) {
+        let now = self.now;
+        if let Local::Recovering(recovery) = &mut self.groups[g].local {
+            recovery.not_before = now;
+        }
+        let group = &mut self.groups[g];
+        for resource in &mut group.resources {
+            resource.care.next = None;
+        }
+        let extra = group.resources.iter().position(|resource| resource.given_up());
+        if let Some(i) = extra.filter(|_| self.is_looked_after_or_idle(g)) {
+            self.recover(g, i, now, "tried again, by order".to_owned());
+        }
+    }
+
+    /// It is started, and nothing keeps this node from doing something to it.
+    fn is_looked_after_or_idle(&self, g: usize) -> bool {
+        self.groups[g].local == Local::Started && !self.maintenance.on && self.doubt.is_none()
+    }
+
+    /// When a group that this node took too often within an hour may again go home by itself.
+    pub(crate) fn damped_until(&self, group: &Group) -> Option<Time> {
+        let taken = &group.taken_at;
+        let at = *taken.get(taken.len().checked_sub(TAKES)?)? + HOUR;
+        (at > self.now).then_some(at)
+    }
+}
+
+impl Group {
+    /// This node takes it.
+    pub(crate) fn note_taken(&mut self, now: Time) {
+        note(&mut self.taken_at, now);
+        self.proven = false;
+        self.retries = 0;
+    }
+
+    /// Nothing that failed here is held against this node any more.
+    pub(crate) fn forget_failures(&mut self) {
+        self.failed = false;
+        self.failing = false;
+        self.rests_until = None;
+        self.retries = 0;
+        self.failed_at.clear();
+        self.taken_at.clear();
+        for resource in &mut self.resources {
+            resource.failures = 0;
+            resource.last_error = None;
+            resource.care.failed_at.clear();
+        }
+    }
+}
+
+/// The word for an operation, in a sentence on its failure.
+pub(crate) fn verb(kind: OpKind) -> &'static str {
+    match kind {
+        OpKind::Start => "start",
+        OpKind::Stop => "stop",
+        OpKind::Status => "status",
+    }
+}
+
+/// Writes a moment down, and forgets those of more than an hour ago.
+fn note(moments: &mut VecDeque<Time>, now: Time) {
+    moments.push_back(now);
+    moments.retain(|at| now.since(*at) < HOUR);
+    while moments.len() > REMEMBERED {
+        moments.pop_front();
+    }
+}
