@@ -308,11 +308,9 @@ impl Group {
     /// This node owns it, or may have something of it running.
     pub fn held(&self) -> bool {
         match self.local {
-            Local::Starting
-            | Local::Started
-            | Local::Recovering(_)
-            | Local::Stopping(_)
-            | Local::Blocked => true,
+            Local::Starting | Local::Started | Local::Recovering(_) | Local::Stopping(_) | Local::Blocked => {
+                true
+            }
             Local::Unknown | Local::Probing | Local::Leftover | Local::Stopped => false,
         }
     }
@@ -349,7 +347,9 @@ impl Group {
             Local::Starting => self.next_of_start(),
             Local::Stopping(_) => self.descending(|_, r| r.state != ResourceState::Stopped),
             Local::Recovering(Recovery { first, last, .. }) => self.descending(|i, r| {
-                (first..=last).contains(&i) && r.state != ResourceState::Stopped && !(i > first && r.given_up())
+                (first..=last).contains(&i)
+                    && r.state != ResourceState::Stopped
+                    && !(i > first && r.given_up())
             }),
             _ => None,
         }
@@ -390,11 +390,7 @@ impl Group {
         let last = (0..self.resources.len()).rev().find(|&i| fits(i))?;
         let mut on = vec![last];
         if self.resources[last].settings.address {
-            on.extend(
-                (0..last)
-                    .rev()
-                    .take_while(|&i| self.resources[i].settings.address && fits(i)),
-            );
+            on.extend((0..last).rev().take_while(|&i| self.resources[i].settings.address && fits(i)));
         }
         on.reverse();
         Some((OpKind::Stop, on))

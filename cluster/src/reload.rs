@@ -109,7 +109,8 @@ impl Core {
             let place = group.resources.iter().position(|r| Some(r.settings.key) == failed && !r.doomed);
             recovery.last = group.resources.len() - 1;
             // A failed one that was dropped is stopped like any other on the way to the new list.
-            group.local = place.map_or(Local::Starting, |first| Local::Recovering(Recovery { first, ..recovery }));
+            group.local =
+                place.map_or(Local::Starting, |first| Local::Recovering(Recovery { first, ..recovery }));
         }
         if group.local == Local::Started && keys(&group.resources) != before {
             group.local = Local::Starting;

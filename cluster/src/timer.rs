@@ -123,7 +123,8 @@ impl Core {
     fn each_timer_of_care(&self, g: usize, each: &mut impl FnMut(Timer, Time)) {
         let group = &self.groups[g];
         if self.is_looked_after(g) {
-            let waiting = group.resources.iter().filter(|r| r.settings.monitor.is_some() && r.care.look.is_none());
+            let waiting =
+                group.resources.iter().filter(|r| r.settings.monitor.is_some() && r.care.look.is_none());
             waiting.filter_map(|resource| resource.care.next).for_each(|at| each(Timer::Monitor, at));
         }
         if let Local::Recovering(recovery) = group.local {

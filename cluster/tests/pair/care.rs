@@ -61,7 +61,9 @@ fn what_was_started_after_it_is_restarted_with_it() {
     die_and_settle(&mut w, 0);
     let did: Vec<&str> = w.log[from..]
         .iter()
-        .filter_map(|line| ["a Stop ", "a Start "].iter().find_map(|verb| Some(&line[line.find(verb)? + 2..])))
+        .filter_map(|line| {
+            ["a Stop ", "a Start "].iter().find_map(|verb| Some(&line[line.find(verb)? + 2..]))
+        })
         .collect();
     assert_eq!(did, ["Stop log", "Stop web", "Start web", "Start log"], "{}", w.timeline());
     assert_eq!(w.owner("g"), Some(0));

@@ -208,6 +208,7 @@ mod tests {
             stop_timeout: Duration::from_secs(60),
             restarts: 1,
             failure_window: Duration::from_secs(3600),
+            on_fail: cluster::OnFail::Restart,
         }
     }
 

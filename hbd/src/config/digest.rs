@@ -65,6 +65,6 @@ impl Hash {
         }
         self.debug(&resource.monitor);
         self.debug(&(resource.monitor_timeout, resource.start_timeout, resource.stop_timeout));
-        self.debug(&(resource.restarts, resource.failure_window));
+        self.debug(&(resource.restarts, resource.failure_window, resource.on_fail));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use cluster::settings::Requires;
+use cluster::settings::{OnFail, Requires};
 use proto::GroupId;
 use toml::de::DeValue;
 
@@ -129,10 +129,7 @@ fn requires(table: &Table<'_>, scope: &Scope<'_>) -> Requires {
             Requires::Fencing
         }
         other => {
-            let help = nearest(other, WORDS).map_or_else(
-                || format!("one of {}", listed(&WORDS)),
-                |meant| format!("did you mean \"{meant}\"?"),
-            );
+            let help = one_of(other, &WORDS);
             scope.report.error(&at.span, format!("requires cannot be '{}'", shown(other)), help);
             Requires::Nothing
         }
@@ -300,6 +297,7 @@ fn defaults() -> Resource {
         stop_timeout: SECOND * 60,
         restarts: 1,
         failure_window: SECOND * 3600,
+        on_fail: OnFail::Restart,
     }
 }
 
@@ -323,6 +321,7 @@ fn from_table(table: &Table<'_>, scope: &Scope<'_>) -> Option<Resource> {
             .integer("restarts", 0, 1000)
             .map_or(default.restarts, |at| u32::try_from(at.value).unwrap_or(0)),
         failure_window: duration("failure_window", SECOND, DAY * 30, default.failure_window),
+        on_fail: table.string("on_fail").and_then(|at| on_fail(&at, scope)).unwrap_or(default.on_fail),
         ..default
     };
     let given = name.filter(|at| check_resource_name(at, scope));
@@ -345,6 +344,28 @@ fn from_table(table: &Table<'_>, scope: &Scope<'_>) -> Option<Resource> {
     let name = given.map_or_else(|| spelled(agent.value, &args), |at| at.value.to_owned());
     let agent = scope.finder.find(Call { agent: agent.value, span: agent.span, args, args_span, params })?;
     Some(Resource { name, agent, ..resource })
+}
+
+/// `on_fail`: one of its words.
+fn on_fail(at: &At<&str>, scope: &Scope<'_>) -> Option<OnFail> {
+    let words = [
+        ("restart", OnFail::Restart),
+        ("move", OnFail::Move),
+        ("ignore", OnFail::Ignore),
+        ("block", OnFail::Block),
+    ];
+    let meant = words.iter().find(|(word, _)| *word == at.value).map(|(_, meant)| *meant);
+    if meant.is_none() {
+        let help = one_of(at.value, &words.map(|(word, _)| word));
+        scope.report.error(&at.span, format!("on_fail cannot be '{}'", shown(at.value)), help);
+    }
+    meant
+}
+
+/// Which of the words was meant, or all of them.
+fn one_of(given: &str, words: &[&'static str]) -> String {
+    nearest(given, words.iter().copied())
+        .map_or_else(|| format!("one of {}", listed(words)), |meant| format!("did you mean \"{meant}\"?"))
 }
 
 /// `params = { … }` of an OCF agent.

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cluster::settings::{Failback, Requires};
+use cluster::settings::{Failback, OnFail, Requires};
 
 /// The whole of `hbd.toml`, for one node.
 #[derive(Clone, Debug, PartialEq)]
@@ -209,6 +209,8 @@ pub struct Resource {
     pub restarts: u32,
     /// How long a failure is remembered (default 1h).
     pub failure_window: Duration,
+    /// What becomes of its group when it fails more often than that.
+    pub on_fail: OnFail,
 }
 
 /// What a resource is made of.

@@ -334,6 +334,13 @@ impl Engine {
                 self.inputs.push_back(Input::Drained);
             }
             Action::Run(run) => self.run(run),
+            Action::Cancel(id) => {
+                if self.parts.work.ask(work::Job::Cancel(id)).is_err() {
+                    tracing::error!(
+                        "a look at a resource was not ended early: the work thread has too much to do"
+                    );
+                }
+            }
             Action::Lease { groups, leased } => {
                 let entries =
                     groups.iter().flat_map(|&group| self.parts.table.addresses(group)).cloned().collect();

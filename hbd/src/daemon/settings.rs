@@ -59,6 +59,10 @@ fn group_settings(group: &Group) -> GroupSettings {
             start_timeout: resource.start_timeout,
             stop_timeout: resource.stop_timeout,
             status_timeout: resource.monitor_timeout,
+            monitor: resource.monitor,
+            restarts: resource.restarts,
+            failure_window: resource.failure_window,
+            on_fail: resource.on_fail,
         })
         .collect();
     GroupSettings {
@@ -175,6 +179,7 @@ pub(super) mod tests {
             stop_timeout: Duration::from_secs(60),
             restarts: 1,
             failure_window: Duration::from_secs(3600),
+            on_fail: cluster::OnFail::Restart,
         }
     }
 

@@ -146,12 +146,6 @@ pub fn unsupported(config: &Config) -> Vec<(String, String)> {
     part(config.witness.is_some(), "witness", "the [witness] is not asked: not in this version");
     part(config.watchdog.is_some(), "watchdog", "the [watchdog] is not used: not in this version");
     part(config.console.is_some(), "console", "the [console] is not opened: not in this version");
-    let looked_at = config.groups.iter().flat_map(|group| &group.resources).any(|r| r.monitor.is_some());
-    part(
-        looked_at,
-        "monitor",
-        "monitor has no effect in this version: a resource that dies while its group runs is not noticed",
-    );
     all
 }
 

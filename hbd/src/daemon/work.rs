@@ -1,6 +1,8 @@
 //! The work thread: agents, the control socket, the failback window. Normal priority; whatever
 //! hangs here delays only itself.
 
+use std::collections::HashMap;
+use std::future::pending;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use cluster::{OpId, OpKind, OpResult};
 use tokio::runtime;
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::oneshot;
 
 use super::ask::Ask;
 use super::history::History;
@@ -44,6 +47,8 @@ pub enum Job {
         /// Bound on each.
         timeout: Duration,
     },
+    /// End a look that is under way; its [`Report::OpDone`] follows at once.
+    Cancel(OpId),
     /// Show this event to those who ask.
     Event(Arc<StoredEvent>),
     /// The configuration changed.
@@ -141,11 +146,15 @@ async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receive
     let server = server::new(asks, Arc::clone(&history), policy, Limits::default());
     tokio::spawn(Arc::clone(&server).serve(listener));
     let mut watch = config.window.map(|window| tokio::spawn(window::watch(window, reports.clone())));
+    let mut looks = Looks::default();
     while let Some(job) = jobs.recv().await {
         match job {
             Job::Run { id, op, entries, timeout } => {
-                tokio::spawn(operate(Arc::clone(&runner), reports.clone(), id, op, entries, timeout));
+                let cancelled = looks.begin(id, op);
+                let (runner, reports) = (Arc::clone(&runner), reports.clone());
+                tokio::spawn(operate(runner, reports, id, op, entries, timeout, cancelled));
             }
+            Job::Cancel(id) => looks.cancel(id),
             Job::Event(event) => history.add(event),
             Job::Config(new) => {
                 if new.window != config.window {
@@ -164,6 +173,30 @@ async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receive
     }
 }
 
+/// The looks under way, by their number.
+#[derive(Debug, Default)]
+struct Looks(HashMap<OpId, oneshot::Sender<()>>);
+
+impl Looks {
+    /// An operation begins; what comes back tells if it is to be ended before its time.
+    fn begin(&mut self, id: OpId, op: OpKind) -> Option<oneshot::Receiver<()>> {
+        if op != OpKind::Status {
+            return None;
+        }
+        self.0.retain(|_, look| !look.is_closed());
+        let (cancel, cancelled) = oneshot::channel();
+        self.0.insert(id, cancel);
+        Some(cancelled)
+    }
+
+    fn cancel(&mut self, id: OpId) {
+        if let Some(look) = self.0.remove(&id) {
+            // An error says that it has just ended by itself.
+            let _ = look.send(());
+        }
+    }
+}
+
 /// The group database may be far away: not on this thread.
 async fn policy(group: Option<String>) -> Policy {
     let nobody = Policy { users: vec![0], group: None };
@@ -177,9 +210,30 @@ async fn operate(
     op: OpKind,
     entries: Vec<Arc<Entry>>,
     timeout: Duration,
+    cancelled: Option<oneshot::Receiver<()>>,
 ) {
+    let ended = async {
+        let told = match cancelled {
+            Some(cancelled) => cancelled.await.is_ok(),
+            None => false,
+        };
+        if !told {
+            pending::<()>().await;
+        }
+    };
+    // Dropped with its future, an agent is killed with its whole process group.
+    let results = tokio::select! {
+        biased;
+        results = one_by_one(&runner, op, &entries, timeout) => results,
+        () = ended => vec![OpResult::Failed("ended: nobody wanted the answer any more".into()); entries.len()],
+    };
+    // An error only says that the daemon is ending.
+    let _ = reports.send(Report::OpDone { id, results }).await;
+}
+
+async fn one_by_one(runner: &Runner, op: OpKind, entries: &[Arc<Entry>], timeout: Duration) -> Vec<OpResult> {
     let mut results = Vec::with_capacity(entries.len());
-    for entry in &entries {
+    for entry in entries {
         let failed = results.iter().any(|result| !matches!(result, OpResult::Ok));
         if failed && op == OpKind::Start {
             results.push(OpResult::Failed("not tried: a resource before it failed".into()));
@@ -187,8 +241,7 @@ async fn operate(
         }
         results.push(runner.run(&entry.group, &entry.resource, op, timeout).await.result);
     }
-    // An error only says that the daemon is ending.
-    let _ = reports.send(Report::OpDone { id, results }).await;
+    results
 }
 
 #[cfg(test)]
@@ -239,5 +292,14 @@ mod tests {
             "{results:?}"
         );
         assert_eq!(next(), (OpId(1), vec![OpResult::TimedOut]));
+        let (entries, timeout) = (vec![script("hangs too", "exec sleep 600")], Duration::from_secs(600));
+        work.ask(Job::Run { id: OpId(3), op: OpKind::Status, entries, timeout }).unwrap();
+        work.ask(Job::Cancel(OpId(3))).unwrap();
+        let (id, results) = next();
+        assert_eq!(id, OpId(3));
+        assert!(
+            matches!(&results[..], [OpResult::Failed(why)] if why.contains("nobody wanted")),
+            "{results:?}"
+        );
     }
 }

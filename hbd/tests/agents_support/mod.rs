@@ -69,6 +69,7 @@ pub fn resource(agent: Agent) -> Resource {
         stop_timeout: Duration::from_secs(60),
         restarts: 1,
         failure_window: Duration::from_secs(3600),
+        on_fail: cluster::OnFail::Restart,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod agents;
 mod boot;
+mod care;
 mod clock;
 mod config;
 mod crash;
