@@ -15,6 +15,7 @@ impl Core {
             Phase::Up => "up",
             Phase::Leaving { .. } => "leaving",
             Phase::Left { .. } => "left",
+            Phase::Gone => "gone",
         };
         let (from, to) = (word(self.phase), word(phase));
         self.phase = phase;

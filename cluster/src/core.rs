@@ -234,8 +234,8 @@ impl Core {
 
     /// Sends the heartbeat that is due, or the news at once.
     fn speak(&mut self) {
-        let silent =
-            matches!(self.phase, Phase::Booting) || self.doubt.is_some_and(|doubt| doubt.drained.is_none());
+        let silent = matches!(self.phase, Phase::Booting | Phase::Gone)
+            || self.doubt.is_some_and(|doubt| doubt.drained.is_none());
         if silent || !(self.news || self.now >= self.next_keepalive) {
             return;
         }

@@ -38,6 +38,9 @@ pub(crate) enum Phase {
         /// When the next is due.
         next: Time,
     },
+    /// Left in maintenance with something still running here, and says nothing more: a farewell would say that
+    /// nothing does.
+    Gone,
 }
 
 /// After a late wake: others may have taken over meanwhile, so look first.
@@ -56,7 +59,7 @@ impl Core {
         match self.phase {
             Phase::Booting | Phase::Joining => NodeState::Joining,
             Phase::Up => NodeState::Up,
-            Phase::Leaving { .. } => NodeState::Leaving,
+            Phase::Leaving { .. } | Phase::Gone => NodeState::Leaving,
             Phase::Left { .. } => NodeState::Left,
         }
     }
@@ -216,7 +219,7 @@ impl Core {
                 self.set_phase(Phase::Leaving { since: self.now }, "asked to leave");
                 self.refuse_all_pending("this node is leaving");
             }
-            Phase::Leaving { .. } | Phase::Left { .. } => {}
+            Phase::Leaving { .. } | Phase::Left { .. } | Phase::Gone => {}
         }
     }
 
@@ -236,6 +239,10 @@ impl Core {
                         "everything here is stopped",
                     );
                     self.settle_leaving();
+                } else if self.maintenance.on && self.groups.iter().all(|group| group.op.is_none()) {
+                    // What runs goes on running, as if hbd had crashed; the next hbd here finds it.
+                    self.set_phase(Phase::Gone, "maintenance is on: what runs here is left as it is");
+                    self.out.push(Action::Exit);
                 }
             }
             Phase::Left { left, next } if self.now >= next => {

@@ -86,7 +86,9 @@ impl Core {
             }
             Phase::Up => None,
             Phase::Booting | Phase::Joining => Some("this node is still joining; try again".to_owned()),
-            Phase::Leaving { .. } | Phase::Left { .. } => Some("this node is leaving".to_owned()),
+            Phase::Leaving { .. } | Phase::Left { .. } | Phase::Gone => {
+                Some("this node is leaving".to_owned())
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use crate::standby::StandbyState;
 impl Core {
     /// Brings one group a step nearer to where it should be.
     pub(crate) fn reconcile(&mut self, g: usize) {
-        if matches!(self.phase, Phase::Booting | Phase::Left { .. }) {
+        if matches!(self.phase, Phase::Booting | Phase::Left { .. } | Phase::Gone) {
             return;
         }
         match self.groups[g].local {

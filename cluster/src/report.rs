@@ -80,7 +80,7 @@ impl Core {
         let state = match self.phase {
             Phase::Booting | Phase::Joining => "joining",
             Phase::Up => "up",
-            Phase::Leaving { .. } | Phase::Left { .. } => "leaving",
+            Phase::Leaving { .. } | Phase::Left { .. } | Phase::Gone => "leaving",
         };
         Status {
             cluster: self.settings.cluster.clone(),

@@ -73,6 +73,7 @@ impl Core {
         match self.phase {
             Phase::Booting => return each(Timer::DiskWait, self.phase_since + DISK_WAIT),
             Phase::Left { next, .. } => return each(Timer::Farewell, next),
+            Phase::Gone => return,
             Phase::Joining => each(Timer::InitDead, self.phase_since + self.settings.initdead),
             Phase::Leaving { since } => each(Timer::LeaveBound, since + self.leave_bound()),
             Phase::Up => {}

@@ -248,3 +248,42 @@ fn a_node_that_could_not_stop_a_group_is_not_given_it() {
     w.run(500);
     w.expect_owner(1);
 }
+
+#[test]
+fn told_to_leave_in_maintenance_it_goes_and_what_runs_goes_on() {
+    let mut w = World::settled();
+    let from = w.log.len();
+    let c = w.command(0, Command::Maintenance { on: true });
+    done(w.finish(c));
+    w.run(500);
+    w.input(0, Input::Stop);
+    w.run(1000);
+    assert!(w.nodes[0].core.is_none(), "it does not wait for the end of maintenance\n{}", w.timeline());
+    let runs: Vec<String> = w.runs(0).iter().map(|name| (*name).to_owned()).collect();
+    assert!(!runs.is_empty(), "nothing was to be stopped\n{}", w.timeline());
+    // It did not say that nothing runs there any more.
+    w.run(3000);
+    let seen = w.status(1).unwrap();
+    assert_eq!(seen.nodes[0].state, "dead", "{}", w.timeline());
+    assert!(w.runs(1).is_empty(), "{}", w.timeline());
+    w.boot(0);
+    w.run(3000);
+    let c = w.command(0, Command::Maintenance { on: false });
+    done(w.finish(c));
+    w.run(1000);
+    w.expect_owner(0);
+    w.expect_no_overlap();
+    assert_eq!(w.runs(0), runs);
+    assert!(w.lines(from, " Stop ").is_empty() && w.lines(from, " Start ").is_empty(), "{}", w.timeline());
+}
+
+#[test]
+fn told_to_leave_in_maintenance_it_says_farewell_if_nothing_runs_there() {
+    let mut w = World::settled();
+    let c = w.command(0, Command::Maintenance { on: true });
+    done(w.finish(c));
+    w.input(1, Input::Stop);
+    w.run(2000);
+    assert!(w.nodes[1].core.is_none(), "{}", w.timeline());
+    assert_eq!(w.status(0).unwrap().nodes[0].state, "left", "{}", w.timeline());
+}

@@ -41,6 +41,31 @@ fn it_hands_over_and_the_last_one_stops_everything() {
 }
 
 #[test]
+fn in_maintenance_it_goes_and_what_runs_goes_on() {
+    let make = || {
+        Pair::with(|s| s.group(GROUP, Some("a"), &[&address(VIP, 16, "eth0"), &agent::service("web", "")]))
+    };
+    scenario(make, |pair| {
+        pair.start_both()?;
+        pair.owned_by("a")?;
+        pair.order("b", &["maintenance", "on"])?;
+        pair.wait("a", "maintenance is on", |s| s.maintenance)?;
+        let done = agent::calls(&pair.world).len();
+        pair.leave("a")?;
+        // No farewell: something of it may run there still.
+        pair.wait("b", "a is dead", |s| s.sees("a", "dead"))?;
+        let outside = lab::audit::Audit::new(&pair.world, &[lab::pair::ip(VIP)]);
+        lab::scenario::throughout("hbd is away", WHILE, || outside.expect_owner("a").map(drop))?;
+        pair.start_again("a")?;
+        pair.joined("b", "a")?;
+        pair.order("a", &["maintenance", "off"])?;
+        pair.stays_with("a", WHILE / 2)?;
+        let deeds = agent::deeds(&pair.world, done);
+        check(deeds.is_empty(), || format!("the service was touched: {deeds:?}"))
+    });
+}
+
+#[test]
 fn a_second_hbd_on_the_same_folder_is_refused() {
     scenario(Pair::running, |pair| {
         pair.owned_by("a")?;
