@@ -160,6 +160,10 @@ impl Stage {
             }
             Act::Leave(n) => self.leave(*n)?,
             Act::PowerOff(n) => {
+                if before.nodes[*n].frozen {
+                    // Its nsenter is stopped with it, and would keep the machine from ending.
+                    self.pair.crash(NODES[*n])?;
+                }
                 world.power_off(NODES[*n])?;
                 self.mark("off", NODES[*n])?;
             }
