@@ -8,6 +8,8 @@
 //! orders ─┘                             └── read ─┘
 //! ```
 pub mod check;
+pub mod config;
+pub mod core;
 pub mod kernel;
 pub mod load;
 pub mod table;

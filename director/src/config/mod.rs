@@ -1,0 +1,2 @@
+//! `director.toml`.
+pub mod model;

@@ -1,0 +1,247 @@
+//! One real server of one virtual service.
+
+use std::net::SocketAddr;
+
+use super::alerts::Told;
+use super::health::{Health, Verdict};
+use super::io::{Place, Time};
+use super::weight::{self, Load};
+use crate::config::model::{Real as Settings, Virtual};
+use crate::kernel::DestCounters;
+use crate::load::Wish;
+use crate::table::Dest;
+
+/// Looks at the table without a connection until a drained server counts as empty: one that was just on its way to
+/// it when it was drained is seen by then.
+const EMPTY_LOOKS: u32 = 2;
+
+/// Where a real server stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing is known of it yet.
+    Unknown,
+    /// In service.
+    Up,
+    /// Its checks fail, or it says itself that it is down.
+    Down,
+    /// Finishing its connections.
+    Drain,
+    /// Out by order.
+    Maintenance,
+}
+
+impl Standing {
+    /// As `status` shows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Standing::Unknown => "unknown",
+            Standing::Up => "up",
+            Standing::Down => "down",
+            Standing::Drain => "drain",
+            Standing::Maintenance => "maintenance",
+        }
+    }
+}
+
+/// What is known of a real server.
+#[derive(Clone, Debug)]
+pub struct Real {
+    /// Its address.
+    pub address: SocketAddr,
+    /// One for each of its checks.
+    pub health: Vec<Health>,
+    /// What they say together.
+    pub verdict: Verdict,
+    /// Since when it stands where it stands.
+    pub since: Time,
+    /// Where it stands.
+    pub standing: Standing,
+    /// Why.
+    pub why: String,
+    /// Since when its checks say so.
+    pub verdict_since: Time,
+    /// What the kernel had of it when the director came, until its checks have spoken.
+    pub found: Option<u32>,
+    /// It has been in service.
+    pub admitted: bool,
+    /// When it came back into a service that others were serving.
+    pub rising_from: Option<Time>,
+    /// Its weight by hand.
+    pub by_hand: Option<u32>,
+    /// Out by order.
+    pub place: Option<Place>,
+    /// Since when.
+    pub place_since: Time,
+    /// Who ordered it, and the weight.
+    pub by: String,
+    /// Out by a file in the maintenance folder.
+    pub by_file: bool,
+    /// Drained to the end: it is removed.
+    pub emptied: bool,
+    /// Looks at the table in a row without a connection.
+    pub empty_looks: u32,
+    /// Its load.
+    pub load: Load,
+    /// Its connections at the last look.
+    pub counters: DestCounters,
+    /// What was told of it.
+    pub told: Vec<Told>,
+}
+
+impl Real {
+    /// One of which nothing is known.
+    pub fn new(now: Time, settings: &Settings) -> Real {
+        // A server that is not checked is up: there is nothing to wait for.
+        let verdict = if settings.checks.is_empty() { Verdict::Up } else { Verdict::Unknown };
+        Real {
+            address: settings.address,
+            health: settings.checks.iter().map(|_| Health::new(Verdict::Unknown)).collect(),
+            verdict,
+            since: now,
+            standing: Standing::Unknown,
+            why: "not checked yet".to_owned(),
+            verdict_since: now,
+            found: None,
+            admitted: false,
+            rising_from: None,
+            by_hand: None,
+            place: None,
+            place_since: now,
+            by: String::new(),
+            by_file: false,
+            emptied: false,
+            empty_looks: 0,
+            load: Load::default(),
+            counters: DestCounters::default(),
+            told: Vec::new(),
+        }
+    }
+
+    /// What its checks say together.
+    pub fn sum_of_checks(&self) -> Verdict {
+        let any = |verdict| self.health.iter().any(|health| health.verdict == verdict);
+        match () {
+            () if any(Verdict::Down) => Verdict::Down,
+            () if any(Verdict::Unknown) => Verdict::Unknown,
+            () => Verdict::Up,
+        }
+    }
+
+    /// Where it stands now, and why.
+    pub fn stands(&self, now: Time, settings: &Settings) -> (Standing, String) {
+        match self.place {
+            _ if self.by_file => {
+                return (Standing::Maintenance, "there is a file for it in the maintenance folder".into());
+            }
+            Some(Place::Maintenance { .. }) => {
+                return (Standing::Maintenance, format!("ordered by {}", self.by));
+            }
+            Some(Place::Drain { .. }) if self.emptied => {
+                return (Standing::Drain, format!("ordered by {}; removed", self.by));
+            }
+            Some(Place::Drain { .. }) => return (Standing::Drain, format!("ordered by {}", self.by)),
+            None => {}
+        }
+        match self.verdict {
+            Verdict::Down => return (Standing::Down, self.first_error()),
+            Verdict::Unknown => return (Standing::Unknown, self.waiting_for()),
+            Verdict::Up => {}
+        }
+        match settings.load.as_ref().and_then(|policy| self.load.wish(now, policy)) {
+            Some(Wish::Down) => (Standing::Down, "it says itself that it is down".into()),
+            Some(Wish::Drain) => (Standing::Drain, "it wants no new connections".into()),
+            Some(Wish::Maintenance) => (Standing::Maintenance, "it wants maintenance".into()),
+            Some(Wish::Up) | None => (Standing::Up, self.good_because(settings)),
+        }
+    }
+
+    fn waiting_for(&self) -> String {
+        let error = self.health.iter().find_map(|health| health.error.as_deref());
+        error.map_or_else(|| "not checked yet".to_owned(), |error| format!("not seen good yet: {error}"))
+    }
+
+    fn good_because(&self, settings: &Settings) -> String {
+        match settings.checks.len() {
+            0 => "it is not checked".to_owned(),
+            _ => "its checks are good".to_owned(),
+        }
+    }
+
+    /// What is wrong with it.
+    pub fn first_error(&self) -> String {
+        let down = self.health.iter().filter(|health| health.verdict == Verdict::Down);
+        down.filter_map(|health| health.error.clone()).next().unwrap_or_else(|| "its checks failed".into())
+    }
+
+    /// Whether it takes part in what quorum, fallback and panic threshold count.
+    pub fn counts(&self) -> bool {
+        !matches!(self.standing, Standing::Drain | Standing::Maintenance)
+    }
+
+    /// Whether it serves, as far as it alone is concerned; so does one that was found at work and has not been
+    /// checked yet.
+    pub fn serves(&self) -> bool {
+        self.standing == Standing::Up
+            || (self.standing == Standing::Unknown && self.found.is_some_and(|w| w > 0))
+    }
+
+    /// Whether it is still open what it will be.
+    pub fn is_open(&self) -> bool {
+        self.standing == Standing::Unknown && !self.serves()
+    }
+
+    /// Its weight while it serves.
+    pub fn weight(&self, now: Time, service: &Virtual, settings: &Settings) -> u32 {
+        if let (Standing::Unknown, Some(found)) = (self.standing, self.found) {
+            return found;
+        }
+        let mut weight = self.by_hand.unwrap_or(settings.weight);
+        if let (None, Some(policy)) = (self.by_hand, &settings.load) {
+            weight = self.load.of(now, policy, weight);
+        }
+        match self.rising_from {
+            Some(from) => weight::rising(now, from, service.slow_start, weight),
+            None => weight,
+        }
+    }
+
+    /// As the kernel shall have it, if it shall; `serving` as the service decides.
+    pub fn dest(&self, now: Time, service: &Virtual, settings: &Settings, serving: bool) -> Option<Dest> {
+        let at = |weight| {
+            Some(Dest { weight, forward: settings.forward, upper: settings.upper, lower: settings.lower })
+        };
+        if serving {
+            return at(self.weight(now, service, settings));
+        }
+        let known = self.admitted || self.found.is_some();
+        match self.standing {
+            Standing::Drain if self.emptied || !known => None,
+            Standing::Drain => at(0),
+            Standing::Maintenance if self.emptied => None,
+            // As it was found, until its checks have spoken.
+            Standing::Unknown if known => at(0),
+            _ if service.quiescent && known => at(0),
+            _ => None,
+        }
+    }
+
+    /// When an order to take it out ends, if it has an end.
+    pub fn place_ends(&self) -> Option<Time> {
+        match self.place? {
+            Place::Drain { deadline_ms } | Place::Maintenance { deadline_ms } => {
+                Some(self.place_since + std::time::Duration::from_millis(deadline_ms?))
+            }
+        }
+    }
+
+    /// Takes in what a look at the table showed; whether it is empty now that it is drained.
+    pub fn watch(&mut self, counters: DestCounters, counts_inactive: bool) -> bool {
+        self.counters = counters;
+        let open = counters.active + if counts_inactive { counters.inactive } else { 0 };
+        self.empty_looks = if open == 0 { self.empty_looks.saturating_add(1) } else { 0 };
+        let draining = matches!(self.place, Some(Place::Drain { .. })) && !self.emptied;
+        let empty = draining && self.empty_looks >= EMPTY_LOOKS;
+        self.emptied |= empty;
+        empty
+    }
+}

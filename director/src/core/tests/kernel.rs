@@ -1,0 +1,193 @@
+//! The kernel's table: adopted, repaired, never flushed.
+
+use std::time::Duration;
+
+use super::world::*;
+use crate::kernel::{Direction, DryRun};
+use crate::table::{Dest, Forward, Service};
+
+/// What a running director has made of `www` with three real servers.
+fn at_work() -> World {
+    let mut world = World::new(config(vec![www(1, &[1, 2, 3])]));
+    world.run(10 * SECOND);
+    assert_eq!(world.table(1), "1:10 2:10 3:10");
+    world
+}
+
+fn foreign() -> Service {
+    Service {
+        scheduler: "rr".into(),
+        flags: Default::default(),
+        persistent: None,
+        netmask: u32::MAX,
+        engine: None,
+        dests: [(real(9), Dest { weight: 1, forward: Forward::Masq, upper: 0, lower: 0 })].into(),
+    }
+}
+
+#[test]
+fn a_restart_changes_nothing_and_what_is_found_goes_on_serving() {
+    let mut world = at_work().restart(config(vec![www(1, &[1, 2, 3])]));
+    world.dies(3);
+    world.run(SECOND);
+    assert_eq!(world.table(1), "1:10 2:10 3:10", "three has not failed often enough yet");
+    assert_eq!(world.applies, 0);
+    world.run(7 * SECOND);
+    assert_eq!(world.table(1), "1:10 2:10 3:0");
+    assert_eq!(world.applies, 1, "and nothing else was touched");
+}
+
+#[test]
+fn one_that_was_out_stays_out_over_a_restart_until_it_is_good() {
+    let mut world = at_work();
+    world.dies(2);
+    world.run(10 * SECOND);
+    let mut world = world.restart(config(vec![www(1, &[1, 2, 3])]));
+    world.run(SECOND);
+    assert_eq!(world.table(1), "1:10 2:0 3:10");
+    world.returns(2);
+    world.run(5 * SECOND);
+    assert_eq!(world.table(1), "1:10 2:10 3:10");
+}
+
+#[test]
+fn the_fallback_stays_over_a_restart_until_somebody_is_good() {
+    let mut service = www(1, &[1, 2]);
+    service.fallback = Some(("127.0.0.1:80".parse().unwrap(), Forward::Gate));
+    let mut world = World::new(config(vec![service.clone()]));
+    world.dies(1);
+    world.dies(2);
+    world.run(10 * SECOND);
+    let mut world = world.restart(config(vec![service]));
+    world.run(SECOND);
+    assert_eq!(world.table(1), "127.0.0.1:1");
+    assert_eq!(world.applies, 0);
+    world.returns(1);
+    world.run(5 * SECOND);
+    assert_eq!(world.table(1), "1:10");
+}
+
+#[test]
+fn what_somebody_else_changes_is_undone_within_a_second_said_and_counted() {
+    let mut world = at_work();
+    world.said();
+    let entry = world.kernel.table.get_mut(&vip(1)).unwrap();
+    entry.dests.remove(&real(1));
+    entry.dests.get_mut(&real(2)).unwrap().weight = 99;
+    entry.scheduler = "rr".into();
+    world.run(1100 * Duration::from_millis(1));
+    assert_eq!(world.table(1), "1:10 2:10 3:10");
+    assert_eq!(world.kernel.table[&vip(1)].scheduler, "wlc");
+    assert_eq!(world.core.status(world.now).drift_repaired, 3);
+    let said = world.said();
+    assert_eq!(
+        said.iter().filter(|line| line.contains("somebody else changed the table")).count(),
+        3,
+        "{said:?}"
+    );
+    world.kernel.table.clear();
+    world.run(1100 * Duration::from_millis(1));
+    assert_eq!(world.table(1), "1:10 2:10 3:10", "even all of it");
+    assert!(world.said().len() >= 2);
+    let count = world.core.status(world.now).drift_repaired;
+    world.run(100 * SECOND);
+    assert_eq!(world.core.status(world.now).drift_repaired, count, "once each");
+}
+
+#[test]
+fn foreign_services_are_never_touched() {
+    let mut kernel = DryRun::default();
+    kernel.table.insert(vip(7), foreign());
+    let mut world = World::with(config(vec![www(1, &[1])]), kernel, Default::default());
+    world.run(10 * SECOND);
+    world.reload(config(vec![]));
+    world.run(10 * SECOND);
+    assert_eq!(world.table(1), "no service");
+    assert_eq!(world.kernel.table[&vip(7)], foreign());
+    let mut world = world.restart(config(vec![]));
+    world.run(10 * SECOND);
+    assert_eq!(world.kernel.table[&vip(7)], foreign());
+    assert_eq!(world.core.status(world.now).drift_repaired, 0);
+}
+
+#[test]
+fn a_service_taken_out_of_the_configuration_while_the_director_was_away_is_removed() {
+    let mut world = World::new(config(vec![www(1, &[1]), www(2, &[1])]));
+    world.kernel.table.insert(vip(7), foreign());
+    world.run(10 * SECOND);
+    let mut world = world.restart(config(vec![www(1, &[1])]));
+    world.run(10 * SECOND);
+    assert_eq!(world.table(2), "no service");
+    assert_eq!(world.table(1), "1:10");
+    assert_eq!(world.table(7), "9:1");
+    assert!(!world.memory.owned.contains(&vip(2)), "and forgotten");
+    // Somebody else's service of that address is not ours.
+    world.kernel.table.insert(vip(2), foreign());
+    world.run(10 * SECOND);
+    assert_eq!(world.table(2), "9:1");
+}
+
+#[test]
+fn ownership_is_remembered_before_the_kernel_is_touched() {
+    let mut world = World::new(config(vec![www(1, &[1])]));
+    world.refuses = Some("no".into());
+    world.run(3 * SECOND);
+    assert!(world.memory.owned.contains(&vip(1)));
+}
+
+#[test]
+fn a_stranger_in_our_service_finishes_its_connections() {
+    let mut world = at_work();
+    world.conns.insert(real(3), 5);
+    let mut world = world.restart(config(vec![www(1, &[1, 2])]));
+    world.run(10 * SECOND);
+    assert_eq!(world.table(1), "1:10 2:10 3:0");
+    world.conns.clear();
+    world.run(3 * SECOND);
+    assert_eq!(world.table(1), "1:10 2:10");
+}
+
+#[test]
+fn what_the_kernel_refuses_is_said_once_and_tried_again() {
+    let mut world = World::new(config(vec![www(1, &[1])]));
+    world.refuses = Some("there is no scheduler 'wlc' (is the module ip_vs_wlc there?)".into());
+    world.run(20 * SECOND);
+    assert!(world.degraded().contains("there is no scheduler"), "{}", world.degraded());
+    let said = world.said();
+    let refusals = said.iter().filter(|line| line.contains("refused")).count();
+    assert!((1..=2).contains(&refusals), "{said:?}");
+    assert!(world.applies > 10);
+    world.refuses = None;
+    world.run(2 * SECOND);
+    assert_eq!(world.table(1), "1:10");
+    assert_eq!(world.degraded(), "");
+}
+
+#[test]
+fn a_kernel_that_cannot_be_read_is_asked_again() {
+    let mut world = World::new(config(vec![www(1, &[1])]));
+    world.unreadable = Some("the kernel has no IPVS".into());
+    world.run(20 * SECOND);
+    assert_eq!(world.table(1), "no service", "nothing is done to what is not known");
+    assert!(world.degraded().contains("the kernel has no IPVS"));
+    assert_eq!(world.said().iter().filter(|line| line.contains("no IPVS")).count(), 1);
+    world.unreadable = None;
+    world.run(2 * SECOND);
+    assert_eq!(world.table(1), "1:10");
+}
+
+#[test]
+fn the_sync_daemon_follows_the_role() {
+    let mut all = config(vec![www(1, &[1])]);
+    all.sync = Some(crate::config::model::Sync { interface: "eth1".into(), id: 3 });
+    let mut world = World::new(all);
+    world.run(SECOND);
+    let sync = world.kernel.sync.clone().unwrap();
+    assert_eq!((sync.direction, sync.interface.as_str(), sync.id), (Direction::Master, "eth1", 3));
+    world.order(crate::core::Order::Role { active: false }).unwrap();
+    assert_eq!(world.kernel.sync.clone().unwrap().direction, Direction::Backup);
+    assert_eq!(world.core.status(world.now).role, "standby");
+    assert_eq!(world.table(1), "1:10", "the standby holds the same table");
+    world.reload(config(vec![www(1, &[1])]));
+    assert_eq!(world.kernel.sync, None);
+}
