@@ -188,6 +188,11 @@ impl Core {
         self.keyring = keyring;
     }
 
+    /// How many datagrams were not believed, by reason.
+    pub fn rejected(&self) -> &BTreeMap<String, u64> {
+        &self.rejected
+    }
+
     /// When the core wants an [`Input::Tick`] at the latest.
     pub fn deadline(&self) -> Option<Time> {
         self.due.map(|(_, at)| at)

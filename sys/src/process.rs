@@ -1,4 +1,4 @@
-//! Signals to process groups, and what children must not inherit.
+//! Signals to process groups, what children must not inherit, and what must not get into a core.
 //!
 //! hbd starts every agent in a process group of its own (`process_group(0)`), so that one signal reaches the agent
 //! and whatever it forked.
@@ -27,6 +27,17 @@ pub fn keep_descriptors_from_children() -> io::Result<()> {
     // SAFETY: three plain numbers; the call changes a flag of descriptors and closes none.
     let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Keeps this process's memory to itself (prctl(2), `PR_SET_DUMPABLE` 0): the kernel writes no core of it, wherever
+/// `kernel.core_pattern` would send that, and nobody without CAP_SYS_PTRACE may attach to it or read its `/proc/PID/mem`.
+///
+/// Unlike a limit on the size of a core this is not inherited: a child that executes another program is as any other.
+///
+/// # Errors
+/// The errno; none is known for this value.
+pub fn keep_memory_private() -> io::Result<()> {
+    nix::sys::prctl::set_dumpable(false).map_err(io::Error::from)
 }
 
 /// Sends `signal` to every process of the group led by `pid` (killpg(3)).
@@ -72,6 +83,13 @@ mod tests {
         assert_eq!(flag() & libc::FD_CLOEXEC, 0);
         super::keep_descriptors_from_children().expect("close_range");
         assert_eq!(flag() & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
+    }
+
+    /// That the kernel keeps to it is tried on the whole daemon, `hbd/tests/secrets.rs`.
+    #[test]
+    fn private_memory_is_not_dumpable() {
+        super::keep_memory_private().expect("prctl");
+        assert!(!nix::sys::prctl::get_dumpable().expect("prctl"));
     }
 
     use std::os::unix::process::{CommandExt, ExitStatusExt};

@@ -17,6 +17,7 @@ use super::log::{self, LogQueue};
 use super::net::{self, Net};
 use super::notify::Notifier;
 use super::orders::Orders;
+use super::rejected::Rejected;
 use super::reload::{Loaded, Request, objection};
 use super::report::{Report, Trouble};
 use super::settings::{Entry, Table, lease_lifetime, lease_max_age, settings};
@@ -26,8 +27,9 @@ use super::work::{self, Work, WorkConfig};
 use crate::config::Config;
 use crate::control::{Answer, StoredEvent};
 
-/// Datagrams read from one link when the core asks for all: more than a peer sends in any deadtime.
-const DRAIN: usize = 1024;
+/// Datagrams read from one link when the core asks for all: more than a socket holds (2 MiB, of which the kernel counts
+/// 768 bytes at least for each), so that the peer's are among them however many others wait.
+const DRAIN: usize = 4096;
 /// Between two words to the service manager on how things are.
 const STATUS_PAUSE: Duration = Duration::from_secs(1);
 /// The bound on waiting for a serial line, at the end: what it still holds is thrown away with it.
@@ -64,6 +66,7 @@ pub struct Engine {
     request: Request,
     inputs: VecDeque<Input>,
     orders: Orders,
+    rejected: Rejected,
     reloads: Vec<oneshot::Sender<Answer>>,
     reloading: bool,
     next_event: u64,
@@ -87,6 +90,7 @@ impl Engine {
             request,
             inputs: VecDeque::new(),
             orders: Orders::default(),
+            rejected: Rejected::default(),
             reloads: Vec::new(),
             reloading: false,
             next_event,
@@ -151,6 +155,13 @@ impl Engine {
     /// What can be done at leisure, in the turns that happen anyway.
     pub fn chores(&mut self) {
         let now = now();
+        for line in self.rejected.look(now, self.parts.core.rejected()) {
+            if line.fault {
+                tracing::warn!("{}", line.text);
+            } else {
+                tracing::info!("{}", line.text);
+            }
+        }
         if let (Some(due), Some(within)) = (self.alive_due, self.parts.notifier.watchdog()) {
             // Half as late as the manager allows; earlier, if the loop is awake anyway.
             if now + within / 4 >= due {

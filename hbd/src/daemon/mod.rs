@@ -30,6 +30,7 @@ pub mod work;
 mod engine;
 mod event_loop;
 mod orders;
+mod rejected;
 mod start;
 mod window;
 

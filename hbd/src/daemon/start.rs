@@ -38,6 +38,8 @@ pub fn main() -> ExitCode {
     // Before the first thread: it decides how many heaps there will be.
     sys::rt::frugal_allocator();
     let leak = sys::process::keep_descriptors_from_children();
+    // Before the keys are read.
+    let private = sys::process::keep_memory_private();
     let args = Args::parse();
     let request = Request { config: args.config.clone(), node: args.node.clone() };
     let (config, keyring) = match request.read() {
@@ -57,6 +59,9 @@ pub fn main() -> ExitCode {
     }
     if let Err(error) = leak {
         eprintln!("warning: descriptors this process was started with may reach the agents: {error}");
+    }
+    if let Err(error) = private {
+        eprintln!("warning: the keys may get into a core of this process: {error}");
     }
     match run(args, request, config, keyring) {
         Ok(()) => ExitCode::SUCCESS,

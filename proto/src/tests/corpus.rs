@@ -30,3 +30,8 @@ fn of_authkeys() {
 fn of_the_replay_window() {
     each("replay", fuzz::replay);
 }
+
+#[test]
+fn of_the_serial_framing() {
+    each("serial", fuzz::serial);
+}

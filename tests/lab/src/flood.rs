@@ -4,7 +4,7 @@
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Context;
 use crate::{LabError, Result};
@@ -48,6 +48,58 @@ pub fn flood(targets: &[SocketAddr], count: u32) -> Result<u32> {
     Ok(sent)
 }
 
+/// How a flood went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Offered {
+    /// Datagrams sent.
+    pub sent: u64,
+    /// In this time.
+    pub took_ms: u64,
+}
+
+impl Offered {
+    /// Datagrams in a second.
+    pub fn rate(self) -> u64 {
+        self.sent * 1000 / self.took_ms.max(1)
+    }
+}
+
+/// Sends forged packets of `cluster`, each as expensive for a receiver as can be (its header is right, so the tag must be
+/// computed), in turn to each of `targets`, `rate` a second in all, for `time`.
+///
+/// # Errors
+/// No socket.
+pub fn forged(cluster: &str, targets: &[SocketAddr], rate: u32, time: Duration) -> Result<Offered> {
+    /// Between two looks at the clock.
+    const BURST: u64 = 64;
+    let socket = sender()?;
+    let mut bytes = [beginning(cluster).as_slice(), &[0xa5; 87]].concat();
+    let begin = Instant::now();
+    let mut offered = Offered { sent: 0, took_ms: 0 };
+    let mut number = 0_u64;
+    while begin.elapsed() < time {
+        let due = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX) / 1000 * u64::from(rate)
+            / 1_000_000;
+        if number >= due {
+            std::thread::sleep(Duration::from_micros(200));
+            continue;
+        }
+        for target in targets
+            .iter()
+            .cycle()
+            .skip(number as usize % targets.len())
+            .take(BURST.min(due - number) as usize)
+        {
+            bytes[13..21].copy_from_slice(&number.to_be_bytes());
+            number += 1;
+            // A full queue loses some, as a network does.
+            offered.sent += u64::from(socket.send_to(&bytes, target).is_ok());
+        }
+    }
+    offered.took_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(offered)
+}
+
 fn sender() -> Result<UdpSocket> {
     let socket = UdpSocket::bind("0.0.0.0:0").context(|| "cannot make a socket".to_owned())?;
     socket.set_broadcast(true).context(|| "cannot send broadcasts".to_owned())?;
@@ -82,22 +134,34 @@ pub fn record(port: u16, source: std::net::IpAddr, count: u32, file: &Path) -> R
 /// The file cannot be read or is no record, or nothing can be sent.
 pub fn replay(file: &Path, targets: &[SocketAddr], rounds: u32) -> Result<u32> {
     let all = fs::read(file).context(|| format!("cannot read {}", file.display()))?;
+    let datagrams = packets(&all)?;
     let socket = sender()?;
     let mut sent = 0;
     for _ in 0..rounds {
-        let mut rest = all.as_slice();
-        while let Some((head, tail)) = rest.split_first_chunk::<4>() {
-            let length = usize::try_from(u32::from_be_bytes(*head)).unwrap_or(usize::MAX);
-            let Some((datagram, more)) = tail.split_at_checked(length) else {
-                return Err(LabError(format!("{} is no record", file.display())));
-            };
+        for datagram in &datagrams {
             for target in targets {
                 sent += u32::from(socket.send_to(datagram, target).is_ok());
             }
-            rest = more;
         }
     }
     Ok(sent)
+}
+
+/// The datagrams of a record.
+///
+/// # Errors
+/// It is none.
+pub fn packets(record: &[u8]) -> Result<Vec<&[u8]>> {
+    let mut all = Vec::new();
+    let mut rest = record;
+    while let Some((head, tail)) = rest.split_first_chunk::<4>() {
+        let length = usize::try_from(u32::from_be_bytes(*head)).unwrap_or(usize::MAX);
+        let (datagram, more) =
+            tail.split_at_checked(length).ok_or_else(|| LabError::new("this is no record"))?;
+        all.push(datagram);
+        rest = more;
+    }
+    Ok(all)
 }
 
 /// The plain beginning of a packet of a cluster, for sha256 and key 1: magic, version, method, key, cluster.
@@ -122,6 +186,25 @@ mod tests {
         let here = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let target = here.local_addr().expect("its address");
         assert_eq!(flood(&[target], 50).expect("sent"), 50);
+    }
+
+    #[test]
+    fn a_flood_of_forgeries_keeps_to_its_rate_and_shares_it() {
+        let here: Vec<UdpSocket> =
+            (0..2).map(|_| UdpSocket::bind("127.0.0.1:0").expect("a socket")).collect();
+        let targets: Vec<SocketAddr> = here.iter().map(|s| s.local_addr().expect("its address")).collect();
+        let offered = forged("lab", &targets, 1000, Duration::from_millis(100)).expect("sent");
+        assert!(offered.sent <= 101 && offered.sent > 0, "{offered:?}");
+        for socket in &here {
+            socket.set_nonblocking(true).expect("non-blocking");
+            let mut got = 0_u64;
+            let mut buffer = [0; 200];
+            while let Ok(length) = socket.recv(&mut buffer) {
+                assert_eq!((length, &buffer[..2]), (100, &b"hb"[..]));
+                got += 1;
+            }
+            assert!(got.abs_diff(offered.sent / 2) <= 1, "{got} of {offered:?}");
+        }
     }
 
     #[test]

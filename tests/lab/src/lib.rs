@@ -28,6 +28,7 @@ pub mod command;
 pub mod demo;
 mod error;
 pub mod flood;
+pub mod forge;
 pub mod hbd;
 pub mod live;
 pub mod net;

@@ -75,6 +75,34 @@ enum Command {
         #[arg(long, default_value_t = 1000)]
         count: u32,
     },
+    /// Send forged packets that cost their receiver most, at a rate; prints how many went out in what time
+    Forged {
+        /// ADDRESS:PORT, broadcast addresses too
+        #[arg(required = true)]
+        targets: Vec<SocketAddr>,
+        /// A second, to all of them together
+        #[arg(long, default_value_t = 100_000)]
+        rate: u32,
+        /// For so long
+        #[arg(long, default_value = "5s", value_parser = duration)]
+        time: Duration,
+        /// The cluster they pretend to be of
+        #[arg(long, default_value = "lab")]
+        cluster: String,
+    },
+    /// Send every forgery of recorded packets; prints how many are to be counted by which reason
+    Forge {
+        /// What was recorded
+        file: PathBuf,
+        /// ADDRESS:PORT
+        target: SocketAddr,
+    },
+    /// Print sender, key, incarnation and sequence of each heartbeat that comes, for ever
+    Beats {
+        /// The port they come to
+        #[arg(long, default_value_t = 694)]
+        port: u16,
+    },
     /// Record datagrams
     Record {
         /// The port they come to
@@ -187,6 +215,11 @@ fn act(command: Command) -> Result<()> {
             println!("{}", lab::flood::flood(&targets, count)?);
             Ok(())
         }
+        Command::Forged { targets, rate, time, cluster } => {
+            print_json(&lab::flood::forged(&cluster, &targets, rate, time)?)
+        }
+        Command::Forge { file, target } => print_json(&lab::forge::forge(&file, target)?),
+        Command::Beats { port } => lab::forge::beats(port),
         Command::Record { port, from, count, file } => lab::flood::record(port, from, count, &file),
         Command::Replay { file, targets, rounds } => {
             println!("{}", lab::flood::replay(&file, &targets, rounds)?);
@@ -209,6 +242,12 @@ fn act(command: Command) -> Result<()> {
         Command::Hold { name, dir } => net::init::hold(&name, &dir),
         Command::Init { name, dir } => net::init::init(&name, &dir),
     }
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string(value).map_err(|e| LabError(format!("no JSON: {e}")))?;
+    println!("{text}");
+    Ok(())
 }
 
 fn probe(plan: &run::Plan, until_eof: bool, json: Option<PathBuf>, csv: Option<PathBuf>) -> Result<()> {
