@@ -71,6 +71,7 @@ impl Core {
         let group = &mut self.groups[g];
         group.recheck &= local == Local::Probing;
         group.since = self.now;
+        group.hold = None;
         group.why.clone_from(&why);
         self.changes += 1;
         let group = &self.groups[g];

@@ -223,6 +223,10 @@ impl Core {
             for g in 0..self.groups.len() {
                 self.reconcile(g);
             }
+            // Only when all is decided: what is done to one group may depend on what becomes of another.
+            for g in 0..self.groups.len() {
+                self.proceed(g);
+            }
             self.settle_standby();
             self.settle_leaving();
             self.settle_commands();

@@ -371,27 +371,27 @@ impl Group {
         })
     }
 
-    /// The first resource that fits, with the addresses directly after it if it is one.
+    /// Both may be done in one operation: addresses are, and what may go side by side.
+    fn together(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (&self.resources[a].settings, &self.resources[b].settings);
+        a.address == b.address && (a.address || a.parallel && b.parallel)
+    }
+
+    /// The first resource that fits, with those directly after it that go together with it.
     fn ascending(&self, kind: OpKind, fits: impl Fn(&Resource) -> bool) -> Option<(OpKind, Vec<usize>)> {
         let first = self.resources.iter().position(&fits)?;
-        let mut on = vec![first];
-        if self.resources[first].settings.address {
-            on.extend(
-                (first + 1..self.resources.len())
-                    .take_while(|&i| self.resources[i].settings.address && fits(&self.resources[i])),
-            );
-        }
+        let next = first + 1..self.resources.len();
+        let with = next.take_while(|&i| self.together(first, i) && fits(&self.resources[i]));
+        let on = std::iter::once(first).chain(with).collect();
         Some((kind, on))
     }
 
-    /// The last resource that fits, with the addresses directly before it if it is one.
+    /// The last resource that fits, with those directly before it that go together with it.
     fn descending(&self, fits: impl Fn(usize, &Resource) -> bool) -> Option<(OpKind, Vec<usize>)> {
         let fits = |i: usize| fits(i, &self.resources[i]);
         let last = (0..self.resources.len()).rev().find(|&i| fits(i))?;
-        let mut on = vec![last];
-        if self.resources[last].settings.address {
-            on.extend((0..last).rev().take_while(|&i| self.resources[i].settings.address && fits(i)));
-        }
+        let with = (0..last).rev().take_while(|&i| self.together(last, i) && fits(i));
+        let mut on: Vec<usize> = std::iter::once(last).chain(with).collect();
         on.reverse();
         Some((OpKind::Stop, on))
     }

@@ -146,7 +146,8 @@ pub enum OpKind {
     Stop,
 }
 
-/// One operation to carry out: on one resource, or on a run of addresses at once.
+/// One operation to carry out: on one resource, on a run of addresses at once, or on a run of other resources side by
+/// side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// To be named in [`Input::OpDone`].

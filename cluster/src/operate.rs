@@ -1,5 +1,7 @@
 //! The operations on the resources of a group, one after the other: looked at afresh after every input.
 
+use proto::GroupState;
+
 use crate::core::Core;
 use crate::event::Level;
 use crate::group::{CurrentOp, Group, Local, Then};
@@ -24,8 +26,44 @@ impl Core {
             }
             Local::Probing | Local::Stopping(_) | Local::Blocked => {}
         }
+    }
+
+    /// Carries the decisions about a group a step further.
+    pub(crate) fn proceed(&mut self, g: usize) {
+        if matches!(self.phase, Phase::Booting | Phase::Left { .. }) {
+            return;
+        }
         self.drive(g);
         self.look_after(g);
+    }
+
+    /// The group that this one waits for: it starts after those it names, and stops before them where both are here. (One
+    /// that another node owns stops at once.)
+    pub(crate) fn waits_for_group(&self, g: usize) -> Option<&str> {
+        let group = &self.groups[g];
+        match group.local {
+            Local::Starting => {
+                group.settings.after.iter().map(String::as_str).find(|name| !self.runs_somewhere(name))
+            }
+            Local::Stopping(then) if then != Then::Lost => {
+                let later = |other: &&Group| {
+                    other.settings.after.contains(&group.settings.name)
+                        && matches!(other.local, Local::Stopping(_))
+                };
+                self.groups.iter().find(later).map(|other| other.settings.name.as_str())
+            }
+            _ => None,
+        }
+    }
+
+    fn runs_somewhere(&self, name: &str) -> bool {
+        let Some(group) = self.groups.iter().find(|group| group.settings.name == name) else {
+            return true; // no longer in the configuration: nothing to wait for
+        };
+        let there = |peer: &crate::peer::Peer| {
+            peer.live() && peer.report(group.id).is_some_and(|report| report.state == GroupState::Started)
+        };
+        matches!(group.local, Local::Started | Local::Recovering(_)) || self.peers.iter().any(there)
     }
 
     /// Begins the next operation of a group, or draws the conclusion if there is none left.
@@ -38,7 +76,13 @@ impl Core {
                 return;
             }
             let before = self.groups[g].local;
+            let waits = self.waits_for_group(g).map(str::to_owned);
+            if before == Local::Starting {
+                self.groups[g].hold =
+                    waits.as_ref().map(|name| format!("it waits for group {name} to be started"));
+            }
             match self.groups[g].next_op() {
+                Some(_) if waits.is_some() => return,
                 Some((_, on)) if self.being_looked_at(g, &on) => return,
                 Some((kind, on)) => return self.begin_op(g, kind, on),
                 None => self.conclude(g),

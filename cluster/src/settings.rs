@@ -69,6 +69,8 @@ pub struct GroupSettings {
     pub preferred: Option<String>,
     /// What must be certain before a takeover.
     pub requires: Requires,
+    /// Groups that are started before it, and stopped after it where both are on one node.
+    pub after: Vec<String>,
     /// Its resources: started in this order, stopped in reverse.
     pub resources: Vec<ResourceSettings>,
 }
@@ -94,6 +96,8 @@ pub struct ResourceSettings {
     /// A built-in address: a run of these is started and stopped in one operation, and its life in
     /// the kernel is leased.
     pub address: bool,
+    /// It may be started, stopped and looked at together with its neighbours of which the same is said.
+    pub parallel: bool,
     /// Bound on one start.
     pub start_timeout: Duration,
     /// Bound on one stop.

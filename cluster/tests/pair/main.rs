@@ -7,6 +7,7 @@ mod forgery;
 mod handover;
 mod leases;
 mod operators;
+mod order;
 mod pauses;
 mod reload;
 mod replay;

@@ -67,13 +67,23 @@ fn any_settings(dice: &mut Dice) -> (Settings, u64) {
                 key += 1;
                 let address = dice.coin();
                 let kind = if address { "vip" } else { "svc" };
-                resource(key, &format!("{kind}{key}"), address)
+                let monitor = (dice.below(3) == 0).then(|| Duration::from_millis(500));
+                let (parallel, restarts) = (dice.coin(), dice.below(3) as u32);
+                let failure_window = Duration::from_secs(1 + dice.below(60));
+                ResourceSettings {
+                    parallel,
+                    restarts,
+                    failure_window,
+                    monitor: monitor.filter(|_| !address),
+                    ..resource(key, &format!("{kind}{key}"), address)
+                }
             });
             GroupSettings {
                 name: format!("g{g}"),
                 resources: resources.collect(),
                 preferred: [None, Some("a".to_owned()), Some("b".to_owned())][dice.index(3)].clone(),
                 requires: [Requires::Nothing, Requires::Fencing][dice.index(2)],
+                after: (0..g).filter(|_| dice.below(3) == 0).map(|other| format!("g{other}")).collect(),
             }
         })
         .collect();

@@ -28,6 +28,7 @@ pub(super) fn of(config: &Config) -> u64 {
         hash.part(&group.name);
         hash.debug(&group.preferred);
         hash.debug(&group.requires);
+        hash.debug(&group.after);
         hash.debug(&group.resources.len());
         for resource in &group.resources {
             hash.resource(resource);
@@ -65,6 +66,6 @@ impl Hash {
         }
         self.debug(&resource.monitor);
         self.debug(&(resource.monitor_timeout, resource.start_timeout, resource.stop_timeout));
-        self.debug(&(resource.restarts, resource.failure_window, resource.on_fail));
+        self.debug(&(resource.restarts, resource.failure_window, resource.on_fail, resource.parallel));
     }
 }

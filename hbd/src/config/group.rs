@@ -55,12 +55,13 @@ pub(super) fn read(root: &Table<'_>, scope: &Scope<'_>) -> Vec<Group> {
     let mut groups = Vec::new();
     let mut names: HashMap<GroupId, &str> = HashMap::new();
     let mut owners: HashMap<IpAddr, String> = HashMap::new();
+    let mut orders: Vec<Order> = Vec::new();
     for table in tables {
         let Some(name) =
             table.required_string("name", "write name = \"…\": what you will type in `hbctl move NAME`")
         else {
             // The rest of it is looked at all the same.
-            read_one(&table, "", scope, &mut owners);
+            read_one(&table, "", scope, &mut owners, &mut orders);
             continue;
         };
         let good = check_name(report, "a group's name", &name);
@@ -80,9 +81,50 @@ pub(super) fn read(root: &Table<'_>, scope: &Scope<'_>) -> Vec<Group> {
             None => {}
         }
         let place = if good { format!("the group '{}'", name.value) } else { "this group".to_owned() };
-        groups.extend(read_one(&table.renamed(place), name.value, scope, &mut owners));
+        groups.extend(read_one(&table.renamed(place), name.value, scope, &mut owners, &mut orders));
     }
+    check_orders(&orders, scope.report);
     groups
+}
+
+/// What `after` says: the group, the groups it names, and where.
+type Order = (String, Vec<(String, Span)>);
+
+/// Every group named in an `after` is there, and none comes after itself, by whatever detour.
+fn check_orders(orders: &[Order], report: &Report<'_>) {
+    let names: Vec<&str> = orders.iter().map(|(name, _)| name.as_str()).collect();
+    for (name, after) in orders {
+        for (other, span) in after {
+            if !names.contains(&other.as_str()) {
+                let help = nearest(other, names.iter().copied().filter(|known| known != name)).map_or_else(
+                    || "name another [[group]] of this file".to_owned(),
+                    |meant| format!("did you mean \"{meant}\"?"),
+                );
+                report.error(span, format!("there is no group '{}'", shown(other)), help);
+            } else if comes_after(orders, other, name) {
+                report.error(
+                    span,
+                    format!("'{}' would come after itself", shown(name)),
+                    "remove one of the `after` that lead in a circle",
+                );
+            }
+        }
+    }
+}
+
+/// Whether group `first` comes after `goal`, or is it.
+fn comes_after(orders: &[Order], first: &str, goal: &str) -> bool {
+    let (mut open, mut seen) = (vec![first], HashSet::new());
+    while let Some(name) = open.pop() {
+        if name == goal {
+            return true;
+        }
+        if seen.insert(name) {
+            let of = orders.iter().filter(|(group, _)| group == name);
+            open.extend(of.flat_map(|(_, after)| after.iter().map(|(other, _)| other.as_str())));
+        }
+    }
+    false
 }
 
 /// Reads one `[[group]]`.
@@ -91,17 +133,22 @@ fn read_one(
     name: &str,
     scope: &Scope<'_>,
     owners: &mut HashMap<IpAddr, String>,
+    orders: &mut Vec<Order>,
 ) -> Option<Group> {
     table.value("name");
     let preferred =
         table.string("preferred").filter(|at| known_node(scope.report, scope.nodes, at.value, &at.span));
     let requires = requires(table, scope);
+    let named = table.strings("after").map(|at| at.value).unwrap_or_default();
+    let after: Vec<String> = named.iter().map(|at| at.value.to_owned()).collect();
+    orders.push((name.to_owned(), named.iter().map(|at| (at.value.to_owned(), at.span.clone())).collect()));
     let resources = resources(table, name, scope, owners);
     table.finish();
     Some(Group {
         name: name.to_owned(),
         preferred: preferred.map(|at| at.value.to_owned()),
         requires,
+        after,
         resources: resources?,
     })
 }
@@ -298,6 +345,7 @@ fn defaults() -> Resource {
         restarts: 1,
         failure_window: SECOND * 3600,
         on_fail: OnFail::Restart,
+        parallel: false,
     }
 }
 
@@ -321,6 +369,7 @@ fn from_table(table: &Table<'_>, scope: &Scope<'_>) -> Option<Resource> {
             .integer("restarts", 0, 1000)
             .map_or(default.restarts, |at| u32::try_from(at.value).unwrap_or(0)),
         failure_window: duration("failure_window", SECOND, DAY * 30, default.failure_window),
+        parallel: table.boolean("parallel").map_or(default.parallel, |at| at.value),
         on_fail: table.string("on_fail").and_then(|at| on_fail(&at, scope)).unwrap_or(default.on_fail),
         ..default
     };

@@ -186,6 +186,8 @@ pub struct Group {
     pub preferred: Option<String>,
     /// What must be certain before a takeover.
     pub requires: Requires,
+    /// Groups that are started before it.
+    pub after: Vec<String>,
     /// Its resources in starting order.
     pub resources: Vec<Resource>,
 }
@@ -211,6 +213,8 @@ pub struct Resource {
     pub failure_window: Duration,
     /// What becomes of its group when it fails more often than that.
     pub on_fail: OnFail,
+    /// It may be started and stopped together with its neighbours of which the same is said.
+    pub parallel: bool,
 }
 
 /// What a resource is made of.

@@ -59,6 +59,7 @@ fn group_settings(group: &Group) -> GroupSettings {
             start_timeout: resource.start_timeout,
             stop_timeout: resource.stop_timeout,
             status_timeout: resource.monitor_timeout,
+            parallel: resource.parallel,
             monitor: resource.monitor,
             restarts: resource.restarts,
             failure_window: resource.failure_window,
@@ -69,6 +70,7 @@ fn group_settings(group: &Group) -> GroupSettings {
         name: group.name.clone(),
         preferred: group.preferred.clone(),
         requires: group.requires,
+        after: group.after.clone(),
         resources,
     }
 }
@@ -180,6 +182,7 @@ pub(super) mod tests {
             restarts: 1,
             failure_window: Duration::from_secs(3600),
             on_fail: cluster::OnFail::Restart,
+            parallel: false,
         }
     }
 
@@ -231,6 +234,7 @@ pub(super) mod tests {
                     name: (*name).into(),
                     preferred: None,
                     requires: Requires::Nothing,
+                    after: vec![],
                     resources: resources.clone(),
                 })
                 .collect(),

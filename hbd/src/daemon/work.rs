@@ -13,6 +13,7 @@ use cluster::{OpId, OpKind, OpResult};
 use tokio::runtime;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::ask::Ask;
 use super::history::History;
@@ -36,7 +37,7 @@ const AT_WORK: &str = ".at-work";
 /// What the work thread is asked.
 #[derive(Debug)]
 pub enum Job {
-    /// Run an operation of agents, one resource after the other; answered with [`Report::OpDone`].
+    /// Run an operation of agents, on several resources side by side; answered with [`Report::OpDone`].
     Run {
         /// Its number.
         id: OpId,
@@ -224,22 +225,31 @@ async fn operate(
     // Dropped with its future, an agent is killed with its whole process group.
     let results = tokio::select! {
         biased;
-        results = one_by_one(&runner, op, &entries, timeout) => results,
+        results = side_by_side(&runner, op, &entries, timeout) => results,
         () = ended => vec![OpResult::Failed("ended: nobody wanted the answer any more".into()); entries.len()],
     };
     // An error only says that the daemon is ending.
     let _ = reports.send(Report::OpDone { id, results }).await;
 }
 
-async fn one_by_one(runner: &Runner, op: OpKind, entries: &[Arc<Entry>], timeout: Duration) -> Vec<OpResult> {
-    let mut results = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let failed = results.iter().any(|result| !matches!(result, OpResult::Ok));
-        if failed && op == OpKind::Start {
-            results.push(OpResult::Failed("not tried: a resource before it failed".into()));
-            continue;
+async fn side_by_side(
+    runner: &Arc<Runner>,
+    op: OpKind,
+    entries: &[Arc<Entry>],
+    timeout: Duration,
+) -> Vec<OpResult> {
+    let mut all = JoinSet::new();
+    for (at, entry) in entries.iter().enumerate() {
+        let (runner, entry) = (Arc::clone(runner), Arc::clone(entry));
+        all.spawn(async move { (at, runner.run(&entry.group, &entry.resource, op, timeout).await.result) });
+    }
+    let lost = || OpResult::Failed("internal: its operation was lost; please report this".into());
+    let mut results: Vec<OpResult> = entries.iter().map(|_| lost()).collect();
+    // Dropped unfinished, the set ends them all.
+    while let Some(ended) = all.join_next().await {
+        if let Ok((at, result)) = ended {
+            results[at] = result;
         }
-        results.push(runner.run(&entry.group, &entry.resource, op, timeout).await.result);
     }
     results
 }
@@ -280,17 +290,20 @@ mod tests {
             work.ask(Job::Run { id: OpId(id), op: OpKind::Start, entries, timeout }).unwrap();
         };
         run(1, 1500, vec![script("hangs", "sleep 60")]);
-        run(2, 20_000, vec![script("fails", "exit 1"), script("later", "exit 0")]);
+        // Each of the two waits for the other.
+        let meet = |mine: &str, other: &str| {
+            let folder = folder.path().display();
+            format!(": >{folder}/{mine}; while [ ! -e {folder}/{other} ]; do sleep 0.01; done")
+        };
+        let fails = format!("{}; exit 1", meet("one", "two"));
+        run(2, 20_000, vec![script("fails", &fails), script("works", &meet("two", "one"))]);
         let mut next = || match heard.blocking_recv().unwrap() {
             Report::OpDone { id, results } => (id, results),
             other => panic!("{other:?}"),
         };
         let (id, results) = next();
         assert_eq!(id, OpId(2));
-        assert!(
-            matches!(&results[..], [OpResult::Failed(_), OpResult::Failed(why)] if why.contains("not tried")),
-            "{results:?}"
-        );
+        assert!(matches!(&results[..], [OpResult::Failed(_), OpResult::Ok]), "{results:?}");
         assert_eq!(next(), (OpId(1), vec![OpResult::TimedOut]));
         let (entries, timeout) = (vec![script("hangs too", "exec sleep 600")], Duration::from_secs(600));
         work.ask(Job::Run { id: OpId(3), op: OpKind::Status, entries, timeout }).unwrap();

@@ -122,6 +122,7 @@ pub fn resource(key: u64, name: &str, address: bool) -> ResourceSettings {
         start_timeout: Duration::from_secs(5),
         stop_timeout: Duration::from_secs(5),
         status_timeout: Duration::from_secs(5),
+        parallel: false,
         monitor: None,
         restarts: 1,
         failure_window: Duration::from_secs(3600),
@@ -146,6 +147,7 @@ pub fn settings(me: &str) -> Settings {
             name: "g".to_owned(),
             preferred: Some("a".to_owned()),
             requires: Requires::Nothing,
+            after: Vec::new(),
             resources: vec![resource(1, "vip1", true), resource(2, "vip2", true), resource(3, "web", false)],
         }],
     }
