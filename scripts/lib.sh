@@ -27,6 +27,50 @@ need_packages() {
         die "could not install ${missing[*]}"
 }
 
+POLICY=/usr/sbin/policy-rc.d
+saved_policy=
+
+# What was there comes back, however this ends.
+restore_policy() {
+    [ -n "$saved_policy" ] || return 0
+    if [ -e "$saved_policy/policy-rc.d" ]; then
+        mv -f "$saved_policy/policy-rc.d" "$POLICY"
+    else
+        rm -f "$POLICY"
+    fi
+    rm -rf "$saved_policy"
+    saved_policy=
+}
+
+# need_packages_asleep PACKAGE...: as need_packages, for servers that are only wanted as children of a test: while they
+# are installed, policy-rc.d forbids to start any service here, and the next boot does not start them either.
+need_packages_asleep() {
+    local missing=() package
+    for package in "$@"; do
+        dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    [ "$(id -u)" = 0 ] || die "missing packages: apt-get install ${missing[*]}"
+    saved_policy=$(mktemp -d)
+    trap restore_policy EXIT
+    trap 'exit 130' INT TERM HUP
+    if [ -e "$POLICY" ]; then cp -a "$POLICY" "$saved_policy/policy-rc.d"; fi
+    # Beside and renamed: never half a file, and a policy that is a symlink is replaced, not written through.
+    printf '#!/bin/sh\nexit 101\n' >"$POLICY.asleep"
+    chmod 755 "$POLICY.asleep"
+    mv -f "$POLICY.asleep" "$POLICY"
+    need_packages "${missing[@]}"
+    restore_policy
+    trap - EXIT INT TERM HUP
+    # A package's services, by the units it brought: none is named after all packages.
+    if command -v systemctl >/dev/null; then
+        local unit
+        for unit in $(dpkg-query -L "${missing[@]}" | sed -n 's|.*/lib/systemd/system/\([^/@]*\.service\)$|\1|p'); do
+            systemctl disable --quiet "$unit" >/dev/null 2>&1 || true
+        done
+    fi
+}
+
 # need_rust: a cargo that is new enough, from where Debian or rustup put it.
 need_rust() {
     [ -d "$HOME/.cargo/bin" ] && PATH=$HOME/.cargo/bin:$PATH

@@ -1,5 +1,6 @@
 //! HTTP/1.1, HTTP/2 and gRPC. Redirects are not followed: a 302 is an answer like any other.
 
+use std::io;
 use std::net::SocketAddr;
 
 use http_body_util::{BodyExt, Full};
@@ -302,7 +303,10 @@ pub(crate) async fn get(address: SocketAddr, path: &str, most: usize) -> Result<
 /// A sentence from what hyper says.
 fn failed(error: &hyper::Error) -> String {
     use std::error::Error;
-    if error.is_incomplete_message() {
+    let cut = |inner: &(dyn Error + 'static)| {
+        inner.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::UnexpectedEof)
+    };
+    if error.is_incomplete_message() || error.source().is_some_and(cut) {
         return "the server closed the connection before its answer was complete".to_owned();
     }
     let inner = error.source().map(|inner| format!(": {inner}")).unwrap_or_default();
