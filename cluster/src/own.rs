@@ -19,6 +19,16 @@ impl Core {
         if group.doomed {
             return self.stop_group(g, Then::Rest, "no longer in the configuration".to_owned());
         }
+        if group.local == Local::Started
+            && self.phase == Phase::Up
+            && group.resources.iter().any(|r| r.doomed)
+        {
+            return self.set_local(
+                g,
+                Local::Starting,
+                "part of it is no longer in the configuration".to_owned(),
+            );
+        }
         if matches!(self.phase, Phase::Leaving { .. }) {
             return match self.heir(g) {
                 Some(heir) => self.give(g, heir, "this node is leaving"),

@@ -21,7 +21,8 @@ impl Core {
     pub(crate) fn probed(&mut self, g: usize) {
         let group = &self.groups[g];
         let is = |state: ResourceState| move |r: &crate::group::Resource| r.state == state;
-        let whole = group.resources.iter().all(is(ResourceState::Started));
+        // What is no longer in the configuration need not run; it is stopped once this node has joined.
+        let whole = group.resources.iter().filter(|r| !r.doomed).all(is(ResourceState::Started));
         let none = group.resources.iter().all(is(ResourceState::Stopped));
         let unclear = group.resources.iter().any(is(ResourceState::Failed));
         if none {

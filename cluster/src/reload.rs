@@ -112,7 +112,8 @@ impl Core {
             group.local =
                 place.map_or(Local::Starting, |first| Local::Recovering(Recovery { first, ..recovery }));
         }
-        if group.local == Local::Started && keys(&group.resources) != before {
+        let doomed = group.resources.iter().any(|resource| resource.doomed);
+        if group.local == Local::Started && (doomed || keys(&group.resources) != before) {
             group.local = Local::Starting;
             group.since = self.now;
             group.began = self.now;

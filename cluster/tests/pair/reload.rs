@@ -38,6 +38,37 @@ fn a_reload_starts_what_is_new_and_stops_what_is_gone() {
 }
 
 #[test]
+fn the_last_resource_of_a_group_is_stopped_when_it_is_gone() {
+    let mut w = World::settled();
+    let from = w.log.len();
+    w.settings.groups[0].resources.pop();
+    w.reload(0);
+    w.reload(1);
+    w.run(2000);
+    assert_eq!(w.lines(from, "Stop web").len(), 1, "{}", w.timeline());
+    assert!(w.lines(from, "Start").is_empty());
+    assert_eq!(w.runs(0), ["vip1", "vip2"]);
+}
+
+#[test]
+fn a_resource_that_is_gone_while_a_restarted_node_looks_at_it_is_stopped() {
+    let mut w = World::settled();
+    w.kill(0);
+    let from = w.log.len();
+    w.op_time = crate::ms(20);
+    w.boot(0);
+    w.run(10);
+    w.settings.groups[0].resources.pop();
+    w.reload(0);
+    w.reload(1);
+    w.run(2000);
+    assert_eq!(w.lines(from, "Stop web").len(), 1, "{}", w.timeline());
+    assert!(w.lines(from, "Start").is_empty(), "{}", w.timeline());
+    assert_eq!(w.runs(0), ["vip1", "vip2"]);
+    assert_eq!(w.owner("g"), Some(0));
+}
+
+#[test]
 fn a_mismatch_of_the_configuration_is_shouted_and_moves_nothing() {
     let mut w = World::settled();
     let from = w.log.len();
