@@ -189,6 +189,7 @@ impl Core {
         }
         link.highest = sequence;
         link.heard = Some(now);
+        link.silent_from = Some(now);
         link.received += 1;
         if !link.up {
             self.set_link(p, l, true);
@@ -223,8 +224,9 @@ impl Core {
     fn note_heard(&mut self, p: usize) {
         let (now, warntime) = (self.now, self.settings.warntime);
         let peer = &mut self.peers[p];
-        let gap = peer.heard.filter(|_| peer.live()).map(|heard| now.since(heard));
+        let gap = peer.silent_from.filter(|_| peer.live()).map(|heard| now.since(heard));
         peer.heard = Some(now);
+        peer.silent_from = Some(now);
         if let Some(gap) = gap.filter(|gap| *gap > warntime) {
             peer.late += 1;
             let name = peer.name.clone();

@@ -78,14 +78,14 @@ impl Core {
         if self
             .peers
             .iter()
-            .any(|p| p.live() && p.heard.is_some_and(|heard| self.now.since(heard) >= deadtime))
+            .any(|p| p.live() && p.silent_from.is_some_and(|heard| self.now.since(heard) >= deadtime))
         {
             self.drain();
         }
         for p in 0..self.peers.len() {
             for l in 0..self.peers[p].links.len() {
                 let link = &self.peers[p].links[l];
-                if link.up && link.heard.is_some_and(|heard| self.now.since(heard) >= deadtime) {
+                if link.up && link.silent_from.is_some_and(|heard| self.now.since(heard) >= deadtime) {
                     self.set_link(p, l, false);
                 }
             }
@@ -133,10 +133,10 @@ impl Core {
         for peer in &mut self.peers {
             // Nothing could be heard meanwhile: their silence counts from now.
             if peer.live() {
-                peer.heard = Some(self.now);
+                peer.silent_from = Some(self.now);
             }
             for link in peer.links.iter_mut().filter(|link| link.up) {
-                link.heard = Some(self.now);
+                link.silent_from = Some(self.now);
             }
         }
         let me = self.settings.me.clone();
@@ -170,7 +170,7 @@ impl Core {
     fn bury_the_silent(&mut self) {
         for i in 0..self.peers.len() {
             let peer = &self.peers[i];
-            if let (true, Some(heard)) = (peer.live(), peer.heard) {
+            if let (true, Some(heard)) = (peer.live(), peer.silent_from) {
                 let silent = self.now.since(heard);
                 if silent >= self.settings.deadtime {
                     self.set_peer_state(

@@ -77,6 +77,8 @@ const STRANGERS: usize = 4;
 pub struct PeerLink {
     /// Last time a fresh message came in here.
     pub heard: Option<Time>,
+    /// From when its silence counts.
+    pub silent_from: Option<Time>,
     /// Heard within deadtime.
     pub up: bool,
     /// Highest sequence that came in here in this session.
@@ -132,6 +134,8 @@ pub struct Peer {
     pub strangers: Vec<Stranger>,
     /// Last fresh message.
     pub heard: Option<Time>,
+    /// From when its silence counts: that message, or the end of a pause in which nothing could be heard.
+    pub silent_from: Option<Time>,
     /// Since when it has been in its state.
     pub since: Time,
     /// Late heartbeats counted.
@@ -159,6 +163,7 @@ impl Peer {
             session: None,
             strangers: Vec::new(),
             heard: None,
+            silent_from: None,
             since: now,
             late: 0,
             view: None,

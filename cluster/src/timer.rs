@@ -83,11 +83,11 @@ impl Core {
             each(Timer::DiskRetry, at);
         }
         for peer in &self.peers {
-            if let (true, false, Some(heard)) = (peer.live(), self.draining, peer.heard) {
+            if let (true, false, Some(heard)) = (peer.live(), self.draining, peer.silent_from) {
                 each(Timer::PeerDead, heard + self.settings.deadtime);
             }
             for link in peer.links.iter().filter(|link| link.up) {
-                if let Some(heard) = link.heard {
+                if let Some(heard) = link.silent_from {
                     each(Timer::LinkDown, heard + self.settings.deadtime);
                 }
             }

@@ -60,3 +60,21 @@ fn a_frozen_standby_does_not_take_over_when_it_wakes() {
     w.expect_owner(0);
     assert!(w.lines(from, "b Start").is_empty());
 }
+
+#[test]
+fn the_status_after_a_pause_says_when_the_peer_was_really_heard() {
+    let mut w = World::settled();
+    w.freeze(1);
+    w.power_off(0);
+    w.run(2500);
+    w.thaw(1);
+    w.run(10);
+    let status = w.status(1).unwrap();
+    assert_eq!(status.nodes[0].state, "up", "it is given the time to be heard");
+    assert!(status.nodes[0].last_heard_ms.unwrap() >= 2500, "{:?}", status.nodes[0]);
+    for link in &status.nodes[0].links {
+        assert!(link.last_heard_ms.unwrap() >= 2500, "{link:?}");
+    }
+    w.run(1100);
+    w.expect_owner(1);
+}
