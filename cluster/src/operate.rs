@@ -22,6 +22,7 @@ impl Core {
             Local::Stopped => self.stopped(g),
             Local::Starting | Local::Started | Local::Recovering(_) => {
                 self.renew_claim(g);
+                self.take_over_from_release(g);
                 self.owned(g);
             }
             Local::Probing | Local::Stopping(_) | Local::Blocked => {}

@@ -115,6 +115,21 @@ impl Core {
         }
     }
 
+    /// Somebody gives this node what it owns already: both had it, and the other did not know. The ownership goes on as
+    /// if it had been taken up from there.
+    pub(crate) fn take_over_from_release(&mut self, g: usize) {
+        let (id, me, mine) = (self.groups[g].id, self.me, self.groups[g].mine);
+        let given = |peer: &crate::peer::Peer| {
+            peer.report(id).filter(|_| peer.live()).is_some_and(|report| {
+                report.state == GroupState::Released && report.to == Some(me) && Some(report.epoch) >= mine
+            })
+        };
+        let willing = self.doubt.is_none() && !self.maintenance.on && self.able(g);
+        if willing && self.peers.iter().any(given) && self.epoch_kept(g, self.groups[g].known + 1) {
+            self.claim_epoch(g);
+        }
+    }
+
     /// Becomes the owner under a new epoch and begins to start, once that epoch is on disk.
     pub(crate) fn take(&mut self, g: usize, why: String) {
         let epoch = self.groups[g].known + 1;

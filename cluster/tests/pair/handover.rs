@@ -94,3 +94,30 @@ fn a_release_that_was_not_heard_in_time_does_not_stand_for_ever() {
     w.expect_owner(0);
     w.expect_no_overlap();
 }
+
+#[test]
+fn who_is_given_what_it_runs_already_goes_on_under_a_new_epoch() {
+    let mut w = World::settled();
+    let to = |name: &str| Command::Move { group: "g".to_owned(), to: Some(name.to_owned()) };
+    let c = w.command(0, to("b"));
+    done(w.finish(c));
+    w.run(1000);
+    // b is deaf: it gives the group to a, does not hear that a has it, and takes it back, under the same epoch.
+    w.cut.extend([(0, 1, 0), (0, 1, 1)]);
+    w.run(300);
+    w.command(1, to("a"));
+    w.run(2000);
+    assert_eq!((w.runs(0).len(), w.runs(1).len()), (3, 3), "{}", w.timeline());
+    // a keeps it as the lower name, and is told to give it to b, which has it.
+    let c = w.command(0, to("b"));
+    w.run(100);
+    w.cut.clear();
+    assert_eq!(done(w.finish(c)), "g is on b");
+    w.run(1000);
+    w.expect_owner(1);
+    assert_eq!(w.status(0).unwrap().groups[0].epoch, w.status(1).unwrap().groups[0].epoch);
+    let c = w.command(1, to("a"));
+    done(w.finish(c));
+    w.run(1000);
+    w.expect_owner(0);
+}
