@@ -13,8 +13,6 @@ mod reload;
 mod replay;
 mod restarts;
 mod silence;
-mod walk;
-mod watch;
 mod world;
 
 use cluster::*;

@@ -75,12 +75,6 @@ impl World {
         }
         self.nodes[n].busy = true;
         while let Some(input) = self.nodes[n].inbox.pop_front() {
-            if let Input::Datagram { bytes, .. } = &input
-                && let Some(mut watch) = self.watch.take()
-            {
-                watch.heard(self, n, bytes);
-                self.watch = Some(watch);
-            }
             let now = self.now;
             let Some(core) = self.nodes[n].core.as_mut() else {
                 continue;
@@ -149,13 +143,7 @@ impl World {
     }
 
     fn send(&mut self, from: usize, bytes: Vec<u8>) {
-        match self.watch.take() {
-            Some(mut watch) => {
-                watch.said(self, from, &bytes);
-                self.watch = Some(watch);
-            }
-            None => self.captured.push(bytes.clone()),
-        }
+        self.captured.push(bytes.clone());
         for to in (0..self.nodes.len()).filter(|&to| to != from) {
             for link in 0..self.settings.links.len() {
                 self.sent += 1;

@@ -46,10 +46,6 @@ impl World {
         node.stalled.clear();
         node.inbox.clear();
         node.held.clear();
-        if let Some(mut watch) = self.watch.take() {
-            watch.died(self, n);
-            self.watch = Some(watch);
-        }
     }
 
     pub fn freeze(&mut self, n: usize) {
@@ -93,10 +89,6 @@ impl World {
     pub(super) fn begin(&mut self, n: usize, run: Run) {
         let names: Vec<String> = run.resources.iter().map(|key| self.resource_name(*key)).collect();
         self.say(n, &format!("{:?} {}", run.op, names.join(" ")));
-        if let Some(mut watch) = self.watch.take() {
-            watch.begins(self, n, &run);
-            self.watch = Some(watch);
-        }
         let hangs = names.iter().any(|name| match self.mood_of(n, name) {
             Mood::Hangs => true,
             Mood::HangsWhenLookedAt => run.op == OpKind::Status,
@@ -117,10 +109,6 @@ impl World {
         let late = own_work && self.now.since(begun) > run.timeout && run.op == OpKind::Start;
         let results =
             if late { vec![OpResult::TimedOut; run.resources.len()] } else { self.carry_out(n, &run) };
-        if let Some(mut watch) = self.watch.take() {
-            watch.ends(n, &run);
-            self.watch = Some(watch);
-        }
         let id = run.id;
         self.input(n, Input::OpDone { id, results });
     }
@@ -131,10 +119,6 @@ impl World {
         let at = self.queue.iter().find(|(_, happening)| this(happening)).map(|(at, _)| *at);
         if let Some(Happening::Ends { run, .. }) = at.and_then(|at| self.queue.remove(&at)) {
             self.say(n, &format!("agent {} is ended", id.0));
-            if let Some(mut watch) = self.watch.take() {
-                watch.ends(n, &run);
-                self.watch = Some(watch);
-            }
             let results = vec![OpResult::Failed("ended".to_owned()); run.resources.len()];
             self.input(n, Input::OpDone { id, results });
         }

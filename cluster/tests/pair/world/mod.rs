@@ -10,8 +10,6 @@ use std::time::Duration;
 
 use cluster::*;
 
-use crate::watch::Watch;
-
 pub const DELAY: Duration = Duration::from_micros(200);
 /// How long the kernel keeps a leased address: `floor(deadtime) + 1` seconds.
 pub const LEASE: Duration = Duration::from_secs(2);
@@ -110,8 +108,6 @@ pub struct World {
     pub captured: Vec<Vec<u8>>,
     /// Instants at which each resource ran on more than one node.
     pub overlaps: Vec<(Time, String)>,
-    /// Looks at every step, if there.
-    pub watch: Option<Watch>,
 }
 
 pub fn resource(key: u64, name: &str, address: bool) -> ResourceSettings {
@@ -205,7 +201,6 @@ impl World {
             boots: 0,
             captured: Vec::new(),
             overlaps: Vec::new(),
-            watch: None,
         };
         world.note_resources();
         world
@@ -257,10 +252,8 @@ impl World {
     /// Lets some time pass.
     pub fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
-        self.observe();
         while self.step(end) {}
         self.now = end;
-        self.observe();
     }
 
     /// Lets time pass until something holds; panics with the record if it does not within `ms`.
@@ -300,15 +293,7 @@ impl World {
         } else if let Some((_, n)) = tick {
             self.tick(n);
         }
-        self.observe();
         true
-    }
-
-    fn observe(&mut self) {
-        if let Some(mut watch) = self.watch.take() {
-            watch.time(self);
-            self.watch = Some(watch);
-        }
     }
 
     fn tick(&mut self, n: usize) {

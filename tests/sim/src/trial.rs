@@ -1,0 +1,370 @@
+//! What is tried with a cluster that has settled: one clean event, and what must come of it.
+//!
+//! The checkers look on meanwhile. A new trial is a function and a row in [`TRIALS`].
+
+use cluster::{Command, Failback, Input, Requires, Settings};
+use proto::GroupId;
+
+use crate::calm;
+use crate::dice::Dice;
+use crate::fault;
+use crate::world::World;
+use crate::world::clock::{MS, S};
+use crate::world::machine::{Item, Mood};
+
+/// A trial; it blames what does not hold. It does nothing in a world that does not fit it.
+pub type Trial = fn(&mut World, &mut Dice);
+
+/// All trials, by the name of what they hold the cluster to.
+pub const TRIALS: &[(&str, Trial)] = &[
+    ("L1", l1_power_loss),
+    ("L4", l4_hung_agent),
+    ("L5 medium", l5_one_medium),
+    ("L5 loss", l5_few_losses),
+    ("S8", s8_standby_takes_nothing),
+    ("S9", s9_forgeries),
+    ("S10", s10_wall_clock),
+    ("S11", s11_pause),
+    ("S12", s12_mismatch),
+    ("S14 reload", s14_reload),
+    ("S14 upgrade", s14_upgrade),
+    ("S15", s15_homecoming),
+    ("S19", s19_split),
+];
+
+/// Runs one trial.
+pub fn run(world: &mut World, dice: &mut Dice) {
+    let (name, trial) = TRIALS[dice.index(TRIALS.len())];
+    let machines = world.machines.len();
+    world.say(0, || format!("==== trial {name} of {machines} nodes ===="));
+    trial(world, dice);
+}
+
+fn nanos(time: std::time::Duration) -> u64 {
+    time.as_nanos() as u64
+}
+
+/// Time for all operations of a start or a stop of any group, and the messages between.
+fn work(world: &World) -> u64 {
+    let most = world.settings.groups.iter().map(|group| group.resources.len() as u64).max().unwrap_or(0);
+    (most + 1) * world.setup.op_time + 2 * world.setup.disk_time + 10 * MS
+}
+
+/// Lets time pass in which nothing may be started, stopped or moved.
+fn quiet(world: &mut World, name: &'static str, time: u64) {
+    let before = world.moves;
+    world.run_for(time);
+    if world.moves != before {
+        world.blame(name, "something was started or stopped".to_owned());
+    }
+}
+
+/// Lets time pass until the cluster is settled again.
+fn settle(world: &mut World, name: &'static str, most: u64) {
+    if !world.run_until(most, 50 * MS, |world| calm::unsettled(world).is_none()) && world.violation.is_none()
+    {
+        let why = calm::unsettled(world).unwrap_or_default();
+        world.blame(name, format!("not settled within {} ms: {why}", most / MS));
+    }
+}
+
+fn owner_of_any(world: &World, dice: &mut Dice) -> Option<(usize, usize)> {
+    let g = dice.index(world.settings.groups.len());
+    Some((g, world.owner(g)?))
+}
+
+/// L1: with a healthy node, no owner for at most detect + decide + start.
+fn l1_power_loss(world: &mut World, dice: &mut Dice) {
+    let Some((_, n)) = owner_of_any(world, dice) else { return };
+    let groups: Vec<usize> =
+        (0..world.settings.groups.len()).filter(|&g| world.owner(g) == Some(n)).collect();
+    world.run_for(dice.below(300 * MS));
+    world.power_off(n);
+    let detect = nanos(world.settings.deadtime) * 101 / 100 + 5 * MS;
+    world.run_for(detect + work(world));
+    for &g in &groups {
+        if world.settings.groups[g].requires == Requires::Nothing {
+            check_taken(world, g, n);
+        }
+    }
+    // The others wait for the operator's word, and then lose no time.
+    world.run_for(100 * MS);
+    world.fence_acks();
+    world.run_for(work(world));
+    for g in groups {
+        check_taken(world, g, n);
+    }
+}
+
+fn check_taken(world: &mut World, g: usize, lost: usize) {
+    if world.violation.is_none() && world.owner(g).is_none_or(|owner| owner == lost) {
+        let (group, node) = (world.settings.groups[g].name.clone(), world.machines[lost].name.clone());
+        world.blame("L1", format!("{group} has no owner in time after {node} was lost"));
+    }
+}
+
+/// L4: a hung agent blocks no one else.
+fn l4_hung_agent(world: &mut World, dice: &mut Dice) {
+    let groups = world.settings.groups.len();
+    let Some((hung, n)) = owner_of_any(world, dice) else { return };
+    let service = world.settings.groups[hung].resources.iter().find(|resource| !resource.address);
+    let (Some(service), true) = (service.map(|resource| resource.key), groups > 1) else { return };
+    let other = (hung + 1) % groups;
+    let Some(from) = world.owner(other) else { return };
+    let to = (from + 1) % world.machines.len();
+    world.set_mood(n, service, Mood::Hangs);
+    let name = |g: usize| format!("g{g}");
+    world.command(n, Command::Move { group: name(hung), to: None });
+    world.run_for(dice.below(20 * MS));
+    let node = Some(world.machines[to].name.clone());
+    world.command(from, Command::Move { group: name(other), to: node });
+    let most = 2 * work(world) + 20 * MS;
+    world.run_for(most);
+    if world.violation.is_none() && world.owner(other) != Some(to) {
+        world.blame("L4", format!("{} was not moved while an agent of {} hung", name(other), name(hung)));
+    }
+    world.run_for(4 * S);
+    for n in 0..world.machines.len() {
+        let up = world.status(n).is_some_and(|status| status.nodes.iter().all(|node| node.state == "up"));
+        if !up && world.violation.is_none() {
+            world.blame("L4", "a node was lost because an agent hung".to_owned());
+        }
+    }
+}
+
+/// L5: one lost medium moves nothing.
+fn l5_one_medium(world: &mut World, dice: &mut Dice) {
+    if world.wire.links < 2 {
+        return;
+    }
+    let link = dice.index(world.wire.links);
+    let one_way = dice.one_in(2);
+    for from in 0..world.machines.len() {
+        for to in (0..world.machines.len()).filter(|&to| to != from && !(one_way && to < from)) {
+            world.wire.cut(from, to, link);
+        }
+    }
+    quiet(world, "L5", 3 * S);
+    world.wire.calm();
+    quiet(world, "L5", S);
+}
+
+/// L5: fewer lost packets than deadtime holds move nothing. (One less than it holds to the letter: the packet that
+/// comes with the very end of deadtime comes too late.)
+fn l5_few_losses(world: &mut World, dice: &mut Dice) {
+    let keepalive = nanos(world.settings.keepalive);
+    let silence = (nanos(world.settings.deadtime) / keepalive - 2) * keepalive * 95 / 100;
+    for _ in 0..3 {
+        let deaf = dice.index(world.machines.len() + 1);
+        for from in 0..world.machines.len() {
+            for to in (0..world.machines.len())
+                .filter(|&to| to != from && (deaf == to || deaf == world.machines.len()))
+            {
+                (0..world.wire.links).for_each(|link| world.wire.cut(from, to, link));
+            }
+        }
+        quiet(world, "L5", silence);
+        world.wire.calm();
+        let pause = keepalive * 3 / 2 + dice.below(S);
+        quiet(world, "L5", pause);
+    }
+}
+
+/// S8: standby never starts, not even when it is the last.
+fn s8_standby_takes_nothing(world: &mut World, dice: &mut Dice) {
+    let n = dice.index(world.machines.len());
+    world.command(n, Command::Standby { node: None, force: false });
+    let most = 4 * work(world) + S;
+    let idle = |world: &mut World| {
+        (0..world.settings.groups.len()).all(|g| world.owner(g).is_some_and(|owner| owner != n))
+            && world.status(n).is_some_and(|status| status.standby)
+    };
+    if !world.run_until(most, 10 * MS, idle) {
+        return world.blame("S8", "standby did not hand everything over".to_owned());
+    }
+    world.run_for(dice.below(500 * MS));
+    for other in (0..world.machines.len()).filter(|&other| other != n) {
+        world.power_off(other);
+    }
+    world.run_for(2500 * MS);
+    if (0..world.settings.groups.len()).any(|g| world.runs_any(n, g)) {
+        world.blame("S8", "a node on standby took something".to_owned());
+    }
+    world.command(n, Command::Online { node: None });
+    world.fence_acks();
+    world.run_for(work(world));
+    world.fence_acks();
+    world.run_for(work(world));
+    for g in 0..world.settings.groups.len() {
+        if world.violation.is_none() && world.owner(g) != Some(n) {
+            world.blame("L1", format!("g{g} was not taken by the last node after it was set online"));
+        }
+    }
+}
+
+/// S9: what is forged or replayed moves nothing.
+fn s9_forgeries(world: &mut World, dice: &mut Dice) {
+    for _ in 0..6 {
+        let n = dice.index(world.machines.len());
+        fault::forge(world, n, dice.next(), 6);
+        quiet(world, "S9", dice.span(400 * MS));
+    }
+}
+
+/// S10: nor do jumps of the wall clock.
+fn s10_wall_clock(world: &mut World, dice: &mut Dice) {
+    if matches!(world.settings.failback, Failback::On { window: true, .. }) {
+        return;
+    }
+    for _ in 0..6 {
+        let n = dice.index(world.machines.len());
+        world.feed(n, Item::Input(Input::FailbackWindow { open: dice.one_in(2) }));
+        quiet(world, "S10", dice.span(900 * MS));
+    }
+}
+
+/// S11: who was stopped for longer than deadtime finds one owner, and disturbs nobody.
+fn s11_pause(world: &mut World, dice: &mut Dice) {
+    let Some((_, n)) = owner_of_any(world, dice) else { return };
+    let owners: Vec<Option<usize>> = (0..world.settings.groups.len()).map(|g| world.owner(g)).collect();
+    let deadtime = nanos(world.settings.deadtime);
+    world.freeze(n);
+    world.run_for(deadtime * 6 / 5 + work(world) + dice.below(4 * S));
+    world.thaw(n);
+    settle(world, "S11", 3 * deadtime + 4 * work(world));
+    let back = matches!(world.settings.failback, Failback::On { .. });
+    for (g, before) in owners.into_iter().enumerate().filter(|_| !back) {
+        let certain = world.settings.groups[g].requires != Requires::Nothing;
+        let stays = certain || before != Some(n);
+        if world.violation.is_none() && (world.owner(g) == before) != stays {
+            world.blame("S11", format!("g{g} went from {before:?} to {:?}", world.owner(g)));
+        }
+    }
+}
+
+/// S12: a configuration mismatch alone moves nothing.
+fn s12_mismatch(world: &mut World, dice: &mut Dice) {
+    let n = dice.index(world.machines.len());
+    let me = world.machines[n].name.clone();
+    let settings = Settings { me, config_digest: 99, ..world.settings.clone() };
+    world.feed(n, Item::Input(Input::Reload(Box::new(settings))));
+    quiet(world, "S12", 2 * S);
+}
+
+/// S14: a reload without a relevant change starts and stops nothing.
+fn s14_reload(world: &mut World, dice: &mut Dice) {
+    for _ in 0..3 {
+        let n = dice.index(world.machines.len());
+        let me = world.machines[n].name.clone();
+        let mut settings = Settings { me, ..world.settings.clone() };
+        settings.warntime = std::time::Duration::from_millis(300 + dice.below(300));
+        if dice.one_in(2) {
+            settings.links.reverse();
+        }
+        world.feed(n, Item::Input(Input::Reload(Box::new(settings))));
+        quiet(world, "S14", dice.span(S));
+        // Links are named by their order on the wire.
+        let settings = Settings { me: world.machines[n].name.clone(), ..world.settings.clone() };
+        world.feed(n, Item::Input(Input::Reload(Box::new(settings))));
+        quiet(world, "S14", dice.span(S));
+    }
+}
+
+/// S14: nor does an upgrade: the daemon ends and its successor adopts what runs.
+fn s14_upgrade(world: &mut World, dice: &mut Dice) {
+    if matches!(world.settings.failback, Failback::On { .. }) {
+        // A preferred node that was away may want its groups back.
+        return;
+    }
+    let n = dice.index(world.machines.len());
+    world.kill(n);
+    quiet(world, "S14", dice.span(300 * MS));
+    world.boot(n);
+    let most = nanos(world.settings.initdead) + S;
+    quiet(world, "S14", most);
+    settle(world, "S14", S);
+}
+
+/// S15: failback only by policy.
+fn s15_homecoming(world: &mut World, dice: &mut Dice) {
+    let g = dice.index(world.settings.groups.len());
+    let home = world.settings.groups[g].preferred.as_ref().and_then(|name| world.node(name));
+    let Some(home) = home else { return };
+    if damped(world) {
+        return;
+    }
+    world.power_off(home);
+    let deadtime = nanos(world.settings.deadtime);
+    world.run_for(deadtime * 5 / 4 + work(world));
+    world.fence_acks();
+    world.run_for(work(world) + 50 * MS);
+    world.boot(home);
+    let joined = nanos(world.settings.initdead) + 2 * work(world) + 500 * MS;
+    let (after, window) = match world.settings.failback {
+        Failback::Off => (None, false),
+        Failback::On { after, window } => (Some(nanos(after)), window),
+    };
+    if after.is_none() || window {
+        for n in 0..world.machines.len() {
+            world.feed(n, Item::Input(Input::FailbackWindow { open: false }));
+        }
+        quiet_group(world, g, home, joined);
+    }
+    if let Some(after) = after {
+        for n in 0..world.machines.len() {
+            world.feed(n, Item::Input(Input::FailbackWindow { open: true }));
+        }
+        let most = joined + after + 2 * work(world);
+        let came = world.run_until(most, 50 * MS, |world| world.owner(g) == Some(home));
+        if !came && world.violation.is_none() && !damped(world) {
+            world.blame("S15", format!("g{g} did not go home by policy"));
+        }
+    }
+}
+
+/// A group moved so often that it no longer goes home by itself.
+fn damped(world: &World) -> bool {
+    let said = |n| world.status(n).into_iter().flat_map(|status| status.degraded);
+    (0..world.machines.len()).flat_map(said).any(|sentence| sentence.contains(" times within an hour: "))
+}
+
+fn quiet_group(world: &mut World, g: usize, home: usize, time: u64) {
+    let left = world.run_until(time, 50 * MS, |world| world.runs_any(home, g));
+    if left {
+        world.blame("S15", format!("g{g} went home against the policy"));
+    }
+}
+
+/// S19: after a double ownership exactly one keeps and announces, after the other stopped.
+fn s19_split(world: &mut World, dice: &mut Dice) {
+    let deadtime = nanos(world.settings.deadtime);
+    let owners: Vec<Option<usize>> = (0..world.settings.groups.len()).map(|g| world.owner(g)).collect();
+    for from in 0..world.machines.len() {
+        for to in (0..world.machines.len()).filter(|&to| to != from) {
+            (0..world.wire.links).for_each(|link| world.wire.cut(from, to, link));
+        }
+    }
+    world.run_for(deadtime * 6 / 5 + work(world) + dice.below(3 * S));
+    world.announced.clear();
+    world.wire.calm();
+    settle(world, "S19", deadtime + 4 * work(world) + 500 * MS);
+    if world.violation.is_some() || matches!(world.settings.failback, Failback::On { .. }) {
+        return;
+    }
+    world.run_for(2 * work(world) + 2 * nanos(world.settings.keepalive));
+    for (g, before) in owners.into_iter().enumerate() {
+        let group = &world.settings.groups[g];
+        if group.requires != Requires::Nothing {
+            if world.owner(g) != before {
+                world.blame("S19", format!("g{g} moved in a split although certainty is required"));
+            }
+            continue;
+        }
+        let id = GroupId::of(&group.name);
+        let said: Vec<usize> = world.announced.iter().filter(|(_, of)| *of == id).map(|(n, _)| *n).collect();
+        let keeper = world.owner(g);
+        if said.len() != 1 || said.first().copied() != keeper {
+            world.blame("S19", format!("g{g}: kept by {keeper:?}, announced by {said:?}"));
+        }
+    }
+}
