@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::act::{Mood, NODES};
+use super::act::NODES;
 use super::model::Model;
 use super::service;
 use crate::Result;
@@ -48,6 +48,8 @@ pub struct Sights {
     /// For each group: to which node the client would send, by hardware address.
     client: Vec<Option<String>>,
     macs: [String; 2],
+    /// Nodes and services whose agents lied: what the daemon says of them need not be so.
+    pub lied: Vec<(String, String)>,
 }
 
 impl Sights {
@@ -149,10 +151,7 @@ impl Sights {
             return wrong.push(format!("{} knows no {}", NODES[n], group.name));
         };
         let (me, name) = (NODES[n], group.name);
-        let lies = |service: &str| {
-            let lies = |(s, _, mood): &(&str, &str, Mood)| *s == service && *mood == Mood::Lies;
-            model.nodes[n].moods.iter().any(lies)
-        };
+        let lies = |service: &&&str| self.lied.iter().any(|(node, name)| node == me && name == **service);
         match (said.owner.as_deref() == Some(me), said.state.as_str()) {
             (true, "started") => {
                 if !self.has(n, group) {
@@ -312,6 +311,7 @@ mod tests {
             nodes: [has(&[0], says("a", "up", HERE)), has(&[1], says("b", "up", HERE))],
             client: vec![Some("mac a".to_owned()), None],
             macs: ["mac a".to_owned(), "mac b".to_owned()],
+            lied: Vec::new(),
         }
     }
 

@@ -26,6 +26,8 @@ struct Service {
     stopping: Option<f64>,
     /// A stop failed at this time, and nothing has mended it.
     stuck: Option<f64>,
+    /// Its agent said that it runs, or was started, and that need not be so.
+    lied: bool,
 }
 
 /// What is known so far, and what was wrong.
@@ -86,11 +88,17 @@ impl Ledger {
                 self.begins(at, node, service, op, line);
             }
             [node, service, op, "end", code] => self.ends(at, node, service, op, code == "0", code == "3"),
+            [node, service, _, "lied"] => self.of(node, service).lied = true,
             [_, service, _, "overlap"] => {
                 self.blame(line, &format!("S7: two operations on {service} at once"));
             }
             _ => self.blame(line, "the ledger cannot be read"),
         }
+    }
+
+    /// The services of which a node's agents lied: hbd cannot know better.
+    pub fn lied(&self) -> Vec<(String, String)> {
+        self.services.iter().filter(|(_, service)| service.lied).map(|(key, _)| key.clone()).collect()
     }
 
     fn blame(&mut self, line: &str, what: &str) {
@@ -148,6 +156,7 @@ impl Ledger {
                 let it = self.of(node, service);
                 it.may_run = true;
                 it.stopping = None;
+                it.lied = false;
             }
             "stop" => {
                 if self.frozen {
@@ -205,6 +214,7 @@ impl Ledger {
                 it.may_run = false;
                 it.started = false;
                 it.stuck = None;
+                it.lied = false;
             }
             _ => {}
         }
@@ -263,6 +273,20 @@ mod tests {
         let mended =
             [failed[0], failed[1], "2.0 a web stop begin", "2.1 a web stop end 0", "9.0 b web start begin"];
         assert!(judged(&mended).is_empty());
+    }
+
+    #[test]
+    fn a_lie_is_remembered_until_the_next_deed() {
+        let lie = ["1.0 a db start begin", "1.0 a db start lied", "1.0 a db start end 0"];
+        let lied = |more: &str| {
+            let mut ledger = Ledger::default();
+            lie.iter().chain([&more]).for_each(|line| ledger.read(line));
+            ledger.lied().len()
+        };
+        assert_eq!(lied("2.0 a web status begin"), 1);
+        for more in ["2.0 a db start begin", "2.0 a db stop end 0", "2.0 a db status end 3", "2.0 = off a"] {
+            assert_eq!(lied(more), 0, "{more}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The services of the live lab: an agent that writes down the beginning and the end of each call, in true time.
 //!
 //! A service "runs" while its file in /run/live exists, so it dies with its machine and outlives hbd. All calls of all
-//! nodes are lines of one file, `UPTIME NODE SERVICE OP begin|end|overlap [CODE]`; a line `begin` is written before
+//! nodes are lines of one file, `UPTIME NODE SERVICE OP begin|end|lied|overlap [CODE]`; a line `begin` is written before
 //! anything is done and `end` after all is done, so between the two lines, and between a start's `begin` and a stop's
 //! `end 0`, the service may run and outside of them it does not.
 
@@ -62,7 +62,7 @@ pub fn mood(world: &World, node: &str, service: &str, op: &str, mood: Mood) -> R
         (Mood::Fails, "status") => "echo 'it is not well' >&2; exit 3",
         (Mood::Fails, _) => "echo 'it will not' >&2; exit 1",
         (Mood::Hangs, _) => "sleep 1000",
-        (Mood::Lies, _) => "exit 0",
+        (Mood::Lies, _) => "note lied; exit 0",
         (Mood::Slow, _) => "sleep 1",
         (Mood::Forks, _) => "setsid sleep 600 &",
     };

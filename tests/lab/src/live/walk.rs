@@ -230,8 +230,11 @@ impl Walk<'_> {
 
     fn look(&mut self) -> Result<Sights> {
         self.tally.looks += 1;
+        let mut sights = Sights::look(&self.stage.pair.world, &self.stage.model)?;
+        // Read after the look, too: what has happened meanwhile explains what was seen.
         self.read_ledger()?;
-        Sights::look(&self.stage.pair.world, &self.stage.model)
+        sights.lied = self.ledger.lied();
+        Ok(sights)
     }
 
     fn read_ledger(&mut self) -> Result<()> {
