@@ -70,6 +70,8 @@ pub enum Act {
     Tear(usize, u64),
     /// A service's operation on a node goes wrong from now on.
     Mood(usize, &'static str, &'static str, Mood),
+    /// A service dies on whatever node it runs.
+    Die(&'static str),
     /// All services of the node behave again.
     Behave(usize),
     /// The node's wall clock is set wrong by these seconds.
@@ -114,6 +116,7 @@ impl Act {
             Act::Mood(_, _, _, Mood::Lies) => "agent lies",
             Act::Mood(_, _, _, Mood::Slow) => "agent slow",
             Act::Mood(_, _, _, Mood::Forks) => "agent forks",
+            Act::Die(_) => "service dies",
             Act::Behave(_) => "agents behave",
             Act::Clock(..) => "wall clock set",
             Act::TakeAddress => "address removed by hand",
@@ -171,6 +174,7 @@ impl fmt::Display for Act {
             Act::FreeDisk(n) => write!(f, "free the state disk of {}", node(n)),
             Act::Tear(n, percent) => write!(f, "state files of {} torn at {percent} %", node(n)),
             Act::Mood(n, service, op, mood) => write!(f, "{op} of {service} on {} {mood:?}", node(n)),
+            Act::Die(service) => write!(f, "{service} dies where it runs"),
             Act::Behave(n) => write!(f, "all services of {} behave", node(n)),
             Act::Clock(n, seconds) => write!(f, "wall clock of {} wrong by {seconds} s", node(n)),
             Act::TakeAddress => write!(f, "the address is removed by hand"),

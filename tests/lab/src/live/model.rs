@@ -35,7 +35,7 @@ pub struct Model {
     cables: BTreeSet<(usize, usize)>,
     /// Packets lost between the nodes, percent.
     pub loss: u8,
-    /// Since the pair was last well, an agent misbehaved.
+    /// Since the pair was last well, an agent misbehaved or a service died.
     pub agents_misbehaved: bool,
 }
 
@@ -112,10 +112,12 @@ impl Model {
             Act::Tear(n, _) => node(n).powered && !node(n).daemon,
             Act::Mood(n, ..) => node(n).powered && node(n).moods.len() < 2,
             Act::Behave(n) => node(n).powered && !node(n).moods.is_empty(),
-            Act::Clock(n, _) | Act::Flood(n) => node(n).powered,
+            Act::Clock(n, _) => node(n).powered,
+            // Where nobody answers ARP, nothing is sent.
+            Act::Flood(n) => node(n).powered && !self.cables.contains(&(*n, 0)),
             Act::Order(n, words, _) if words[0] == "fence-ack" => self.live(*n) && !self.nodes[1 - n].powered,
             Act::Order(n, ..) => self.live(*n),
-            Act::TakeAddress | Act::Wait(_) => true,
+            Act::Die(_) | Act::TakeAddress | Act::Wait(_) => true,
         }
     }
 
@@ -155,6 +157,7 @@ impl Model {
                 self.nodes[*n].moods.push((service, op, *mood));
                 self.agents_misbehaved = true;
             }
+            Act::Die(_) => self.agents_misbehaved = true,
             Act::Behave(n) => self.nodes[*n].moods.clear(),
             _ => {}
         }

@@ -116,7 +116,8 @@ impl Plan {
             30 => Act::FreeDisk(n),
             31 => Act::Tear(n, self.dice.below(100)),
             32..=34 => self.mood(n),
-            35 | 36 => Act::Behave(n),
+            35 => Act::Die(self.dice.of(&SERVICES)),
+            36 => Act::Behave(n),
             37 => Act::Clock(n, self.dice.of(&[-86_400, -5, 3, 3600, 315_360_000])),
             38 => Act::TakeAddress,
             39 => Act::Flood(n),
@@ -201,7 +202,7 @@ mod tests {
         for seed in 0..20 {
             kinds.extend(Plan::new(seed).take(100).flat_map(|s| s.acts).map(|act| act.kind()));
         }
-        assert_eq!(kinds.len(), 40, "{kinds:?}");
+        assert_eq!(kinds.len(), 41, "{kinds:?}");
     }
 
     #[test]

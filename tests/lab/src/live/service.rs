@@ -22,7 +22,8 @@ const WISHES: &str = "/etc/live";
 /// A resource of the agent, as a TOML value.
 pub fn resource(name: &str) -> String {
     format!(
-        "{{ name = \"{name}\", agent = \"live\", args = [\"{name}\"], start_timeout = \"2s\", stop_timeout = \"2s\" }}"
+        "{{ name = \"{name}\", agent = \"live\", args = [\"{name}\"], monitor = \"1s\", monitor_timeout = \"2s\", \
+         start_timeout = \"2s\", stop_timeout = \"2s\" }}"
     )
 }
 
@@ -75,6 +76,14 @@ pub fn mood(world: &World, node: &str, service: &str, op: &str, mood: Mood) -> R
 /// The node is off.
 pub fn behave(world: &World, node: &str) -> Result<()> {
     world.must(node, &["rm", "-rf", WISHES]).map(drop)
+}
+
+/// A service dies on a node, if it runs there.
+///
+/// # Errors
+/// The node is off.
+pub fn die(world: &World, node: &str, service: &str) -> Result<()> {
+    world.must(node, &["rm", "-f", &format!("{RUNNING}/{service}")]).map(drop)
 }
 
 /// The services that run on a node.

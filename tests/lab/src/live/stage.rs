@@ -191,6 +191,11 @@ impl Stage {
                 self.disks.tear(NODES[*n], *percent)?;
             }
             Act::Mood(n, service, op, mood) => service::mood(world, NODES[*n], service, op, *mood)?,
+            Act::Die(service) => {
+                for n in (0..2).filter(|n| self.model.nodes[*n].powered) {
+                    service::die(world, NODES[n], service)?;
+                }
+            }
             Act::Behave(n) => service::behave(world, NODES[*n])?,
             Act::Clock(n, seconds) => self.pair.set_wall_clock(NODES[*n], *seconds)?,
             Act::TakeAddress => self.take_address()?,
