@@ -75,7 +75,7 @@ fn reading_help(path: &Path, usual: &Path, error: &std::io::Error) -> String {
 /// What the TOML parser says of the text `at`, and what to do about it.
 pub fn syntax(message: &str, at: &str) -> (String, String) {
     if message == "duplicate key" {
-        let help = "write it once; tables of which there may be several have two brackets: [[link]]";
+        let help = "write it once; tables of which there may be several have two brackets: [[name]]";
         return (format!("'{}' is there twice", table::shown(at)), help.to_owned());
     }
     let help = if message.contains("values must be quoted") {
@@ -86,7 +86,7 @@ pub fn syntax(message: &str, at: &str) -> (String, String) {
     } else if message.contains("unquoted key") {
         "keys are letters, digits, '-' and '_'"
     } else if message.contains("table") && message.contains("unclosed") {
-        "close the bracket: [cluster], or two: [[link]]"
+        "close the bracket: [name], or two: [[name]]"
     } else if message.contains("string") || message.contains("quote") {
         "texts stand in double quotes, on one line"
     } else {

@@ -212,7 +212,7 @@ impl Serialize for Problems {
 fn without_passwords(line: &str) -> String {
     let lower = line.to_ascii_lowercase();
     let mut out = line.to_owned();
-    for key in ["passw", "secret", "token"] {
+    for key in ["pas", "secret", "token"] {
         for (at, _) in lower.match_indices(key) {
             let word = lower[at..].find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
             let Some(after) = word.map(|end| at + end) else {
