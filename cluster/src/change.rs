@@ -61,6 +61,19 @@ impl Core {
         self.news = true;
     }
 
+    /// A link that is up is heard in one direction only, or in both again.
+    pub(crate) fn set_one_way(&mut self, p: usize, l: usize, one_way: bool) {
+        let peer = &self.peers[p].name;
+        let subject = format!("{} ({peer})", self.settings.links[l]);
+        let (both, one) = (Some("two-way"), Some("one-way"));
+        let (from, to, level, why) = if one_way {
+            (both, one, Level::Warn, format!("we hear {peer}, it does not hear us"))
+        } else {
+            (one, both, Level::Info, format!("{peer} hears us again"))
+        };
+        self.event(level, "link", &subject, from, to, why);
+    }
+
     pub(crate) fn set_local(&mut self, g: usize, local: Local, why: String) {
         let group = &mut self.groups[g];
         let from = group.local;

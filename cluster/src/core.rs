@@ -58,6 +58,10 @@ pub struct Core {
     pub(crate) doubt: Option<Doubt>,
     pub(crate) draining: bool,
     pub(crate) rejected: BTreeMap<String, u64>,
+    /// The same, by link.
+    pub(crate) rejected_on: Vec<BTreeMap<String, u64>>,
+    /// The link of the datagram that is being looked at.
+    pub(crate) hearing: usize,
     /// When a message of another life under our own name was last heard.
     pub(crate) namesake: Option<Time>,
     /// As it was last handed out to be written.
@@ -136,6 +140,8 @@ impl Core {
             doubt: None,
             draining: false,
             rejected: BTreeMap::new(),
+            rejected_on: vec![BTreeMap::new(); settings.links.len()],
+            hearing: 0,
             namesake: None,
             durable: Durable::default(),
             on_disk: restored,

@@ -14,6 +14,7 @@ impl Core {
     /// Takes a datagram in; whatever is wrong with it is counted by reason and changes nothing else. True if it said
     /// something new.
     pub(crate) fn hear(&mut self, link: usize, bytes: &[u8]) -> bool {
+        self.hearing = link;
         if self.is_copy(link, bytes) {
             return false;
         }
@@ -83,10 +84,12 @@ impl Core {
     }
 
     pub(crate) fn reject(&mut self, reason: &str) {
-        match self.rejected.get_mut(reason) {
-            Some(count) => *count += 1,
-            None => {
-                self.rejected.insert(reason.to_owned(), 1);
+        for counts in std::iter::once(&mut self.rejected).chain(self.rejected_on.get_mut(self.hearing)) {
+            match counts.get_mut(reason) {
+                Some(count) => *count += 1,
+                None => {
+                    counts.insert(reason.to_owned(), 1);
+                }
             }
         }
     }
@@ -158,7 +161,7 @@ impl Core {
         }
         peer.view = None;
         for link in &mut peer.links {
-            link.highest = 0;
+            link.window = proto::ReplayWindow::new();
         }
         peer.session = Some(Session {
             incarnation: message.incarnation,
@@ -180,14 +183,27 @@ impl Core {
 
     /// Notes on which link a fresh message came in; true if it had come in there before.
     fn heard_on(&mut self, p: usize, l: usize, sequence: u64) -> bool {
-        let now = self.now;
+        let (now, warntime) = (self.now, self.settings.warntime);
         let Some(link) = self.peers[p].links.get_mut(l) else {
             return false;
         };
-        if sequence <= link.highest {
-            return true;
+        let newest = link.window.highest();
+        match link.window.accept(sequence) {
+            // What came before the first one here was never expected here.
+            Seen::New if newest > 0 => link.lost += sequence - newest - 1,
+            Seen::New => {}
+            Seen::NewButLate => link.lost = link.lost.saturating_sub(1),
+            Seen::Duplicate | Seen::TooOld => {
+                link.duplicate += 1;
+                return true;
+            }
         }
-        link.highest = sequence;
+        // Between two lives of the peer, and while the link is down, there is no gap but an outage.
+        if let (true, true, Some(before)) = (link.up, newest > 0, link.silent_from) {
+            let gap = now.since(before);
+            link.gaps.add(gap);
+            link.late += u64::from(gap > warntime);
+        }
         link.heard = Some(now);
         link.silent_from = Some(now);
         link.received += 1;
@@ -214,11 +230,37 @@ impl Core {
         let before = peer.view.replace(view);
         peer.note_stuck();
         self.note_state(p, message.state);
+        self.note_one_way(p);
         self.note_view(p, before.as_ref());
         self.note_epochs(p);
         self.note_maintenance(p, &message);
         self.take_orders(p, &message);
         self.take_verdicts(p, &message);
+    }
+
+    /// Says which links are cut in the direction to the peer: we hear it there, and it says that it does not hear us. That
+    /// has to last for warntime, since whoever has just begun has not heard everybody yet.
+    fn note_one_way(&mut self, p: usize) {
+        let (now, warntime) = (self.now, self.settings.warntime);
+        for l in 0..self.peers[p].links.len() {
+            let link = &mut self.peers[p].links[l];
+            let said = match (link.up && !link.heard_by_peer, link.one_way) {
+                (true, None) => {
+                    link.one_way = Some((now, false));
+                    continue;
+                }
+                (true, Some((since, false))) if now.since(since) >= warntime => true,
+                // Down in both directions is another matter, and said by itself.
+                (false, Some((_, true))) if link.up => false,
+                (false, _) => {
+                    link.one_way = None;
+                    continue;
+                }
+                (true, _) => continue,
+            };
+            link.one_way = said.then_some((now, true));
+            self.set_one_way(p, l, said);
+        }
     }
 
     fn note_heard(&mut self, p: usize) {
@@ -227,6 +269,10 @@ impl Core {
         let gap = peer.silent_from.filter(|_| peer.live()).map(|heard| now.since(heard));
         peer.heard = Some(now);
         peer.silent_from = Some(now);
+        // The first of a life ends no gap.
+        if let Some(gap) = gap.filter(|_| peer.session.as_ref().is_some_and(|session| session.highest > 0)) {
+            peer.gaps.add(gap);
+        }
         if let Some(gap) = gap.filter(|gap| *gap > warntime) {
             peer.late += 1;
             let name = peer.name.clone();

@@ -8,6 +8,7 @@ mod command;
 mod core;
 pub mod event;
 mod follow;
+pub mod gaps;
 mod group;
 mod hear;
 pub mod io;
@@ -30,6 +31,7 @@ pub mod status;
 mod take;
 pub mod time;
 pub mod timer;
+pub mod tune;
 mod watch;
 
 pub use crate::core::Core;

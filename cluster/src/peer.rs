@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proto::{GroupId, GroupReport, GroupState, Message, NodeId, NodeState, ReplayWindow};
 
+use crate::gaps::Histogram;
 use crate::time::Time;
 
 /// Whether another node is there.
@@ -81,12 +82,22 @@ pub struct PeerLink {
     pub silent_from: Option<Time>,
     /// Heard within deadtime.
     pub up: bool,
-    /// Highest sequence that came in here in this session.
-    pub highest: u64,
+    /// Which sequences came in here in this session.
+    pub window: ReplayWindow,
     /// Fresh messages that came in here.
     pub received: u64,
+    /// Between one of them and the next.
+    pub(crate) gaps: Histogram,
+    /// Gaps longer than warntime.
+    pub late: u64,
+    /// Messages that did not come in here, though newer ones did.
+    pub lost: u64,
+    /// Messages that came in here more than once.
+    pub duplicate: u64,
     /// The peer says it hears us here.
     pub heard_by_peer: bool,
+    /// We hear it here, and it says it does not hear us: since when, and whether that was said.
+    pub one_way: Option<(Time, bool)>,
 }
 
 /// What the peer last said of itself.
@@ -140,6 +151,8 @@ pub struct Peer {
     pub since: Time,
     /// Late heartbeats counted.
     pub late: u64,
+    /// Between one message and the next, whichever link brought it.
+    pub(crate) gaps: Histogram,
     /// What it last said.
     pub view: Option<View>,
     /// The links to it, in configuration order.
@@ -166,6 +179,7 @@ impl Peer {
             silent_from: None,
             since: now,
             late: 0,
+            gaps: Histogram::default(),
             view: None,
             links: vec![PeerLink::default(); links],
             confirmed: None,

@@ -29,6 +29,8 @@ impl Core {
             return;
         }
         let old = self.settings.links.clone();
+        let mut kept: BTreeMap<&String, _> = old.iter().zip(std::mem::take(&mut self.rejected_on)).collect();
+        self.rejected_on = new.links.iter().map(|name| kept.remove(name).unwrap_or_default()).collect();
         for peer in &mut self.peers {
             let mut kept: BTreeMap<&String, PeerLink> =
                 old.iter().zip(std::mem::take(&mut peer.links)).collect();

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use std::collections::BTreeMap;
+
 use proto::{Echo, GroupReport, GroupState, Message, Order, OrderAck};
 
 use crate::core::Core;
@@ -96,12 +98,18 @@ impl Core {
     }
 
     fn node_status(&self, peer: &Peer, now: Time) -> NodeStatus {
-        let link = |(name, link): (&String, &crate::peer::PeerLink)| LinkStatus {
+        let nothing = BTreeMap::new();
+        let link = |(l, (name, link)): (usize, (&String, &crate::peer::PeerLink))| LinkStatus {
             name: name.clone(),
             state: if link.up { "up" } else { "down" }.to_owned(),
             last_heard_ms: link.heard.map(|heard| millis(now, heard)),
             heard_by_peer: link.heard_by_peer && peer.live(),
             received: link.received,
+            gaps: link.gaps.summary(),
+            late: link.late,
+            lost: link.lost,
+            duplicate: link.duplicate,
+            rejected: self.rejected_on.get(l).unwrap_or(&nothing).clone(),
         };
         NodeStatus {
             name: peer.name.clone(),
@@ -109,9 +117,10 @@ impl Core {
             last_heard_ms: peer.heard.map(|heard| millis(now, heard)),
             standby: peer.standby(),
             late: peer.late,
+            gaps: peer.gaps.summary(),
             incarnation: peer.newest,
             pings: peer.view.as_ref().map_or((0, 0), |view| view.pings),
-            links: self.settings.links.iter().zip(&peer.links).map(link).collect(),
+            links: self.settings.links.iter().zip(&peer.links).enumerate().map(link).collect(),
         }
     }
 

@@ -1,6 +1,10 @@
 //! The picture `hbctl status` shows, as this node sees the cluster.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::gaps::Gaps;
 
 /// The core's part of `hbctl status --json`; times in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,7 +26,7 @@ pub struct Status {
     /// What is not as it should be, one plain sentence each.
     pub degraded: Vec<String>,
     /// Datagrams not believed, by reason.
-    pub rejected: std::collections::BTreeMap<String, u64>,
+    pub rejected: BTreeMap<String, u64>,
 }
 
 /// Another node.
@@ -38,6 +42,8 @@ pub struct NodeStatus {
     pub standby: bool,
     /// Late heartbeats counted.
     pub late: u64,
+    /// Between one heartbeat and the next, whichever link brought it.
+    pub gaps: Gaps,
     /// Its incarnation, as last heard.
     pub incarnation: u64,
     /// Outside points it sees, of how many.
@@ -59,6 +65,16 @@ pub struct LinkStatus {
     pub heard_by_peer: bool,
     /// Messages heard here.
     pub received: u64,
+    /// Between one of them and the next.
+    pub gaps: Gaps,
+    /// Gaps longer than warntime.
+    pub late: u64,
+    /// Messages that did not come in here, though newer ones did.
+    pub lost: u64,
+    /// Messages that came in here more than once.
+    pub duplicate: u64,
+    /// Datagrams that came in here, from whomever, and were not believed, by reason.
+    pub rejected: BTreeMap<String, u64>,
 }
 
 /// One group.

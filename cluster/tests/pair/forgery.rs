@@ -30,6 +30,9 @@ fn open(bytes: &[u8]) -> Message {
 /// The status without the counters.
 fn apart_from_counters(mut status: Status) -> (Status, BTreeMap<String, u64>) {
     let counts = std::mem::take(&mut status.rejected);
+    for link in status.nodes.iter_mut().flat_map(|node| &mut node.links) {
+        (link.rejected, link.duplicate) = (BTreeMap::new(), 0);
+    }
     (status, counts)
 }
 

@@ -6,6 +6,7 @@ mod care;
 mod forgery;
 mod handover;
 mod leases;
+mod links;
 mod operators;
 mod order;
 mod pauses;
