@@ -153,7 +153,10 @@ mod tests {
         }
         let mut steady = Histogram::default();
         (0..100).for_each(|_| steady.add(ms(200)));
-        assert_eq!(steady.summary(), Gaps { count: 100, p50_ms: 200, p99_ms: 200, p999_ms: 200, max_ms: 200 });
+        assert_eq!(
+            steady.summary(),
+            Gaps { count: 100, p50_ms: 200, p99_ms: 200, p999_ms: 200, max_ms: 200 }
+        );
     }
 
     #[test]

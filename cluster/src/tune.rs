@@ -99,7 +99,8 @@ impl Tune {
         let links = self.nodes.iter().flat_map(|node| &node.links);
         let enough: Vec<&LinkTune> = links.filter(|link| link.gaps.count >= ENOUGH).collect();
         let Some(worst) = enough.iter().max_by_key(|link| link.gaps.max_ms) else {
-            let note = format!("too little was heard yet: {ENOUGH} heartbeats on a link are the least to go by");
+            let note =
+                format!("too little was heard yet: {ENOUGH} heartbeats on a link are the least to go by");
             self.notes.push(note);
             return;
         };
@@ -118,10 +119,16 @@ impl Tune {
         ];
         let verdict = match deadtime {
             longer if longer > self.deadtime_ms => {
-                format!("deadtime = {} ms is too short for what was seen: a healthy peer may be declared dead", self.deadtime_ms)
+                format!(
+                    "deadtime = {} ms is too short for what was seen: a healthy peer may be declared dead",
+                    self.deadtime_ms
+                )
             }
             much if much * 3 < self.deadtime_ms => {
-                format!("deadtime = {} ms is far longer than what was seen asks for: a takeover waits for it", self.deadtime_ms)
+                format!(
+                    "deadtime = {} ms is far longer than what was seen asks for: a takeover waits for it",
+                    self.deadtime_ms
+                )
             }
             _ => format!("deadtime = {} ms fits what was seen", self.deadtime_ms),
         };

@@ -47,6 +47,8 @@ pub enum Verb {
         /// Which.
         group: String,
     },
+    /// The gaps between heartbeats and what they advise, a [`cluster::tune::Tune`] in [`Answer::Done`]`.data`.
+    Tune,
     /// Read the configuration again.
     Reload,
 }

@@ -54,6 +54,12 @@ impl Handler for Daemon {
                     Err(reason) => Answer::Refused { reason },
                 }
             }
+            Verb::Tune => match self.ask(Ask::Tune).await {
+                Ok(tune) => {
+                    Answer::Done { text: String::new(), data: serde_json::to_value(tune).unwrap_or_default() }
+                }
+                Err(reason) => Answer::Refused { reason },
+            },
             Verb::Fence { node } => Answer::Refused {
                 reason: format!(
                     "fencing devices are not driven by this version; once you are certain that {node} is down, \

@@ -246,6 +246,15 @@ Example:
         /// Which group
         group: String,
     },
+    /// Show the gaps between heartbeats, and the deadtime they advise
+    #[command(after_help = "\
+For each link: how many heartbeats, within what time half of them followed each
+other, 99 in 100, 999 in 1000, and the longest gap. Ask after a busy day.
+
+Examples:
+  hbctl tune
+  hbctl tune --json | jq .advice")]
+    Tune,
     /// Check a configuration file
     #[command(after_help = "\
 Needs no daemon and no root; only the authkeys file, which nobody but root

@@ -12,7 +12,7 @@ use super::args::{Cli, Command, Common, Switch};
 use super::fail::Fail;
 use super::paint::Paint;
 use super::progress::Progress;
-use super::{age, check, event, keygen, status, text, watch};
+use super::{age, check, event, keygen, status, text, tune, watch};
 use crate::control::{Answer, Request, Verb};
 
 /// Whom this tool talks to.
@@ -32,6 +32,7 @@ pub(super) fn run(cli: &Cli) -> Result<(), Fail> {
         Command::Status { watch: false } => show_status(common),
         Command::Events { count, follow } => show_events(common, *count, *follow),
         Command::Why { group } => show_why(common, group),
+        Command::Tune => show_tune(common),
         Command::Check { file, node } => check::run(common, file, node.as_deref()),
         Command::Keygen { method, output } => keygen::run(common, *method, output.as_deref()),
         Command::Fence { node } => order(common, Verb::Fence { node: node.clone() }),
@@ -169,6 +170,16 @@ fn show_why(common: &Common, group: &str) -> Result<(), Fail> {
         }
     }
     Ok(())
+}
+
+fn show_tune(common: &Common) -> Result<(), Fail> {
+    let data = ask(common, &common.socket(), Verb::Tune)?;
+    let mut stdout = io::stdout().lock();
+    if common.json {
+        return print_json(&mut stdout, &data);
+    }
+    let paint = Paint::choose(common.color, &io::stdout());
+    Ok(stdout.write_all(tune::render(&data, super::paint::columns(), paint).as_bytes())?)
 }
 
 #[cfg(test)]

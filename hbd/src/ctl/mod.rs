@@ -17,6 +17,7 @@ mod event;
 mod keygen;
 mod progress;
 mod status;
+mod tune;
 mod watch;
 
 use std::process::ExitCode;

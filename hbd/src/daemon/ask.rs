@@ -1,6 +1,7 @@
 //! What operators ask of the loop, through the control socket.
 
 use cluster::Command;
+use cluster::tune::Tune;
 use tokio::sync::{mpsc, oneshot};
 
 use super::status::Picture;
@@ -36,6 +37,8 @@ pub enum Ask {
         /// The lines.
         done: oneshot::Sender<Option<Vec<String>>>,
     },
+    /// The gaps between heartbeats, and what they advise.
+    Tune(oneshot::Sender<Box<Tune>>),
     /// Read the configuration again.
     Reload {
         /// Who wants it.

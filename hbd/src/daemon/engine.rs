@@ -217,6 +217,7 @@ impl Engine {
                 let _ = done.send(Box::new(picture));
             }
             Ask::Why { group, done } => drop(done.send(self.parts.core.why(now(), &group))),
+            Ask::Tune(done) => drop(done.send(Box::new(self.parts.core.tune()))),
             Ask::Reload { by, done } => {
                 tracing::info!("{by} asks for a reload");
                 self.reload(Some(done));

@@ -154,6 +154,7 @@ mod tests {
     use super::super::settings::tests::config;
     use super::*;
     use crate::config::Ping;
+    use cluster::gaps::Gaps;
     use cluster::status::{LinkStatus, NodeStatus};
     use proto::serial::Dropped;
 
@@ -181,6 +182,7 @@ mod tests {
             last_heard_ms: Some(3),
             standby: false,
             late: 0,
+            gaps: Gaps::default(),
             incarnation: 1,
             pings: (0, 0),
             links: ["bcast:eth1", "serial:ttyS0"]
@@ -190,6 +192,11 @@ mod tests {
                     last_heard_ms: Some(3),
                     heard_by_peer: true,
                     received: 7,
+                    gaps: Gaps::default(),
+                    late: 0,
+                    lost: 0,
+                    duplicate: 0,
+                    rejected: BTreeMap::new(),
                 })
                 .into(),
         });

@@ -21,7 +21,7 @@ fn wrong_usage_ends_with_2() {
         "cleanup /nginx",
         "keygen --method rot13",
         "status --color green",
-        "tune",
+        "tune b",
     ] {
         let ended = run(line);
         assert_eq!((ended.code, ended.out.as_str()), (2, ""), "hbctl {line}");
@@ -31,7 +31,7 @@ fn wrong_usage_ends_with_2() {
 
 #[test]
 fn help_is_on_stdout_and_fits_the_screen() {
-    let commands = "status standby online move takeover failback maintenance cleanup fence fence-ack events why check keygen reload";
+    let commands = "status standby online move takeover failback maintenance cleanup fence fence-ack events why tune check keygen reload";
     for line in
         std::iter::once("--help".to_owned()).chain(commands.split(' ').map(|name| format!("{name} --help")))
     {

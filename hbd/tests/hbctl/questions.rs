@@ -76,6 +76,35 @@ fn why_is_told_line_by_line() {
 }
 
 #[test]
+fn the_gaps_are_a_table_and_the_advice_is_as_the_file_has_it() {
+    let daemon = Daemon::saying(&[Step::Say(
+        r#"{"answer":"done","data":{"keepalive_ms":200,"warntime_ms":1000,"deadtime_ms":2000,
+"nodes":[{"name":"b","any":{"name":"any link","gaps":{"count":48211,"p50_ms":200,"p99_ms":202,"p999_ms":210,"max_ms":1000},"late":1,"lost":0},
+"links":[{"name":"bcast:eth1","gaps":{"count":48211,"p50_ms":200,"p99_ms":202,"p999_ms":210,"max_ms":1437},"late":0,"lost":3},
+{"name":"serial:ttyS0","gaps":{"count":0,"p50_ms":0,"p99_ms":0,"p999_ms":0,"max_ms":0},"late":0,"lost":0}]}],
+"advice":{"warntime_ms":400,"deadtime_ms":3000},"notes":["deadtime = 2000 ms is too short"]}}"#
+            .replace('\n', "")
+            .leak(),
+    )]);
+    let ended = daemon.hbctl("tune");
+    let shown = "\
+keepalive 200ms, warntime 1.0s, deadtime 2.0s
+
+From b            heartbeats    50 %    99 %  99.9 %  longest  late  lost
+  any link             48211   200ms   202ms   210ms       1s     1
+  bcast:eth1           48211   200ms   202ms   210ms   1437ms     0     3
+  serial:ttyS0             0       -       -       -        -     0     0
+
+Advice  warntime = \"400ms\", deadtime = \"3s\" or longer
+  deadtime = 2000 ms is too short
+";
+    assert_eq!((ended.code, ended.out.as_str()), (0, shown));
+    assert_eq!(daemon.request(), json!({"verb": "tune", "no_wait": false}));
+    let shown: Value = serde_json::from_str(&daemon.hbctl("tune --json").out).unwrap();
+    assert_eq!(shown["advice"]["deadtime_ms"], 3000);
+}
+
+#[test]
 fn events_one_in_a_line() {
     let daemon = Daemon::saying(&[Step::Say(EVENT), Step::Say(EVENT), Step::Say(r#"{"answer":"done"}"#)]);
     let ended = daemon.hbctl("events -n 2");

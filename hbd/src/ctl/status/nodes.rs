@@ -69,9 +69,41 @@ fn links(page: &mut Page, indent: usize, node: Look) {
         if state == "up" && link.0.get("heard_by_peer").and_then(serde_json::Value::as_bool) == Some(false) {
             said.push_str(", but it does not hear us here");
         }
+        said.push_str(&counts(*link));
         let head = format!("{:1$}{twig} {2}  ", "", indent + 4, page.cell(tone, &state, 4));
         let head = format!("{head}{}  ", page.cell(Tone::Plain, name, names));
         let width = indent + 4 + 3 + state.chars().count().max(4) + 2 + names.max(name.chars().count()) + 2;
         page.hang(&head, width, Tone::Plain, &said);
     }
+}
+
+/// What a link tells besides when it was last heard: the usual gap and the longest, and what went wrong on it.
+fn counts(link: Look) -> String {
+    let mut said = String::new();
+    let part = |key| link.0.get(key).map(Look);
+    if let Some(gaps) = part("gaps").filter(|gaps| gaps.number("count").unwrap_or(0) > 0) {
+        let time = |key| age::show(gaps.number(key).unwrap_or(0));
+        said.push_str(&format!(
+            ", gaps {} (99 % {}, longest {})",
+            time("p50_ms"),
+            time("p99_ms"),
+            time("max_ms")
+        ));
+    }
+    for (key, word) in [("late", "late"), ("lost", "lost"), ("duplicate", "twice")] {
+        if let Some(number) = link.number(key).filter(|number| *number > 0) {
+            said.push_str(&format!(", {number} {word}"));
+        }
+    }
+    if let Some(line) = part("line") {
+        said.push_str(&format!(", line {} % full", line.number("fill_percent").unwrap_or(0)));
+        if let Some(damaged) = line.number("damaged").filter(|number| *number > 0) {
+            said.push_str(&format!(", {damaged} damaged"));
+        }
+    }
+    let rejected = super::rejected(link);
+    if !rejected.is_empty() {
+        said.push_str(&format!(", not believed: {}", rejected.join(", ")));
+    }
+    said
 }
