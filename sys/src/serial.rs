@@ -25,13 +25,10 @@ pub struct Line(OwnedFd);
 impl Line {
     /// Opens and locks `device` at `baud` bits per second.
     ///
-    /// `wake` (1-255): poll(2) and its kin call the line readable when so many bytes wait, and not at each few that a
-    /// UART hands up. [`Line::read`] gives whatever is there.
-    ///
     /// # Errors
     /// `NotFound` if there is no such device, `ResourceBusy` if another program has it, `InvalidInput` if it is no
     /// serial line, else what the kernel says.
-    pub fn open(device: &Path, baud: u32, wake: u8) -> io::Result<Line> {
+    pub fn open(device: &Path, baud: u32) -> io::Result<Line> {
         let name = device.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
         let port = serialport::new(name, baud)
             .data_bits(DataBits::Eight)
@@ -44,7 +41,7 @@ impl Line {
         let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
         fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
         let mut settings = tcgetattr(&fd)?;
-        settings.control_chars[SpecialCharacterIndices::VMIN as usize] = wake.max(1);
+        settings.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
         settings.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
         // The crate asks for any speed by number (BOTHER), which termios(3) cannot hand on; these have a name.
         if let Some(speed) = named(baud) {
@@ -170,7 +167,7 @@ mod tests {
     #[test]
     fn every_byte_goes_both_ways_as_it_is() {
         let (master, name) = pty();
-        let line = Line::open(&name, 19200, 48).expect("open");
+        let line = Line::open(&name, 19200).expect("open");
         let settings = tcgetattr(&line).expect("settings");
         assert_eq!(cfgetospeed(&settings), BaudRate::B19200);
         let all: Vec<u8> = (0..=255).collect();
@@ -194,7 +191,7 @@ mod tests {
     #[test]
     fn nothing_ever_waits() {
         let (_master, name) = pty();
-        let line = Line::open(&name, 9600, 48).expect("open");
+        let line = Line::open(&name, 9600).expect("open");
         let mut buffer = [0; 64];
         assert_eq!(line.read(&mut buffer).expect_err("nothing").kind(), io::ErrorKind::WouldBlock);
         // Nobody reads: the driver takes what it can and then says so.
@@ -210,54 +207,27 @@ mod tests {
         drop(line);
     }
 
-    #[tokio::test]
-    async fn few_bytes_wake_nobody_and_are_there_all_the_same() {
-        let (master, name) = pty();
-        let line = crate::watch::Watched::new(Line::open(&name, 9600, 48).expect("open")).expect("watched");
-        let now = async || {
-            std::future::poll_fn(|context| std::task::Poll::Ready(line.poll_readable(context).is_ready()))
-                .await
-        };
-        let mut buffer = [0; 256];
-        let _ = line.try_read(|line| line.read(&mut buffer));
-        nix::unistd::write(&master, &[7; 47]).expect("written");
-        let woken = std::future::poll_fn(|context| line.poll_readable(context));
-        assert!(tokio::time::timeout(Duration::from_millis(100), woken).await.is_err(), "47 of 48");
-        nix::unistd::write(&master, &[7]).expect("written");
-        let woken = std::future::poll_fn(|context| line.poll_readable(context));
-        tokio::time::timeout(Duration::from_secs(10), woken).await.expect("48 of 48");
-        assert_eq!(line.get().read(&mut buffer).expect("read"), 48);
-        nix::unistd::write(&master, &[7; 5]).expect("written");
-        let mut heard = Vec::new();
-        until("five are read without a wake", || {
-            fill(&mut heard, line.get());
-            heard.len() == 5
-        });
-        let _ = line.try_read(|line| line.read(&mut buffer));
-        assert!(!now().await);
-    }
-
     #[test]
     fn a_line_in_use_a_missing_one_and_what_is_none_are_refused() {
         let (_master, name) = pty();
-        let first = Line::open(&name, 19200, 1).expect("open");
-        let busy = Line::open(&name, 19200, 1).expect_err("in use");
+        let first = Line::open(&name, 19200).expect("open");
+        let busy = Line::open(&name, 19200).expect_err("in use");
         assert_eq!(busy.kind(), io::ErrorKind::ResourceBusy, "{busy}");
         drop(first);
-        Line::open(&name, 19200, 1).expect("free again");
-        let missing = Line::open(Path::new("/dev/ttyNONE9"), 19200, 1).expect_err("missing");
+        Line::open(&name, 19200).expect("free again");
+        let missing = Line::open(Path::new("/dev/ttyNONE9"), 19200).expect_err("missing");
         assert_eq!(
             (missing.kind(), missing.to_string().as_str()),
             (io::ErrorKind::NotFound, "there is no such device")
         );
-        let null = Line::open(Path::new("/dev/null"), 19200, 1).expect_err("no tty");
+        let null = Line::open(Path::new("/dev/null"), 19200).expect_err("no tty");
         assert_eq!(null.to_string(), "this is no serial line", "{null:?}");
     }
 
     #[test]
     fn the_end_of_the_line_is_an_error_and_no_signal() {
         let (master, name) = pty();
-        let line = Line::open(&name, 19200, 48).expect("open");
+        let line = Line::open(&name, 19200).expect("open");
         drop(master);
         let mut buffer = [0; 16];
         until("the hangup shows", || match line.read(&mut buffer) {

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use tokio::io::Interest;
@@ -64,6 +65,77 @@ impl<T: AsFd> Watched<T> {
     /// Those of `read`.
     pub fn try_read<R>(&self, read: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
         self.fd.try_io(Interest::READABLE, |_| read(&self.inner))
+    }
+}
+
+/// An epoll instance of our own, under which one descriptor is registered.
+#[derive(Debug)]
+struct Inner(Epoll);
+
+impl AsRawFd for Inner {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.0.as_raw_fd()
+    }
+}
+
+/// Something that brings its news in many small pieces, and is watched only when the first of them is of interest.
+///
+/// After each one the kernel is told anew to watch (EPOLLONESHOT, epoll(7)); until then, pieces that come in cost nothing.
+/// tokio cannot be told so, hence the instance in between.
+#[derive(Debug)]
+pub struct Once<T> {
+    fd: AsyncFd<Inner>,
+    inner: T,
+}
+
+impl<T: AsFd> Once<T> {
+    /// Watches `inner` until it is readable, on the tokio runtime of the calling thread.
+    ///
+    /// # Errors
+    /// When no descriptor or memory is left.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O enabled.
+    pub fn new(inner: T) -> io::Result<Once<T>> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&inner, EpollEvent::new(Once::<T>::NEWS, 0))?;
+        // SAFETY: `Inner` owns its descriptor, always returns that same one, and nobody else can reach or close it; it is
+        // given to the AsyncFd by value and stays open until the AsyncFd is dropped.
+        let fd = unsafe { AsyncFd::register_with_interest(Inner(epoll), Interest::READABLE) }
+            .map_err(io::Error::from)?;
+        Ok(Once { fd, inner })
+    }
+
+    const NEWS: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLONESHOT);
+
+    /// What is watched.
+    pub fn get(&self) -> &T {
+        &self.inner
+    }
+
+    /// Ready when there is news; else `context` is woken then.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.fd.poll_read_ready(context).map(drop)
+    }
+
+    /// Whether there was news. If so it is no longer watched, until [`Once::again`].
+    pub fn fired(&self) -> bool {
+        let mut fired = false;
+        // Whatever it was, it is taken note of: as good as that nothing is left.
+        let _ = self.fd.try_io(Interest::READABLE, |inner| {
+            let mut events = [EpollEvent::empty()];
+            fired = inner.0.wait(&mut events, EpollTimeout::ZERO).is_ok_and(|count| count > 0);
+            Err::<(), _>(io::Error::from(io::ErrorKind::WouldBlock))
+        });
+        fired
+    }
+
+    /// Watches it again. What is there already is news.
+    ///
+    /// # Errors
+    /// When the kernel no longer knows the descriptor.
+    pub fn again(&self) -> io::Result<()> {
+        Ok(self.fd.get_ref().0.modify(&self.inner, &mut EpollEvent::new(Once::<T>::NEWS, 0))?)
     }
 }
 
@@ -160,6 +232,37 @@ mod tests {
             assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
             let now = poll_fn(|context| Poll::Ready(watched.poll_readable(context))).await;
             assert!(now.is_pending());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_piece_is_news_and_the_others_are_not_until_it_is_watched_again() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("socket");
+        socket.set_nonblocking(true).expect("non-blocking");
+        let to = socket.local_addr().expect("address");
+        let once = Once::new(socket).expect("watched");
+        let sender = UdpSocket::bind("127.0.0.1:0").expect("socket");
+        let quiet = async || {
+            let news = poll_fn(|context| once.poll_readable(context));
+            assert!(tokio::time::timeout(Duration::from_millis(30), news).await.is_err());
+        };
+        quiet().await;
+        assert!(!once.fired());
+        for round in 0..3 {
+            sender.send_to(&[round], to).expect("sent");
+            within(poll_fn(|context| once.poll_readable(context))).await;
+            assert!(once.fired() && !once.fired());
+            sender.send_to(&[round], to).expect("sent");
+            quiet().await;
+            let mut byte = [0];
+            assert_eq!(once.get().recv(&mut byte).expect("a datagram"), 1);
+            // The other one is there already.
+            once.again().expect("watched again");
+            within(poll_fn(|context| once.poll_readable(context))).await;
+            assert!(once.fired());
+            once.get().recv(&mut byte).expect("a datagram");
+            once.again().expect("watched again");
+            quiet().await;
         }
     }
 

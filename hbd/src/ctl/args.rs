@@ -351,7 +351,7 @@ mod tests {
     fn only_the_commands_that_exist_are_listed() {
         let names: Vec<_> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
         let wanted = "status standby online move takeover failback maintenance cleanup fence fence-ack events why \
-                      check keygen reload";
+                      tune check keygen reload";
         assert_eq!(names, wanted.split_whitespace().collect::<Vec<_>>());
     }
 

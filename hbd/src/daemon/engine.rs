@@ -342,7 +342,7 @@ impl Engine {
                 self.link_changes(changes);
             }
             Action::Drain => {
-                self.parts.links.drain(DRAIN, now(), &mut self.inputs);
+                self.parts.links.drain(DRAIN, &mut self.inputs);
                 self.inputs.push_back(Input::Drained);
             }
             Action::Run(run) => self.run(run),

@@ -138,11 +138,11 @@ impl Links {
     }
 
     /// Takes everything the kernel has now, whatever tokio knows of it, at most `bound` datagrams a link.
-    pub fn drain(&mut self, bound: usize, now: Time, into: &mut VecDeque<Input>) {
+    pub fn drain(&mut self, bound: usize, into: &mut VecDeque<Input>) {
         for (link, slot) in self.slots.iter_mut().enumerate() {
             if let Some(serial) = &mut slot.serial {
                 let each = |packet: &[u8]| into.push_back(Input::Datagram { link, bytes: packet.to_vec() });
-                serial.drain(now, &mut self.buffer, each);
+                serial.drain(&mut self.buffer, each);
                 continue;
             }
             let Some(socket) = &slot.socket else { continue };
@@ -359,12 +359,12 @@ mod tests {
         }
         let mut inputs = VecDeque::new();
         // On the loopback what was sent has arrived; tokio was not asked and knows nothing of it.
-        b.drain(4, t(0), &mut inputs);
+        b.drain(4, &mut inputs);
         assert_eq!(inputs.len(), 4);
         tokio::time::timeout(Duration::from_secs(10), b.readable()).await.unwrap();
         b.read(4, t(0), &mut inputs);
         assert_eq!(inputs.len(), 8);
-        b.drain(100, t(0), &mut inputs);
+        b.drain(100, &mut inputs);
         assert_eq!(inputs.len(), 10);
     }
 

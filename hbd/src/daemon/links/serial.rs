@@ -17,14 +17,11 @@ use std::time::Duration;
 use cluster::Time;
 use proto::serial::{Deframer, Dropped};
 use sys::serial::Line;
-use sys::watch::Watched;
+use sys::watch::Once;
 use tokio::sync::oneshot;
 
 use super::outbox::{Outbox, duration_of};
 
-/// The loop is woken when so many bytes wait: any frame is longer than this, so none goes by unnoticed, and a
-/// frame of usual length wakes once. Its rest is looked for when it should be there.
-const WAKE: u8 = 48;
 /// Between two tries to open a line: at first, and at most.
 const RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
@@ -34,6 +31,8 @@ const SLOW_OPEN: Duration = Duration::from_secs(10);
 const LATENCY: Duration = Duration::from_millis(2);
 /// Looks for the rest of a frame of which nothing more comes, each twice as late as the one before.
 const LOOKS: u32 = 4;
+/// Between two looks at what is no frame: noise must not wake the loop for each byte.
+const NOISE: Duration = Duration::from_millis(10);
 /// Reads in one go; more than the kernel keeps.
 const READS: usize = 8;
 
@@ -49,7 +48,7 @@ enum State {
         /// When to say that it takes long; once.
         slow: Option<Time>,
     },
-    Open(Watched<Line>),
+    Open(Once<Line>),
 }
 
 /// What became of a line.
@@ -92,16 +91,23 @@ pub(super) struct Serial {
     rest: Rest,
 }
 
-/// The rest of a frame that has begun to come in.
+/// The rest of a frame that has begun to come in. Its first bytes wake the loop; the others, which come a few at
+/// a time, are not waited for but looked for when they should be there.
 #[derive(Debug, Default)]
 struct Rest {
-    /// When to look for it.
+    /// When to look. The line is watched while this is `None`.
     at: Option<Time>,
     /// Of the last whole frame, in bytes.
     usual: usize,
-    /// What there was of this one at the last look.
-    seen: usize,
+    /// Looks that found nothing.
     looks: u32,
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    bytes: usize,
+    packets: usize,
 }
 
 impl Serial {
@@ -152,56 +158,37 @@ impl Serial {
         self.take_answer(now)?;
         let due = self.rest.at.is_some_and(|at| at <= now);
         let State::Open(line) = &self.state else { return Ok(()) };
-        // Through tokio, so that it learns when nothing is left; but what is due is less than would make it readable.
-        let taken = take(&mut self.deframer, &mut self.rest, buffer, each, |buffer| {
-            if due {
-                return line.get().read(buffer);
-            }
-            let mut short = None;
-            let read = line.try_read(|line| {
-                let length = line.read(buffer)?;
-                if length < buffer.len() {
-                    // All there was: saying so now saves asking once more.
-                    short = Some(length);
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                Ok(length)
-            });
-            short.map_or(read, Ok)
-        });
-        self.conclude(taken, due, now)
+        if !(line.fired() || due) {
+            return Ok(());
+        }
+        let taken = take(line.get(), &mut self.deframer, &mut self.rest, buffer, each);
+        taken.and_then(|taken| self.go_on(taken, now)).map_err(|error| self.fail(&error, now))
     }
 
-    /// Takes the packets the kernel has now, whatever tokio knows of it.
-    pub(super) fn drain(&mut self, now: Time, buffer: &mut [u8], each: impl FnMut(&[u8])) {
-        let State::Open(line) = &self.state else { return };
-        // What is wrong with the line is seen when it is next read.
-        let _ = take(&mut self.deframer, &mut self.rest, buffer, each, |buffer| line.get().read(buffer));
-        self.look_for_the_rest(false, now);
-    }
-
-    fn conclude(&mut self, taken: io::Result<bool>, due: bool, now: Time) -> Result<(), News> {
-        match taken {
-            Ok(something) => {
-                if something || due {
-                    self.look_for_the_rest(due, now);
-                }
-                Ok(())
-            }
-            Err(error) => Err(self.fail(&error, now)),
+    /// Takes the packets the kernel has now, whether it was woken for them or not.
+    pub(super) fn drain(&mut self, buffer: &mut [u8], each: impl FnMut(&[u8])) {
+        if let State::Open(line) = &self.state {
+            // What is wrong with the line is seen when it is next read.
+            let _ = take(line.get(), &mut self.deframer, &mut self.rest, buffer, each);
         }
     }
 
-    /// Part of a frame is there: its rest is too short to wake the loop, so it is looked for when it should be there.
-    fn look_for_the_rest(&mut self, looked: bool, now: Time) {
-        let seen = self.deframer.pending();
-        let rest = &mut self.rest;
-        rest.looks = if looked && seen == rest.seen { rest.looks + 1 } else { 0 };
-        rest.seen = seen;
-        rest.at = (seen > 0 && rest.looks < LOOKS).then(|| {
-            let missing = rest.usual.saturating_sub(seen).max(4);
-            now + (duration_of(missing, self.baud) + LATENCY) * (1 << rest.looks)
-        });
+    /// Waits for the next frame, or looks for the rest of this one when it should be there.
+    fn go_on(&mut self, taken: Taken, now: Time) -> io::Result<()> {
+        let State::Open(line) = &self.state else { return Ok(()) };
+        let (seen, rest) = (self.deframer.pending(), &mut self.rest);
+        let whole = taken.packets > 0 && seen == 0;
+        if whole || (taken.bytes == 0 && rest.looks >= LOOKS) {
+            (rest.at, rest.looks) = (None, 0);
+            return line.again();
+        }
+        rest.looks = if taken.bytes == 0 { rest.looks + 1 } else { 0 };
+        let wait = match seen {
+            0 => NOISE,
+            _ => duration_of(rest.usual.saturating_sub(seen).max(4), self.baud) + LATENCY,
+        };
+        rest.at = Some(now + wait * (1 << rest.looks));
+        Ok(())
     }
 
     /// Sends a packet when the line has room for it.
@@ -263,7 +250,7 @@ impl Serial {
     fn begin(&mut self, now: Time) {
         let (done, answer) = oneshot::channel();
         let (device, baud) = (self.device.clone(), self.baud);
-        let open = move || drop(done.send(Line::open(&device, baud, WAKE)));
+        let open = move || drop(done.send(Line::open(&device, baud)));
         let thread = std::thread::Builder::new().name("serial".into()).stack_size(crate::daemon::SMALL_STACK);
         // If there is no thread to be had, the answer's other end is dropped, and that is an answer too.
         drop(thread.spawn(open));
@@ -281,7 +268,7 @@ impl Serial {
             }
         });
         let Some(opened) = opened else { return Ok(()) };
-        match opened.and_then(Watched::new) {
+        match opened.and_then(Once::new) {
             Ok(line) => {
                 self.state = State::Open(line);
                 self.outbox.reset(now);
@@ -316,27 +303,28 @@ fn close(state: State) {
     }
 }
 
-/// Takes what `read` gives until it has nothing left; whether that was anything.
+/// Takes what the line has until it has nothing left.
 fn take(
+    line: &Line,
     deframer: &mut Deframer,
     rest: &mut Rest,
     buffer: &mut [u8],
     mut each: impl FnMut(&[u8]),
-    mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
-) -> io::Result<bool> {
-    let mut something = false;
+) -> io::Result<Taken> {
+    let mut taken = Taken::default();
     for _ in 0..READS {
-        let length = match read(buffer) {
+        let length = match line.read(buffer) {
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        something = true;
+        taken.bytes += length;
         for &byte in &buffer[..length] {
             let begun = deframer.pending();
             if let Some(packet) = deframer.push(byte) {
                 each(packet);
+                taken.packets += 1;
                 rest.usual = begun + 1;
             }
         }
@@ -344,7 +332,7 @@ fn take(
             break;
         }
     }
-    Ok(something)
+    Ok(taken)
 }
 
 #[cfg(test)]
