@@ -6,6 +6,7 @@ mod newer;
 mod pinned;
 mod refusals;
 mod round_trip;
+mod second;
 
 use proptest::prelude::*;
 

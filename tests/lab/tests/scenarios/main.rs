@@ -28,6 +28,7 @@ mod power;
 mod refused;
 mod reload;
 mod replay;
+mod second;
 mod standards;
 mod strangers;
 mod torn;
