@@ -19,6 +19,8 @@ use crate::auth::{Method, Signer};
 
 /// Shorter secrets are refused: whoever has recorded one packet finds such a one by trying them all.
 const SHORTEST_SECRET: usize = 6;
+/// Mistakes told of one file.
+const TOLD: usize = 200;
 /// Shorter secrets are taken (files in the field have them) but warned of.
 const SHORT_SECRET: usize = 8;
 
@@ -69,7 +71,7 @@ impl Keyring {
     /// its copy of the text.
     ///
     /// # Errors
-    /// All that is wrong with it, in the order of its lines.
+    /// All that is wrong with it (of very many mistakes the first ones), in the order of its lines.
     pub fn parse(text: &str) -> Result<Self, Vec<KeyProblem>> {
         let mut draft = Draft::default();
         for (index, line) in text.lines().enumerate() {
@@ -190,6 +192,9 @@ struct Draft<'a> {
 impl<'a> Draft<'a> {
     fn problem(&mut self, place: Place, text: impl Into<String>, help: impl Into<String>) {
         let Place { line, column } = place;
+        if self.problems.len() >= TOLD {
+            return;
+        }
         self.problems.push(KeyProblem { line, column, text: text.into(), help: help.into() });
     }
 

@@ -16,6 +16,10 @@ pub type Span = Range<usize>;
 /// Widest line shown whole; a longer one is cut around the mistake.
 const WIDTH: usize = 160;
 
+/// Mistakes of one file that are told, and as many warnings; more only count. Nobody reads them, and each is looked for
+/// in the text.
+const TOLD: usize = 200;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -250,6 +254,8 @@ pub struct Report<'t> {
     /// The list of nodes is not whole, so a node that seems not to be there may be.
     vague_nodes: Cell<bool>,
     found: RefCell<Vec<(usize, Problem)>>,
+    /// Mistakes and warnings that are not told, since there are so many.
+    untold: Cell<[usize; 2]>,
     /// The keys each kind of table may have, as far as tables were read; kept only if asked for.
     keys: Option<RefCell<BTreeMap<String, BTreeSet<&'static str>>>>,
 }
@@ -263,6 +269,7 @@ impl<'t> Report<'t> {
             broken: BTreeSet::new(),
             vague_nodes: Cell::new(false),
             found: RefCell::default(),
+            untold: Cell::default(),
             keys: None,
         }
     }
@@ -289,8 +296,10 @@ impl<'t> Report<'t> {
     /// and nothing else on this line: the broken syntax may be the whole reason.
     pub fn syntax(&mut self, span: &Span, message: String, help: String) {
         self.add(span, Severity::Error, message, help);
-        let line = Problem::at("", self.text, span.clone(), String::new(), None).line;
-        self.broken.insert(line);
+        if self.broken.len() < TOLD {
+            let line = Problem::at("", self.text, span.clone(), String::new(), None).line;
+            self.broken.insert(line);
+        }
     }
 
     /// Whether the syntax is broken.
@@ -327,6 +336,13 @@ impl<'t> Report<'t> {
     }
 
     fn add(&self, span: &Span, severity: Severity, message: String, help: String) {
+        let told = self.found.borrow().iter().filter(|(_, other)| other.severity == severity).count();
+        if told >= TOLD {
+            let mut untold = self.untold.get();
+            untold[severity as usize] += 1;
+            self.untold.set(untold);
+            return;
+        }
         let help = (!help.is_empty()).then_some(help);
         let problem = Problem::at(&self.file, self.text, span.clone(), message, help);
         if self.broken.contains(&problem.line) {
@@ -349,7 +365,14 @@ impl<'t> Report<'t> {
     pub fn into_problems(self) -> Problems {
         let mut found = self.found.into_inner();
         found.sort_by_key(|(at, problem)| (*at, problem.severity));
-        Problems { list: found.into_iter().map(|(_, problem)| problem).collect() }
+        let mut list: Vec<Problem> = found.into_iter().map(|(_, problem)| problem).collect();
+        let [errors, warnings] = self.untold.get();
+        if errors + warnings > 0 {
+            let message = format!("{} more like these are not shown", errors + warnings);
+            let severity = if errors > 0 { Severity::Error } else { Severity::Warning };
+            list.push(Problem { severity, ..Problem::whole(&self.file, message, None) });
+        }
+        Problems { list }
     }
 }
 
@@ -365,6 +388,24 @@ mod tests {
         assert_eq!(&problem.source[problem.underline.clone()], "\"ö");
         let end = Problem::at("f", text, text.len() + 5..text.len() + 9, "x".to_owned(), None);
         assert_eq!((end.line, end.column), (3, 1));
+    }
+
+    #[test]
+    fn of_very_many_some_are_told_and_the_rest_is_counted() {
+        let text = "x\n".repeat(5000);
+        let report = Report::new(Path::new("f"), &text);
+        for line in 0..1000 {
+            report.warning(&(line * 2..line * 2 + 1), "odd", "");
+        }
+        assert!(!report.has_errors());
+        for line in 0..5000 {
+            report.error(&(line * 2..line * 2 + 1), "wrong", "");
+        }
+        assert!(report.has_errors(), "many warnings hide no mistake");
+        let problems = report.into_problems();
+        assert_eq!((problems.errors(), problems.list.len()), (TOLD + 1, 2 * TOLD + 1));
+        let last = problems.list.last().expect("many");
+        assert_eq!(last.message, "5600 more like these are not shown");
     }
 
     #[test]

@@ -159,3 +159,8 @@ fn a_fresh_file_is_good() {
     }
     assert_eq!(problems(&Keyring::generate(Method::Sha256, &[])).len(), 1);
 }
+
+#[test]
+fn of_a_file_that_is_no_authkeys_file_not_every_line_is_told() {
+    assert_eq!(problems(&"some text\n".repeat(5000)).len(), TOLD);
+}
