@@ -35,6 +35,10 @@ impl Environment for ByLength {
         !name.len().is_multiple_of(4)
     }
 
+    fn user_exists(&self, name: &str) -> bool {
+        self.user_group_exists(name)
+    }
+
     fn unit(&self, unit: &str) -> Unit {
         match unit.len() % 8 {
             0 => Unit::Missing,

@@ -46,6 +46,10 @@ impl Environment for Machine {
         name == "hbd"
     }
 
+    fn user_exists(&self, name: &str) -> bool {
+        self.user_group_exists(name)
+    }
+
     fn unit(&self, unit: &str) -> Unit {
         match unit {
             "nginx.service" | "getty@tty1.service" => Unit::Installed,

@@ -216,6 +216,10 @@ impl Environment for Machine {
         name == "hbd"
     }
 
+    fn user_exists(&self, name: &str) -> bool {
+        self.user_group_exists(name)
+    }
+
     fn unit(&self, _: &str) -> Unit {
         Unit::Installed
     }

@@ -16,6 +16,9 @@ use super::RunnerSettings;
 use crate::config::{Agent, Resource};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What every program gets.
+pub(super) const PLAIN: [(&str, &str); 5] =
+    [("PATH", PATH), ("LANG", "C"), ("LC_ALL", "C"), ("HOME", "/"), ("TERM", "dumb")];
 /// A `depth` given as a parameter, as Pacemaker takes it.
 const CHECK_LEVEL: &str = "OCF_CHECK_LEVEL";
 
@@ -32,13 +35,11 @@ pub(super) fn of(
 ) -> Variables {
     let mut variables = Variables::new();
     let mut set = |name: &str, value: OsString| variables.push((name.into(), value));
+    for (name, value) in PLAIN {
+        set(name, value.into());
+    }
     for (name, value) in [
-        ("PATH", PATH),
-        ("LANG", "C"),
-        ("LC_ALL", "C"),
-        ("HOME", "/"),
-        ("TERM", "dumb"),
-        ("HBD_NODE", &settings.node),
+        ("HBD_NODE", settings.node.as_str()),
         ("HBD_CLUSTER", &settings.cluster),
         ("HBD_GROUP", group),
         ("HBD_RESOURCE", &resource.name),

@@ -37,6 +37,7 @@ pub mod environment;
 mod metadata;
 mod output;
 mod process;
+mod program;
 mod spawn;
 pub mod survivors;
 pub mod systemd;
@@ -56,6 +57,7 @@ pub use advice::advice;
 pub use metadata::{Action, Metadata, Parameter};
 use output::{Chatter, Label};
 use process::{Call, End, Ended};
+pub use program::{Program, ProgramEnd};
 use verdict::{Class, Verdict};
 
 /// How many outputs held open by daemons that a `start` left behind are read on, at most.
@@ -229,7 +231,7 @@ impl Runner {
                 Verdict::NotRunning => OpResult::NotRunning,
                 Verdict::Bad(meaning) => failure(path, action, &ended, meaning),
             },
-            End::Signal(_) | End::Broken(_) => failure(path, action, &ended, None),
+            End::Signal(_) | End::Told | End::Broken(_) => failure(path, action, &ended, None),
         };
         Outcome::of(result, ended)
     }
@@ -258,7 +260,17 @@ impl Runner {
         let env = environment::of(&self.settings, &label.group, resource, label.action, timeout, known);
         let args = args.iter().map(OsString::from).chain([OsString::from(label.action)]).collect();
         let (scratch, at_work) = (self.settings.scratch.clone(), self.settings.at_work.clone());
-        Call { program: path.to_owned(), args, env, scratch, at_work, label, timeout }
+        Call {
+            program: path.to_owned(),
+            args,
+            input: None,
+            user: None,
+            env,
+            scratch,
+            at_work,
+            label,
+            timeout,
+        }
     }
 
     fn is_running(&self, group: &str, resource: &str) -> bool {
@@ -301,6 +313,7 @@ fn sentence(program: &Path, action: &str, ended: &Ended, meaning: Option<&str>) 
             Err(_) => format!("it was killed by signal {number}, and not by hbd"),
         },
         End::TimedOut => "no answer within its time".to_owned(),
+        End::Told => "it was ended before its time".to_owned(),
         End::Broken(why) => return why.clone(),
     };
     let last = &ended.last_words;

@@ -42,6 +42,10 @@ const DRAIN: usize = 1 << 20;
 pub(super) struct Call {
     pub program: PathBuf,
     pub args: Vec<OsString>,
+    /// What it finds on its standard input, no more than a pipe holds; `None`: `/dev/null`.
+    pub input: Option<Vec<u8>>,
+    /// User and group it runs as; the daemon's, unless given.
+    pub user: Option<(u32, u32)>,
     pub env: Vec<(OsString, OsString)>,
     /// Made if it is missing.
     pub scratch: PathBuf,
@@ -57,6 +61,8 @@ pub(super) enum End {
     Exit(i32),
     Signal(i32),
     TimedOut,
+    /// It was told to end before its time.
+    Told,
     /// It was not started, or lost: a sentence.
     Broken(String),
 }
@@ -75,6 +81,11 @@ pub(super) struct Ended {
 
 /// Runs the call to its end or its timeout, whichever comes first. See [`super::Runner::run`] for the bound.
 pub(super) async fn execute(call: Call) -> Ended {
+    execute_until(call, std::future::pending()).await
+}
+
+/// [`execute`], ended in order (TERM, a grace, KILL) as soon as `told` is ready.
+pub(super) async fn execute_until(call: Call, told: impl Future<Output = ()>) -> Ended {
     let began = Instant::now();
     let timeout = call.timeout.min(LONGEST);
     let deadline = began + timeout;
@@ -96,12 +107,17 @@ pub(super) async fn execute(call: Call) -> Ended {
     // The deadline first: no flood of output keeps it from being seen.
     let ended = tokio::select! {
         biased;
-        () = tokio::time::sleep_until(deadline) => leader.reap(),
-        end = leader.ended(&mut pipes, &mut output) => Some(end),
+        () = tokio::time::sleep_until(deadline) => leader.reap().ok_or(End::TimedOut),
+        () = told => leader.reap().ok_or(End::Told),
+        end = leader.ended(&mut pipes, &mut output) => Ok(end),
     };
     let end = match ended {
-        Some(end) => end,
-        None => {
+        Ok(end) => end,
+        Err(End::Told) => {
+            leader.terminate(grace(timeout), &mut pipes, &mut output).await;
+            End::Told
+        }
+        Err(_) => {
             let how = leader.terminate(grace(timeout), &mut pipes, &mut output).await;
             let Label { group, resource, action, .. } = output.label();
             warn!(target: "agent", group, resource, op = action, "no answer within {timeout:?}: {how}");

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -18,6 +18,8 @@ use super::process::{Call, Leader, Pipes};
 
 /// Runs what has no `#!` line, as every shell would.
 const SHELL: &str = "/bin/sh";
+/// What every pipe holds without a reader (pipe(7); a page is all that one gets where a user has very many).
+pub(super) const PIPE: usize = 4096;
 /// How often, and how far apart, a program is tried that somebody is just writing (a package upgrade).
 const BUSY: (u32, Duration) = (20, Duration::from_millis(25));
 
@@ -47,13 +49,17 @@ fn try_start(call: &Call, program: &OsStr, script: Option<&Path>) -> io::Result<
         let (out, out_end) = io::pipe()?;
         let (err, err_end) = io::pipe()?;
         let mut command = Command::new(program);
+        if let Some((user, group)) = call.user {
+            // With that the standard library also drops all supplementary groups.
+            command.uid(user).gid(group);
+        }
         command
             .args(script)
             .args(&call.args)
             .env_clear()
             .envs(call.env.iter().map(|(k, v)| (k, v)))
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(stdin(call.input.as_deref())?)
             .stdout(out_end)
             .stderr(err_end)
             .process_group(0);
@@ -70,6 +76,17 @@ fn try_start(call: &Call, program: &OsStr, script: Option<&Path>) -> io::Result<
             Err(e) => return Err(e),
         }
     }
+}
+
+/// A pipe that holds the input already, and its end.
+fn stdin(input: Option<&[u8]>) -> io::Result<Stdio> {
+    let Some(input) = input else { return Ok(Stdio::null()) };
+    let (reader, mut writer) = io::pipe()?;
+    if input.len() > PIPE {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "its input is larger than a pipe"));
+    }
+    writer.write_all(input)?;
+    Ok(reader.into())
 }
 
 /// A child inherits the signal mask of the thread that starts it: it shall block nothing.

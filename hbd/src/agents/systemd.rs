@@ -108,6 +108,8 @@ impl Runner {
         process::execute(Call {
             program: self.settings.systemctl.clone(),
             args: args.iter().map(OsString::from).collect(),
+            input: None,
+            user: None,
             env: environment::of(&self.settings, group, resource, action, timeout, false),
             scratch: self.settings.scratch.clone(),
             at_work: self.settings.at_work.clone(),

@@ -31,6 +31,8 @@ pub trait Environment {
     fn program(&self, path: &Path) -> Program;
     /// Whether the machine has a group of users called `name`.
     fn user_group_exists(&self, name: &str) -> bool;
+    /// Whether the machine has a user called `name`.
+    fn user_exists(&self, name: &str) -> bool;
     /// Whether systemd has a unit file for `unit` (a full name, `nginx.service`).
     fn unit(&self, unit: &str) -> Unit;
 }
@@ -65,6 +67,10 @@ impl Environment for Machine {
 
     fn user_group_exists(&self, name: &str) -> bool {
         matches!(nix::unistd::Group::from_name(name), Ok(Some(_)))
+    }
+
+    fn user_exists(&self, name: &str) -> bool {
+        matches!(nix::unistd::User::from_name(name), Ok(Some(_)))
     }
 
     fn unit(&self, unit: &str) -> Unit {

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 use super::address;
 use super::agent::{Call, Finder};
 use super::cluster::{check_name, known_node};
+use super::extra::word;
 use super::model::{Agent, Fence, Group, Link, LinkKind, Resource};
 use super::problem::{Report, Span};
 use super::safety::scalar;
@@ -155,32 +156,23 @@ fn read_one(
 
 /// `requires`: one of the three words, and what it needs is there.
 fn requires(table: &Table<'_>, scope: &Scope<'_>) -> Requires {
-    const WORDS: [&str; 3] = ["nothing", "fencing", "witness"];
     let Some(at) = table.string("requires") else {
         return Requires::Nothing;
     };
-    match at.value {
-        "nothing" => Requires::Nothing,
-        "witness" => {
-            if !scope.witness {
-                scope.report.missing(
-                    &at.span,
-                    "requires = \"witness\", and there is no [witness]",
-                    "write a [witness] table with type, endpoints and ttl",
-                );
-            }
-            Requires::Witness
-        }
-        "fencing" => {
-            check_fences(&at, scope);
-            Requires::Fencing
-        }
-        other => {
-            let help = one_of(other, &WORDS);
-            scope.report.error(&at.span, format!("requires cannot be '{}'", shown(other)), help);
-            Requires::Nothing
-        }
+    let words =
+        [("nothing", Requires::Nothing), ("fencing", Requires::Fencing), ("witness", Requires::Witness)];
+    let requires = word(&at, "requires", &words, scope.report).unwrap_or(Requires::Nothing);
+    match requires {
+        Requires::Nothing => {}
+        Requires::Fencing => check_fences(&at, scope),
+        Requires::Witness if scope.witness => {}
+        Requires::Witness => scope.report.missing(
+            &at.span,
+            "requires = \"witness\", and there is no [witness]",
+            "write a [witness] table with type, endpoints and ttl",
+        ),
     }
+    requires
 }
 
 /// Every node needs one that fences it; on this node those of the others do.
@@ -403,18 +395,7 @@ fn on_fail(at: &At<&str>, scope: &Scope<'_>) -> Option<OnFail> {
         ("ignore", OnFail::Ignore),
         ("block", OnFail::Block),
     ];
-    let meant = words.iter().find(|(word, _)| *word == at.value).map(|(_, meant)| *meant);
-    if meant.is_none() {
-        let help = one_of(at.value, &words.map(|(word, _)| word));
-        scope.report.error(&at.span, format!("on_fail cannot be '{}'", shown(at.value)), help);
-    }
-    meant
-}
-
-/// Which of the words was meant, or all of them.
-fn one_of(given: &str, words: &[&'static str]) -> String {
-    nearest(given, words.iter().copied())
-        .map_or_else(|| format!("one of {}", listed(words)), |meant| format!("did you mean \"{meant}\"?"))
+    word(at, "on_fail", &words, scope.report)
 }
 
 /// `params = { … }` of an OCF agent.

@@ -44,6 +44,10 @@ endpoints = ["http://10.0.0.9:2379"]
 [daemon]
 [console]
 listen = "127.0.0.1:7694"
+[[alert]]
+exec = "/bin/x"
+[[respawn]]
+command = ["/bin/x"]
 [[group]]
 name = "g"
 resources = [{ agent = "x" }]
@@ -58,6 +62,10 @@ impl Environment for Willing {
     }
 
     fn user_group_exists(&self, _: &str) -> bool {
+        true
+    }
+
+    fn user_exists(&self, _: &str) -> bool {
         true
     }
 

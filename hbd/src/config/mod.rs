@@ -18,6 +18,7 @@ mod agent;
 mod cluster;
 mod daemon;
 mod digest;
+mod extra;
 mod group;
 mod keys;
 mod link;
@@ -133,6 +134,8 @@ fn tables<'a>(
     let watchdog = safety::watchdog(&root, &timing, report);
     let daemon = daemon::read(&root, env, report);
     let console = daemon::console(&root, report);
+    let alerts = extra::alerts(&root, env, report);
+    let respawns = extra::respawns(&root, env, report);
     let finder = agent::Finder { folders: &daemon.agent_path, env, report };
     let witness_there = root.has("witness");
     let scope = group::Scope {
@@ -162,6 +165,8 @@ fn tables<'a>(
         watchdog,
         daemon,
         console,
+        alerts,
+        respawns,
         groups,
         warnings,
         digest,

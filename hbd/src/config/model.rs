@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cluster::Level;
 use cluster::settings::{Failback, OnFail, Requires};
 
 /// The whole of `hbd.toml`, for one node.
@@ -32,6 +33,10 @@ pub struct Config {
     pub daemon: Daemon,
     /// `[console] listen`.
     pub console: Option<SocketAddr>,
+    /// `[[alert]]`, in file order.
+    pub alerts: Vec<Alert>,
+    /// `[[respawn]]`, in file order.
+    pub respawns: Vec<Respawn>,
     /// `[[group]]`, in file order.
     pub groups: Vec<Group>,
     /// What is odd but no error, a sentence each; said at each start.
@@ -175,6 +180,51 @@ pub struct Daemon {
     pub group: Option<String>,
     /// Real-time scheduling and locked memory where allowed.
     pub realtime: bool,
+}
+
+/// `[[alert]]`: who is told of what happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// How.
+    pub channel: Channel,
+    /// Events of at least this level; unless given, warnings and errors, and every change of a group.
+    pub level: Option<Level>,
+    /// Only events about these; all, unless given.
+    pub events: Option<Vec<String>>,
+    /// Bound on one attempt (default 30s).
+    pub timeout: Duration,
+    /// Attempts after the first that failed (default 2).
+    pub retries: u32,
+    /// Of events about the same, one in so much time (default: all of them).
+    pub every: Duration,
+    /// An alert about a trouble that has not ended is said again after this, until it has.
+    pub repeat: Option<Duration>,
+}
+
+/// How an alert is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// A program is run.
+    Exec {
+        /// Which, by its whole path.
+        program: PathBuf,
+        /// Its arguments.
+        args: Vec<String>,
+    },
+    /// A mail is sent, by the machine's sendmail(8).
+    Mail {
+        /// To whom.
+        to: String,
+    },
+}
+
+/// `[[respawn]]`: a process kept alive beside the daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Respawn {
+    /// The program, by its whole path, and its arguments.
+    pub command: Vec<String>,
+    /// As whom; the daemon's own user, unless given.
+    pub user: Option<String>,
 }
 
 /// `[[group]]`.

@@ -473,6 +473,10 @@ impl Engine {
         while now() < until && !self.parts.links.is_idle(now()) {
             std::thread::sleep(Duration::from_millis(5));
         }
+        let (done, closed) = sync_channel(1);
+        if self.parts.work.ask(work::Job::Close(done)).is_err() || closed.recv_timeout(CLOSE * 2).is_err() {
+            tracing::error!("what is kept alive beside the daemon, or an alert, did not end in time");
+        }
         let (done, wait) = sync_channel(1);
         if self.parts.disk.ask(disk::Job::Flush(done)).is_err() || wait.recv_timeout(CLOSE).is_err() {
             tracing::error!("the disk did not take the last events in time");

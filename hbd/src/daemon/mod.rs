@@ -13,6 +13,7 @@
 //! Every queue is bounded. The loop never waits for one: a full queue fails the one operation that
 //! found it full, and says so.
 
+mod alert;
 pub mod args;
 pub mod ask;
 pub mod disk;
@@ -22,6 +23,7 @@ pub mod log;
 pub mod net;
 pub mod reload;
 pub mod report;
+mod respawn;
 pub mod settings;
 pub mod status;
 pub mod when;

@@ -228,6 +228,8 @@ pub(super) mod tests {
             watchdog: None,
             daemon: Daemon { agent_path: vec![], group: None, realtime: false },
             console: None,
+            alerts: vec![],
+            respawns: vec![],
             groups: groups
                 .iter()
                 .map(|(name, resources)| Group {

@@ -15,14 +15,16 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::alert::Alerts;
 use super::ask::Ask;
 use super::history::History;
 use super::report::{Report, Reports};
+use super::respawn::Respawns;
 use super::settings::Entry;
 use super::socket::give_to;
 use super::window;
 use crate::agents::{Runner, RunnerSettings, survivors};
-use crate::config::Config;
+use crate::config::{Alert, Config, Respawn};
 use crate::control::StoredEvent;
 use crate::control::access::Policy;
 use crate::control::server::{self, Limits};
@@ -31,6 +33,8 @@ use crate::control::server::{self, Limits};
 const QUEUE: usize = 1024;
 /// Threads for lookups that may block (the user database).
 const BLOCKING: usize = 4;
+/// Bound on telling what waits, and on the end of what is kept alive beside the daemon, when it ends.
+const CLOSE: Duration = Duration::from_secs(5);
 /// In the agents' scratch folder: which of them are at work.
 const AT_WORK: &str = ".at-work";
 
@@ -50,7 +54,9 @@ pub enum Job {
     },
     /// End a look that is under way; its [`Report::OpDone`] follows at once.
     Cancel(OpId),
-    /// Show this event to those who ask.
+    /// Tell what waits to be told, end what is kept alive beside the daemon, then answer. Bounded.
+    Close(std::sync::mpsc::SyncSender<()>),
+    /// Show this event to those who ask, and tell those who want to be told.
     Event(Arc<StoredEvent>),
     /// The configuration changed.
     Config(Box<WorkConfig>),
@@ -63,12 +69,21 @@ pub struct WorkConfig {
     pub group: Option<String>,
     /// Minutes after local midnight.
     pub window: Option<(u16, u16)>,
+    /// `[[alert]]`.
+    pub alerts: Vec<Alert>,
+    /// `[[respawn]]`.
+    pub respawns: Vec<Respawn>,
 }
 
 impl WorkConfig {
     /// Out of the configuration.
     pub fn of(config: &Config) -> WorkConfig {
-        WorkConfig { group: config.daemon.group.clone(), window: config.cluster.failback_window }
+        WorkConfig {
+            group: config.daemon.group.clone(),
+            window: config.cluster.failback_window,
+            alerts: config.alerts.clone(),
+            respawns: config.respawns.clone(),
+        }
     }
 }
 
@@ -142,7 +157,12 @@ async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receive
     let at_work = scratch.join(AT_WORK);
     end_survivors(at_work.clone()).await;
     let settings = RunnerSettings { at_work: Some(at_work), ..RunnerSettings::new(node, cluster, scratch) };
+    let (node, cluster) = (settings.node.clone(), settings.cluster.clone());
     let runner = Arc::new(Runner::new(settings));
+    let mut alerts = Alerts::new(Arc::clone(&runner), cluster.clone());
+    alerts.set(&config.alerts);
+    let mut respawns = Respawns::new(Arc::clone(&runner), cluster, node);
+    respawns.set(&config.respawns);
     let policy = policy(config.group.clone()).await;
     let server = server::new(asks, Arc::clone(&history), policy, Limits::default());
     tokio::spawn(Arc::clone(&server).serve(listener));
@@ -156,7 +176,15 @@ async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receive
                 tokio::spawn(operate(runner, reports, id, op, entries, timeout, cancelled));
             }
             Job::Cancel(id) => looks.cancel(id),
-            Job::Event(event) => history.add(event),
+            Job::Event(event) => {
+                alerts.tell(&event);
+                history.add(event);
+            }
+            Job::Close(done) => {
+                tokio::join!(alerts.close(CLOSE), respawns.close(CLOSE));
+                // An error says that nobody waits any more.
+                let _ = done.try_send(());
+            }
             Job::Config(new) => {
                 if new.window != config.window {
                     if let Some(old) = watch.take() {
@@ -167,6 +195,8 @@ async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receive
                 // Also if its name is the same: the group may have been made since.
                 let (path, group) = (socket.clone(), new.group.clone());
                 let _ = tokio::task::spawn_blocking(move || give_to(&path, group.as_deref())).await;
+                alerts.set(&new.alerts);
+                respawns.set(&new.respawns);
                 server.set_policy(self::policy(new.group.clone()).await);
                 config = *new;
             }
@@ -281,7 +311,7 @@ mod tests {
             asks,
             reports,
             history: History::new(VecDeque::new()),
-            config: WorkConfig { group: None, window: None },
+            config: WorkConfig { group: None, window: None, alerts: vec![], respawns: vec![] },
             agents: ("a".into(), "test".into(), folder.path().join("scratch")),
         })
         .unwrap();

@@ -5,6 +5,7 @@
 //! A failure prints the scenario's timeline and the logs of its machines. Needs root; see `lab::available`.
 
 mod agents;
+mod beside;
 mod boot;
 mod care;
 mod clock;
