@@ -164,6 +164,8 @@ impl Sights {
                 }
             }
             (true, "blocked") if model.agents_misbehaved => {}
+            // With nobody else there, what keeps failing is tried again after ever longer pauses; and it says so.
+            (true, "starting" | "stopping") if model.agents_misbehaved && self.says_why(n, name) => {}
             (true, state) => wrong.push(format!("{name} is {state} on {me}")),
             (false, _) => {
                 if self.has(n, group) {
@@ -177,6 +179,10 @@ impl Sights {
                 wrong.extend(left.map(|s| format!("{s} runs on {me}, which says it does not own {name}")));
             }
         }
+    }
+
+    fn says_why(&self, n: usize, group: &str) -> bool {
+        self.status(n).is_some_and(|status| status.degraded.iter().any(|text| text.contains(group)))
     }
 
     fn agreed(&self, group: &Plan, wrong: &mut Vec<String>) {
@@ -193,8 +199,7 @@ impl Sights {
             let said = self.status(*n).and_then(|status| status.group(group.name));
             said.is_some_and(|g| g.owner.as_deref() == Some(NODES[*n]))
         });
-        let says_why = |status: &&&Status| status.degraded.iter().any(|text| text.contains(group.name));
-        let reason = statuses.iter().find(says_why).is_some() || statuses.iter().all(|s| s.standby);
+        let reason = live.iter().any(|n| self.says_why(*n, group.name)) || statuses.iter().all(|s| s.standby);
         if !owned && !reason {
             wrong.push(format!("nobody owns {}, and nobody says why", group.name));
         }
