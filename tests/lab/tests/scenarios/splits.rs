@@ -136,3 +136,26 @@ fn the_standby_node_cut_off_from_all_takes_over_too_and_keeps_it() {
         healed(pair, "b", None)
     });
 }
+
+#[test]
+fn who_died_alone_keeps_its_address_until_its_hbd_is_back() {
+    scenario(Pair::new, |pair| {
+        pair.start("a")?;
+        pair.owned_by("a")?;
+        pair.wait("a", "nobody could take it", |s| s.sees("b", "dead"))?;
+        pair.crash("a")?;
+        pair.start("b")?;
+        // Nobody is there to remove it, and its lifetime has no end, for a lone node must never drop its address.
+        let outside = Audit::new(&pair.world, &[ip(VIP)]);
+        outside
+            .await_that(BOUND, |look| check(look.owners() == ["a", "b"], || "both were to own".to_owned()))?;
+        pair.start_again("a")?;
+        // Both claim it under their first epoch: then the lower name stays.
+        for node in ["a", "b"] {
+            pair.joined(node, "a")?;
+        }
+        pair.owned_by("a")?;
+        served(pair, VIP)?;
+        pair.stays_with("a", WHILE)
+    });
+}
