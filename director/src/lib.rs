@@ -10,6 +10,8 @@
 pub mod check;
 pub mod config;
 pub mod core;
+pub mod ctl;
+pub mod daemon;
 pub mod kernel;
 pub mod load;
 pub mod table;

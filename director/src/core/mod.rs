@@ -53,7 +53,7 @@ use table::Kernel;
 const FOLDER_EVERY: Duration = Duration::from_secs(1);
 
 /// The core; see the module's words.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Core {
     config: Config,
     memory: Memory,

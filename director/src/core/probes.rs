@@ -23,7 +23,7 @@ pub struct Asker {
 }
 
 /// Questions of the kind `Q`, each asked every interval.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Probes<Q> {
     by_question: HashMap<Q, u64>,
     probes: BTreeMap<u64, Probe<Q>>,
@@ -37,7 +37,7 @@ pub struct Probes<Q> {
     random: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Probe<Q> {
     question: Q,
     interval: Duration,

@@ -15,7 +15,7 @@ use crate::table::{Change, Key, Service as Entry, Table, plan};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What is known of the kernel.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Kernel {
     /// What it has, as far as is known; nothing before the first look.
     known: Option<Table>,
@@ -315,8 +315,29 @@ impl Core {
         }
     }
 
-    /// What would be done to a kernel that has `found`.
-    pub fn plan(&self, found: &Table) -> Vec<Change> {
-        plan(found, &self.kernel.desired, &self.memory.owned)
+    /// The table the kernel shall have.
+    pub fn desired(&self) -> &Table {
+        &self.kernel.desired
+    }
+
+    /// What would change in the kernel's table with `config`, a line each, as if every real server of which
+    /// nothing is known yet were good.
+    pub fn planned(&self, now: Time, config: crate::config::model::Config) -> Vec<String> {
+        let mut trial = self.clone();
+        let found = trial.kernel.known.clone().unwrap_or_default();
+        trial.reload(now, config);
+        for at in 0..trial.services.len() {
+            for place in 0..trial.services[at].reals.len() {
+                let real = &mut trial.services[at].reals[place];
+                if real.verdict == Verdict::Unknown {
+                    real.verdict = Verdict::Up;
+                    real.admitted = true;
+                    trial.stand(now, at, place);
+                }
+            }
+            trial.services[at].dirty = true;
+        }
+        trial.settle(now);
+        plan(&found, &trial.kernel.desired, &trial.memory.owned).iter().map(Change::to_string).collect()
     }
 }

@@ -40,7 +40,7 @@ impl Step {
 /// Driven so: [`Talk::opening`] once and sent if not empty; then [`Talk::hear`] whenever something was read, until it
 /// says [`Step::Done`]. [`Talk::closed`] is asked instead when the server ends the stream before that. The driver keeps
 /// the deadline and the bound on what is read; a talk keeps neither.
-pub trait Talk: Send {
+pub trait Talk: Send + Sync {
     /// What to say on connecting; empty when the server speaks first.
     fn opening(&mut self) -> Vec<u8> {
         Vec::new()

@@ -1,0 +1,5 @@
+//! `director`: the LVS director and its control tool. See director(8).
+
+fn main() -> std::process::ExitCode {
+    director::ctl::main()
+}

@@ -1,0 +1,272 @@
+//! The core with its hands: what it asks for is done here, and what came of it is brought back.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base::daemon::notify::Notifier;
+use serde_json::{Value, json};
+
+use super::kernel::{Done, Job, Thread};
+use super::memory::{self, MemoryFile};
+use super::server::Ask;
+use super::tasks::{Answer, Tasks};
+use crate::config::model::Config;
+use crate::core::{Action, Core, Event, Level, Time};
+
+/// What the engine works with.
+pub struct Parts {
+    /// The core.
+    pub core: Core,
+    /// The thread that speaks to the kernel.
+    pub kernel: Thread,
+    /// Who runs checks.
+    pub tasks: Tasks,
+    /// Where the memory is kept.
+    pub memory: MemoryFile,
+    /// The service manager.
+    pub notifier: Notifier,
+    /// Where the role is kept.
+    pub run_dir: PathBuf,
+    /// `ipvs` or `dry-run`.
+    pub backend: &'static str,
+}
+
+/// The daemon but for its waiting.
+pub struct Engine {
+    parts: Parts,
+    started: Time,
+    ended: bool,
+    /// What the kernel's switches and schedulers are not as they should be.
+    prepared: Vec<String>,
+    /// Why the sync daemon does not run.
+    sync_trouble: Option<String>,
+    /// Why the memory is not kept.
+    memory_trouble: Option<String>,
+    /// Why the maintenance folder cannot be looked into.
+    folder_trouble: Option<String>,
+    /// Why the last reload was refused.
+    reload_trouble: Option<String>,
+    alive_due: Option<Time>,
+    said: String,
+}
+
+/// Now, on a clock that never goes back.
+pub fn now() -> Time {
+    Duration::from_nanos(sys::clock::boottime_ns())
+}
+
+impl Engine {
+    /// Ready to begin.
+    pub fn new(parts: Parts) -> Engine {
+        let started = now();
+        let alive_due = parts.notifier.watchdog().map(|_| started);
+        Engine {
+            parts,
+            started,
+            ended: false,
+            prepared: Vec::new(),
+            sync_trouble: None,
+            memory_trouble: None,
+            folder_trouble: None,
+            reload_trouble: None,
+            alive_due,
+            said: String::new(),
+        }
+    }
+
+    /// The first things.
+    pub fn begin(&mut self) {
+        memory::keep_role(&self.parts.run_dir, self.parts.core.is_active());
+        self.prepare();
+        self.turn();
+        self.parts.notifier.ready();
+    }
+
+    /// Whether it has been told to end.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Until when there is nothing to do of itself.
+    pub fn wake_at(&self) -> Time {
+        let core = self.parts.core.wake_at();
+        self.alive_due.map_or(core, |due| due.min(core))
+    }
+
+    /// Does what is to be done now.
+    pub fn turn(&mut self) {
+        let time = now();
+        self.parts.core.time(time);
+        self.act();
+        if let (Some(due), Some(within)) = (self.alive_due, self.parts.notifier.watchdog())
+            && time >= due
+        {
+            self.parts.notifier.alive();
+            self.alive_due = Some(time + within / 2);
+            self.say_status();
+        }
+    }
+
+    fn act(&mut self) {
+        while let Some(action) = self.parts.core.poll_action() {
+            match action {
+                Action::Check { id, question } => self.parts.tasks.check(id, question),
+                Action::Load { id, question } => self.parts.tasks.load(id, question),
+                Action::Read => self.ask_kernel(Job::Read),
+                Action::Apply(changes) => self.ask_kernel(Job::Apply(changes)),
+                Action::Sync(wanted) => self.ask_kernel(Job::Sync(wanted)),
+                Action::LookInto(folder) => self.parts.tasks.look_into(folder),
+                Action::Remember(memory) => {
+                    let written = self.parts.memory.write(&memory);
+                    note(&mut self.memory_trouble, written.err());
+                }
+                Action::Run { program, args } => self.parts.tasks.tell(program, args),
+                Action::Event(event) => log(&event),
+            }
+        }
+    }
+
+    fn ask_kernel(&mut self, job: Job) {
+        if let Some(refused) = self.parts.kernel.ask(job) {
+            self.kernel(refused);
+        }
+    }
+
+    /// The kernel's thread has done something.
+    pub fn kernel(&mut self, done: Done) {
+        match done {
+            Done::Read(picture) => self.parts.core.picture(now(), picture),
+            Done::Applied(results) => self.parts.core.applied(now(), &results),
+            Done::Synced(result) => note(&mut self.sync_trouble, result.err()),
+            Done::Prepared(said) => {
+                for sentence in said.iter().filter(|sentence| !self.prepared.contains(sentence)) {
+                    tracing::warn!("{sentence}");
+                }
+                self.prepared = said;
+            }
+        }
+    }
+
+    /// A task has found something.
+    pub fn answer(&mut self, answer: Answer) {
+        let core = &mut self.parts.core;
+        match answer {
+            Answer::Outcome(id, outcome) => core.outcome(now(), id, &outcome),
+            Answer::Reading(id, reading) => core.reading(now(), id, &reading),
+            Answer::Files(Ok(names)) => {
+                self.folder_trouble = None;
+                core.maintenance_files(now(), names);
+            }
+            Answer::Files(Err(error)) => note(&mut self.folder_trouble, Some(error)),
+        }
+    }
+
+    /// Somebody asks. One who has gone away meanwhile needs no answer.
+    pub fn ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::Status(done) => drop(done.send(self.status())),
+            Ask::Plan(config, done) => drop(done.send(self.parts.core.planned(now(), *config))),
+            Ask::Order(by, order, done) => {
+                tracing::info!("{by} orders {order:?}");
+                let said = self.parts.core.order(now(), &by, &order);
+                memory::keep_role(&self.parts.run_dir, self.parts.core.is_active());
+                drop(done.send(said));
+            }
+            Ask::Reload(by, config, done) => {
+                tracing::info!("{by} reloads the configuration");
+                self.reload(*config);
+                let services = self.parts.core.config().virtuals.len();
+                drop(
+                    done.send(format!(
+                        "reloaded: {}",
+                        base::terminal::text::count(services, "virtual service")
+                    )),
+                );
+            }
+            Ask::Stop(by, done) => {
+                tracing::info!("{by} ends the director");
+                self.leave();
+                let _ = done.send(());
+            }
+        }
+    }
+
+    /// Takes a configuration over.
+    pub fn reload(&mut self, config: Config) {
+        self.parts.notifier.reloading();
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        self.reload_trouble = None;
+        self.parts.core.reload(now(), config);
+        self.act();
+        self.prepare();
+        self.parts.notifier.ready();
+    }
+
+    /// A configuration that cannot be used: the one in use stays.
+    pub fn refuse_reload(&mut self, why: &str) {
+        tracing::error!("the configuration was not reloaded, the one in use stays:\n{why}");
+        let first = why.lines().next().unwrap_or_default();
+        self.reload_trouble = Some(format!(
+            "the configuration on the disk is bad and not in use: {first} (director check says more)"
+        ));
+    }
+
+    fn prepare(&mut self) {
+        let table = self.parts.core.desired().clone();
+        self.ask_kernel(Job::Prepare(table));
+    }
+
+    /// Ends. The table stays: who comes next adopts it.
+    pub fn leave(&mut self) {
+        self.parts.notifier.stopping();
+        self.ended = true;
+    }
+
+    /// The picture of `director status --json`.
+    fn status(&self) -> Value {
+        let mut status = self.parts.core.status(now());
+        let own = [&self.sync_trouble, &self.memory_trouble, &self.folder_trouble, &self.reload_trouble];
+        status.degraded.extend(own.into_iter().flatten().cloned());
+        status.degraded.extend(self.prepared.iter().cloned());
+        let mut value = serde_json::to_value(&status).unwrap_or_default();
+        if let Some(fields) = value.as_object_mut() {
+            let uptime = now().saturating_sub(self.started).as_millis();
+            fields.insert("backend".into(), self.parts.backend.into());
+            fields.insert("version".into(), env!("CARGO_PKG_VERSION").into());
+            fields.insert("uptime_ms".into(), json!(u64::try_from(uptime).unwrap_or(u64::MAX)));
+            fields.insert("pid".into(), std::process::id().into());
+        }
+        value
+    }
+
+    /// The line that the service manager shows.
+    fn say_status(&mut self) {
+        let status = self.parts.core.status(now());
+        let up = status.virtuals.iter().filter(|shown| shown.up).count();
+        let line = format!("{}: {up} of {} virtual services up", status.role, status.virtuals.len());
+        if line != self.said {
+            self.parts.notifier.status(&line);
+            self.said = line;
+        }
+    }
+}
+
+/// A trouble that is new is said.
+fn note(place: &mut Option<String>, trouble: Option<String>) {
+    if let Some(sentence) = trouble.as_ref().filter(|sentence| place.as_ref() != Some(sentence)) {
+        tracing::error!("{sentence}");
+    }
+    *place = trouble;
+}
+
+fn log(event: &Event) {
+    let (kind, subject) = (event.kind, event.subject.as_str());
+    let (from, to) = (event.from.as_deref(), event.to.as_deref());
+    match event.level {
+        Level::Info => tracing::info!(kind, subject, from, to, "{}", event.why),
+        Level::Warn => tracing::warn!(kind, subject, from, to, "{}", event.why),
+        Level::Error => tracing::error!(kind, subject, from, to, "{}", event.why),
+    }
+}

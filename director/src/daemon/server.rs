@@ -1,0 +1,107 @@
+//! The daemon's end of the control socket.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base::control::protocol::Answer;
+use base::control::server::{Client, Handler};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::protocol::Request;
+use crate::config::{self, model::Config};
+use crate::core::Order;
+
+/// How long the loop may take.
+const LOOP_BOUND: Duration = Duration::from_secs(5);
+/// Questions that may wait for the loop.
+pub const QUEUE: usize = 64;
+
+/// What the loop is asked.
+#[derive(Debug)]
+pub enum Ask {
+    /// The picture.
+    Status(oneshot::Sender<Value>),
+    /// What would change with this configuration.
+    Plan(Box<Config>, oneshot::Sender<Vec<String>>),
+    /// An order of somebody.
+    Order(String, Order, oneshot::Sender<Result<String, String>>),
+    /// Take this configuration, read for somebody.
+    Reload(String, Box<Config>, oneshot::Sender<String>),
+    /// End.
+    Stop(String, oneshot::Sender<()>),
+}
+
+/// What answers: the loop, and the disk.
+#[derive(Debug)]
+pub struct Desk {
+    /// The way to the loop.
+    pub asks: mpsc::Sender<Ask>,
+    /// The configuration in use.
+    pub config: PathBuf,
+}
+
+impl Handler for Desk {
+    type Request = Request;
+
+    async fn answer(&self, client: &Client<'_>, by: String, request: Request) -> io::Result<()> {
+        let answer = match self.act(by, request).await {
+            Ok((text, data)) => Answer::Done { text, data },
+            Err(reason) => Answer::Refused { reason },
+        };
+        client.say(&answer).await
+    }
+}
+
+impl Desk {
+    async fn act(&self, by: String, request: Request) -> Result<(String, Value), String> {
+        match request {
+            Request::Status => Ok((String::new(), self.ask(Ask::Status).await?)),
+            Request::Plan { config } => {
+                let config = Box::new(read(config).await?);
+                let lines = self.ask(|done| Ask::Plan(config, done)).await?;
+                Ok((String::new(), lines.into()))
+            }
+            Request::Order { order } => {
+                let said = self.ask(|done| Ask::Order(by, order, done)).await??;
+                Ok((said, Value::Null))
+            }
+            Request::Reload => {
+                let config = Box::new(read(self.config.clone()).await?);
+                let said = self.ask(|done| Ask::Reload(by, config, done)).await?;
+                Ok((said, Value::Null))
+            }
+            Request::Stop => {
+                self.ask(|done| Ask::Stop(by, done)).await?;
+                Ok(("the director ends; the kernel's table stays as it is".into(), Value::Null))
+            }
+        }
+    }
+
+    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, String> {
+        let (done, answer) = oneshot::channel();
+        let asked = async {
+            self.asks.send(ask(done)).await.ok()?;
+            answer.await.ok()
+        };
+        match timeout(LOOP_BOUND, asked).await {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => Err("the director is ending".into()),
+            Err(_) => Err(format!("the director's loop did not answer within {} s", LOOP_BOUND.as_secs())),
+        }
+    }
+}
+
+/// Reads a configuration off the loop.
+///
+/// # Errors
+/// All that is wrong with it.
+pub async fn read(path: PathBuf) -> Result<Config, String> {
+    let reading = tokio::task::spawn_blocking(move || config::load(&path));
+    match reading.await {
+        Ok(read) => read.map_err(|problems| problems.to_string()),
+        Err(error) => Err(format!("the configuration was not read: {error}")),
+    }
+}
