@@ -7,6 +7,7 @@
 //! load   ─┤   (now, input) → actions    ▲         │
 //! orders ─┘                             └── read ─┘
 //! ```
+pub mod agent;
 pub mod check;
 pub mod config;
 pub mod core;
