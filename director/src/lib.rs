@@ -15,4 +15,5 @@ pub mod ctl;
 pub mod daemon;
 pub mod kernel;
 pub mod load;
+pub mod real;
 pub mod table;
