@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use nix::errno::Errno;
+use socket2::SockFilter;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -54,12 +55,32 @@ impl Monitor {
     /// # Panics
     /// As all of tokio's I/O in a runtime that was built without `enable_io`.
     pub fn open() -> Result<Monitor, Error> {
+        Monitor::with(None)
+    }
+
+    /// The same, but addresses added or renewed with `mark` (IFA_PROTO) are passed over by the kernel itself: who
+    /// renews a thousand leases each second need not be told of it. Their removal is told.
+    ///
+    /// # Errors
+    /// As [`Monitor::open`].
+    ///
+    /// # Panics
+    /// As [`Monitor::open`].
+    pub fn open_passing_over(mark: u8) -> Result<Monitor, Error> {
+        Monitor::with(Some(mark))
+    }
+
+    fn with(mark: Option<u8>) -> Result<Monitor, Error> {
         let what = "watch links and addresses";
         if tokio::runtime::Handle::try_current().is_err() {
             let reason = super::Reason::Invalid("there is no tokio runtime here".into());
             return Err(Error { what: what.into(), reason, kernel: None });
         }
         let socket = Socket::open(nix::sys::socket::SockProtocol::NetlinkRoute, &GROUPS)?;
+        if let Some(mark) = mark {
+            // A kernel without socket filters only tells more.
+            let _ = socket2::SockRef::from(&socket).attach_filter(&not_renewed(mark));
+        }
         // SAFETY: `Socket` owns its descriptor, always returns that same one, offers no way to replace or
         // close it, and
         // is given to the AsyncFd by value: it stays open until the AsyncFd is dropped.
@@ -104,6 +125,32 @@ impl Monitor {
             }
         }
     }
+}
+
+/// IFA_PROTO (linux/if_addr.h).
+const IFA_PROTO: u32 = 11;
+/// Where the attributes of an address message begin: behind nlmsghdr and ifaddrmsg.
+const ADDRESS_ATTRIBUTES: u32 = 16 + 8;
+/// The offset at which a socket filter finds an attribute of the type in X, from A on (SKF_AD_OFF and SKF_AD_NLATTR,
+/// include/uapi/linux/filter.h).
+const FIND_ATTRIBUTE: u32 = (-0x1000_i32).cast_unsigned() + 12;
+
+/// The socket filter: of address news keep none that carries `mark`, of all else everything. Each message of these groups
+/// is a datagram of its own.
+fn not_renewed(mark: u8) -> [SockFilter; 10] {
+    let new_address = u32::from(u16::from_be_bytes(libc::RTM_NEWADDR.to_ne_bytes()));
+    [
+        SockFilter::new(0x28, 0, 0, 4),           // BPF_LD | BPF_H | BPF_ABS: nlmsg_type
+        SockFilter::new(0x15, 0, 7, new_address), // BPF_JMP | BPF_JEQ | BPF_K, else to the last
+        SockFilter::new(0x01, 0, 0, IFA_PROTO),   // BPF_LDX | BPF_IMM
+        SockFilter::new(0x00, 0, 0, ADDRESS_ATTRIBUTES), // BPF_LD | BPF_IMM
+        SockFilter::new(0x20, 0, 0, FIND_ATTRIBUTE), // BPF_LD | BPF_W | BPF_ABS
+        SockFilter::new(0x07, 0, 0, 0),           // BPF_MISC | BPF_TAX: 0 if there is none, and then
+        SockFilter::new(0x50, 0, 0, 4), // BPF_LD | BPF_B | BPF_IND: the header's byte 4, which is no mark
+        SockFilter::new(0x15, 0, 1, u32::from(mark)),
+        SockFilter::new(0x06, 0, 0, 0), // BPF_RET | BPF_K
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+    ]
 }
 
 /// The changes in one datagram.

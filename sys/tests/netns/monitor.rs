@@ -29,6 +29,38 @@ async fn until(monitor: &mut Monitor, wanted: impl Fn(&Change) -> bool) -> Chang
 }
 
 #[test]
+fn who_renews_leases_is_not_told_of_it_but_of_all_else() {
+    let Some(space) = single() else { return };
+    let index = space.index("v0");
+    run(&space, async || {
+        let mut monitor = Monitor::open_passing_over(0x68).expect("open");
+        let mut netlink = Netlink::open().expect("open");
+        let ours = [set(index, "10.77.1.1", 24, Some(300)), set(index, "fd77::1", 64, Some(300))];
+        for _ in 0..3 {
+            netlink.set_addresses(&ours).expect("set");
+        }
+        space.ip("addr add 10.77.1.9/24 dev v0");
+        netlink.remove_addresses(&ours.map(|set| set.key())).expect("remove");
+        let (mut added, mut removed) = (Vec::new(), 0);
+        while removed < 2 {
+            match monitor.next().await.expect("next") {
+                Change::AddressAdded(new) => added.push((new.ip.to_string(), new.mark)),
+                Change::AddressRemoved(_) => removed += 1,
+                _ => {}
+            }
+        }
+        assert!(added.contains(&("10.77.1.9".to_owned(), 0)), "{added:?}");
+        assert!(added.iter().all(|(_, mark)| *mark != 0x68), "{added:?}");
+        space.ip("link set v0 down");
+        until(
+            &mut monitor,
+            |news| matches!(news, Change::Link { link, .. } if link.index == index && !link.up),
+        )
+        .await;
+    });
+}
+
+#[test]
 fn addresses_and_links_are_told_as_they_change() {
     let Some(space) = single() else { return };
     let index = space.index("v0");
