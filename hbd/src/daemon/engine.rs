@@ -198,6 +198,11 @@ impl Engine {
             Report::Persisted { serial, error } => self.feed(Input::Persisted { serial, error }),
             Report::Window { open } => self.feed(Input::FailbackWindow { open }),
             Report::Loaded(loaded) => self.loaded(*loaded),
+            Report::Interfaces(all) => {
+                let changes = self.parts.links.interfaces(all, now());
+                self.link_changes(changes);
+            }
+            Report::Event(event) => self.event(*event),
             Report::Trouble { about, sentence } => self.trouble(about, sentence),
         }
     }
@@ -212,7 +217,7 @@ impl Engine {
                     core: self.parts.core.status(now),
                     uptime: now.since(self.started),
                     lines: self.parts.links.lines(now),
-                    troubles: self.parts.troubles.sentences(),
+                    troubles: [self.parts.troubles.sentences(), self.parts.links.notes()].concat(),
                 };
                 let _ = done.send(Box::new(picture));
             }

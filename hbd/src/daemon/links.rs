@@ -5,6 +5,7 @@
 //! taken away and made again. It is reported once when it breaks, and once when a message went out again.
 //! Serial lines have a life of their own: see [`serial`].
 
+mod interfaces;
 mod outbox;
 mod serial;
 
@@ -22,8 +23,10 @@ use nix::sys::socket::{MsgFlags, SockaddrStorage, recv, sendto};
 use sys::watch::Watched;
 
 use crate::config::{Link, LinkKind};
+use interfaces::{Ground, ground};
 use serial::{News, Serial};
 
+pub use interfaces::Interface;
 pub use serial::LineStatus;
 
 /// Between two tries to open a broken link anew.
@@ -56,6 +59,10 @@ struct Slot {
     retry: Option<Time>,
     /// What was last said to be wrong.
     said: Option<String>,
+    /// The interface below it, once the kernel has told.
+    ground: Ground,
+    /// A heartbeat that did not fit into one packet: its length.
+    too_long: Option<usize>,
     send_errors: u64,
 }
 
@@ -64,13 +71,16 @@ struct Slot {
 pub struct Links {
     me: String,
     slots: Vec<Slot>,
+    /// The interfaces as they were last told.
+    interfaces: Option<Vec<Interface>>,
     buffer: Vec<u8>,
 }
 
 impl Links {
     /// Opens what can be opened. Needs the runtime that will wait for them. A message is to be sent each `keepalive`.
     pub fn open(me: &str, links: &[Link], keepalive: Duration, now: Time) -> (Links, Vec<Change>) {
-        let mut all = Links { me: me.to_owned(), slots: Vec::new(), buffer: vec![0; LONGEST] };
+        let mut all =
+            Links { me: me.to_owned(), slots: Vec::new(), interfaces: None, buffer: vec![0; LONGEST] };
         let changes = all.reload(links, keepalive, now);
         (all, changes)
     }
@@ -87,9 +97,28 @@ impl Links {
                 None if slot.socket.is_none() => slot.reopen(&self.me, now, &mut changes),
                 None => {}
             }
+            if let Some(all) = &self.interfaces {
+                slot.stand_on(ground(&slot.link.kind, all), &self.me, now, &mut changes);
+            }
             self.slots.push(slot);
         }
         changes
+    }
+
+    /// The interfaces are otherwise than before: links whose interface is gone or cut say so at once, and those whose
+    /// interface is there again, or is another one, are opened anew.
+    pub fn interfaces(&mut self, all: Vec<Interface>, now: Time) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for slot in &mut self.slots {
+            slot.stand_on(ground(&slot.link.kind, &all), &self.me, now, &mut changes);
+        }
+        self.interfaces = Some(all);
+        changes
+    }
+
+    /// What works, but not as well as it should: a sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        self.slots.iter().filter_map(Slot::note).collect()
     }
 
     /// Comes back when a datagram may be waiting; never, if no link is open.
@@ -211,7 +240,33 @@ impl Slot {
             }
             _ => None,
         };
-        Slot { link, socket: None, serial, retry: None, said: None, send_errors: 0 }
+        let (ground, too_long) = (Ground::default(), None);
+        Slot { link, socket: None, serial, retry: None, said: None, ground, too_long, send_errors: 0 }
+    }
+
+    fn stand_on(&mut self, new: Ground, me: &str, now: Time, changes: &mut Vec<Change>) {
+        if self.serial.is_some() || new == self.ground {
+            return;
+        }
+        let old = std::mem::replace(&mut self.ground, new);
+        self.too_long = None;
+        match self.ground.wrong.clone() {
+            Some(wrong) => self.broken(wrong, now, changes),
+            // A socket belongs to the interface of its day.
+            None if old.wrong.is_some() || (old.index.is_some() && old.index != self.ground.index) => {
+                self.reopen(me, now, changes);
+            }
+            None => {}
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        let (length, room) = (self.too_long?, self.ground.room?);
+        let name = &self.link.name;
+        Some(format!(
+            "link {name}: a heartbeat of {length} bytes does not fit its interface, which has room for {room}: it goes \
+             in fragments, and is lost with any of them"
+        ))
     }
 
     /// Takes note of what became of a serial line.
@@ -243,6 +298,10 @@ impl Slot {
             return self.heed(news, now, changes);
         }
         let Some(socket) = &self.socket else { return };
+        if self.ground.room.is_some_and(|room| bytes.len() > room) && self.too_long.is_none() {
+            self.too_long = Some(bytes.len());
+            tracing::warn!("{}", self.note().unwrap_or_default());
+        }
         let mut failed = None;
         let mut sent = false;
         for target in &socket.targets {
@@ -266,6 +325,10 @@ impl Slot {
     }
 
     fn works(&mut self, changes: &mut Vec<Change>) {
+        // Without a carrier the kernel takes what it is given, and throws it away.
+        if self.ground.wrong.is_some() {
+            return;
+        }
         self.retry = None;
         if self.said.take().is_some() {
             changes.push(Change { name: self.link.name.clone(), broken: None });
@@ -411,6 +474,59 @@ mod tests {
         links.slots[0].works(&mut changes);
         assert_eq!(changes, [Change { name: "one".into(), broken: None }]);
         assert_eq!(links.due(), None);
+    }
+
+    #[test]
+    fn links_follow_their_interface_as_the_kernel_tells_of_it() {
+        use crate::daemon::net::tests::{in_namespace, ip};
+        in_namespace(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let _inside = runtime.enter();
+            let bcast =
+                Link { name: "bcast:v0".into(), kind: LinkKind::Bcast { interface: "v0".into(), port: 694 } };
+            let v0 = |index, running, mtu| Interface {
+                index,
+                name: "v0".into(),
+                up: true,
+                running,
+                mtu,
+                addresses: vec!["10.9.0.1".parse().unwrap()],
+            };
+            let said =
+                |changes: Vec<Change>| changes.into_iter().map(|change| change.broken).collect::<Vec<_>>();
+            let index = |name| nix::net::if_::if_nametoindex(name).unwrap();
+            let (mut links, changes) = Links::open("a", std::slice::from_ref(&bcast), KEEPALIVE, t(0));
+            assert_eq!(changes, []);
+            let fd =
+                |links: &Links| links.slots[0].socket.as_ref().map(|socket| socket.udp.get().as_raw_fd());
+            assert!(said(links.interfaces(vec![v0(index("v0"), true, 1500)], t(0))).is_empty());
+            assert!(links.send(b"x", t(0)).is_empty());
+            // The carrier goes: what is sent goes nowhere, and the kernel takes it.
+            let cut = links.interfaces(vec![v0(index("v0"), false, 1500)], t(1));
+            assert_eq!(said(cut), [Some("v0 has no carrier".to_owned())]);
+            assert!(links.send(b"x", t(2)).is_empty(), "not well again for that");
+            assert!(links.interfaces(vec![v0(index("v0"), true, 1500)], t(3)).is_empty());
+            assert_eq!(said(links.send(b"x", t(4))), [None], "a message went out again");
+            // It is taken away, and comes again as another one: the socket of the old one is of no use.
+            ip("link del v0");
+            assert_eq!(said(links.interfaces(vec![], t(5))), [Some("there is no interface v0".to_owned())]);
+            for line in ["link add v0 type veth peer name v1", "link set v0 up", "link set v1 up"] {
+                ip(line);
+            }
+            let before = fd(&links);
+            assert!(links.interfaces(vec![v0(index("v0"), true, 1500)], t(6)).is_empty());
+            assert!(fd(&links).is_some() && links.send(b"x", t(7)).len() == 1, "before: {before:?}");
+            assert_eq!(links.due(), None);
+            // Too long for one packet: said, and sent all the same.
+            assert!(links.notes().is_empty());
+            assert!(links.interfaces(vec![v0(index("v0"), true, 576)], t(8)).is_empty());
+            assert!(links.send(&[7; 600], t(9)).is_empty());
+            assert!(links.notes()[0].contains("600 bytes does not fit"), "{:?}", links.notes());
+            // A link of a new configuration stands on what is known.
+            let other =
+                Link { name: "bcast:v9".into(), kind: LinkKind::Bcast { interface: "v9".into(), port: 694 } };
+            assert_eq!(links.reload(&[bcast, other], KEEPALIVE, t(10)).len(), 1);
+        });
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod event_loop;
 mod orders;
 mod rejected;
 mod start;
+mod watch;
 mod window;
 
 use base::daemon::{notify, socket};

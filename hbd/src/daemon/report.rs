@@ -1,8 +1,9 @@
 //! What the other threads tell the loop.
 
-use cluster::{OpId, OpResult};
+use cluster::{Event, OpId, OpResult};
 use tokio::sync::mpsc;
 
+use super::links::Interface;
 use super::reload::Loaded;
 
 /// Reports that may wait for the loop: far more than operations can be under way. A thread that
@@ -36,6 +37,10 @@ pub enum Report {
         /// Inside now.
         open: bool,
     },
+    /// How the interfaces are; told when it is otherwise than before.
+    Interfaces(Vec<Interface>),
+    /// Something happened that belongs among the events.
+    Event(Box<Event>),
     /// Something is not as it should be (or is again), for `status`.
     Trouble {
         /// What this is about; one sentence each.

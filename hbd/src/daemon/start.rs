@@ -146,6 +146,7 @@ fn live(args: Args, request: Request, config: Config, keyring: Keyring, log: Log
         history: History::new(former.events),
         config: WorkConfig::of(&config),
         agents: (config.me.clone(), config.cluster.name.clone(), args.run_dir.join("agents")),
+        net: Some(net.clone()),
     })
     .map_err(failed("the work thread"))?;
 

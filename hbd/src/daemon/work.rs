@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use super::alert::Alerts;
 use super::ask::Ask;
 use super::history::History;
+use super::net::Net;
 use super::report::{Report, Reports};
 use super::respawn::Respawns;
 use super::settings::Entry;
@@ -104,6 +105,8 @@ pub struct Start {
     pub config: WorkConfig,
     /// This node's name, the cluster's, and a folder for the agents' scratch files.
     pub agents: (String, String, PathBuf),
+    /// Who is to look when interfaces or addresses have changed, if anybody.
+    pub net: Option<Net>,
 }
 
 /// The way to the work thread.
@@ -152,7 +155,8 @@ async fn end_survivors(at_work: PathBuf) {
 }
 
 async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receiver<Job>) {
-    let Start { socket, asks, reports, history, mut config, agents: (node, cluster, scratch), .. } = start;
+    let Start { socket, asks, reports, history, mut config, agents: (node, cluster, scratch), net, .. } =
+        start;
     let history = Arc::new(history);
     let at_work = scratch.join(AT_WORK);
     end_survivors(at_work.clone()).await;
@@ -166,6 +170,9 @@ async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receive
     let policy = policy(config.group.clone()).await;
     let server = server::new(asks, Arc::clone(&history), policy, Limits::default());
     tokio::spawn(Arc::clone(&server).serve(listener));
+    if let Some(net) = net {
+        tokio::spawn(super::watch::watch(net));
+    }
     let mut watch = config.window.map(|window| tokio::spawn(window::watch(window, reports.clone())));
     let mut looks = Looks::default();
     while let Some(job) = jobs.recv().await {
@@ -313,6 +320,7 @@ mod tests {
             history: History::new(VecDeque::new()),
             config: WorkConfig { group: None, window: None, alerts: vec![], respawns: vec![] },
             agents: ("a".into(), "test".into(), folder.path().join("scratch")),
+            net: None,
         })
         .unwrap();
         let run = |id, timeout_ms, entries| {

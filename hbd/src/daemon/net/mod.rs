@@ -3,7 +3,8 @@
 //! Blocking, one job at a time in the order given; every burst is one netlink request however many
 //! addresses it has. It wakes without a job only while announcements are to be repeated.
 
-mod place;
+mod mend;
+pub(super) mod place;
 mod repeat;
 mod worker;
 
@@ -54,6 +55,9 @@ pub enum Job {
         /// Which.
         entries: Vec<Arc<Entry>>,
     },
+    /// Interfaces or addresses changed, by whomever: look at them, put back what is held and gone, announce what is held
+    /// where a link has come up, and tell the loop ([`Report::Interfaces`]).
+    Changed,
     /// Remove the addresses a predecessor with another configuration left: those that carry our mark
     /// and are none of these.
     Sweep {
@@ -96,4 +100,4 @@ impl Net {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

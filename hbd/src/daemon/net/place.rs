@@ -22,6 +22,11 @@ impl Interfaces {
         netlink.links().map(Interfaces).map_err(|error| error.to_string())
     }
 
+    /// All of them.
+    pub fn all(&self) -> &[Link] {
+        &self.0
+    }
+
     /// The interface of that name.
     pub fn named(&self, name: &str) -> Option<&Link> {
         self.0.iter().find(|link| link.name == name)

@@ -18,7 +18,7 @@ use crate::daemon::settings::tests::resource;
 use crate::daemon::when::now;
 
 /// Runs `test` on a thread that has a network of its own: `v0` (up, 10.9.0.1/24) and its end `v1`.
-fn in_namespace(test: impl FnOnce() + Send + 'static) {
+pub(in crate::daemon) fn in_namespace(test: impl FnOnce() + Send + 'static) {
     let outcome = std::thread::spawn(move || {
         if unshare(CloneFlags::CLONE_NEWNET).is_err() {
             eprintln!("not tested: this needs root (a network namespace)");
@@ -41,7 +41,7 @@ fn in_namespace(test: impl FnOnce() + Send + 'static) {
     }
 }
 
-fn ip(line: &str) -> String {
+pub(in crate::daemon) fn ip(line: &str) -> String {
     let done = Command::new("ip").args(line.split(' ')).output().expect("ip runs");
     assert!(done.status.success(), "ip {line}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8_lossy(&done.stdout).into_owned()
@@ -231,5 +231,160 @@ fn many_addresses_are_one_operation_of_the_thread() {
         net.ask(run(OpKind::Stop, &entries, None)).unwrap();
         assert_eq!(results(&mut heard), vec![OpResult::Ok; 500]);
         assert!(!ip("addr show dev v0").contains("10.9.1."));
+    });
+}
+
+/// The worker with addresses started, and what it had to say of that heard.
+fn started(entries: &[Arc<Entry>], lifetime: Option<u64>) -> (Worker, Receiver<Report>) {
+    let (mut worker, mut heard) = worker();
+    worker.job(run(OpKind::Start, entries, lifetime));
+    assert_eq!(results(&mut heard), vec![OpResult::Ok; entries.len()]);
+    (worker, heard)
+}
+
+/// The events told so far.
+fn events(heard: &mut Receiver<Report>) -> Vec<cluster::Event> {
+    std::iter::from_fn(|| heard.try_recv().ok())
+        .filter_map(|report| match report {
+            Report::Event(event) => Some(*event),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn what_somebody_removes_is_put_back_and_that_is_said() {
+    in_namespace(|| {
+        let entries = [
+            entry(1, "10.9.0.50", Some(24), Some("v0")),
+            entry(2, "fd00:9::50", Some(64), Some("v0")),
+            entry(3, "10.9.0.51", Some(24), Some("v0")),
+        ];
+        for lifetime in [None, Some(300)] {
+            let (mut worker, mut heard) = started(&entries, lifetime);
+            ip("addr del 10.9.0.50/24 dev v0");
+            ip("addr del fd00:9::50/64 dev v0");
+            worker.job(Job::Changed);
+            let shown = ip("addr show dev v0");
+            assert!(shown.contains("10.9.0.50/24") && shown.contains("fd00:9::50/64"), "{shown}");
+            let forever = shown.lines().filter(|line| line.contains("valid_lft forever")).count();
+            // The machine's own two, and ours if they are not leased.
+            assert_eq!(forever, if lifetime.is_none() { 5 } else { 2 }, "{shown}");
+            let said = events(&mut heard);
+            assert_eq!(said.len(), 1, "{said:?}");
+            assert_eq!(said[0].subject, "10.9.0.50, fd00:9::50");
+            worker.job(Job::Changed);
+            assert!(events(&mut heard).is_empty(), "nothing was missing");
+            worker.job(run(OpKind::Stop, &entries, None));
+            worker.job(Job::Changed);
+            assert!(!ip("addr show dev v0").contains("10.9.0.5"), "what was stopped stays away");
+        }
+    });
+}
+
+#[test]
+fn a_lease_that_ran_out_is_not_put_back() {
+    in_namespace(|| {
+        let entries = [entry(1, "10.9.0.50", Some(24), Some("v0"))];
+        let (mut worker, mut heard) = started(&entries, Some(1));
+        let end = std::time::Instant::now() + Duration::from_secs(20);
+        while ip("addr show dev v0").contains("10.9.0.50") {
+            assert!(std::time::Instant::now() < end, "the kernel takes it away");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        worker.job(Job::Changed);
+        assert!(!ip("addr show dev v0").contains("10.9.0.50"));
+        assert!(events(&mut heard).is_empty());
+        // And what is put back lives no longer than it would have.
+        worker.job(run(OpKind::Start, &entries, Some(100)));
+        ip("addr del 10.9.0.50/24 dev v0");
+        worker.job(Job::Changed);
+        let shown = ip("addr show dev v0");
+        let line = shown.lines().skip_while(|line| !line.contains("10.9.0.50")).nth(1).unwrap_or_default();
+        let left: u64 =
+            line.trim_start().trim_start_matches("valid_lft ").split("sec").next().unwrap().parse().unwrap();
+        assert!((80..100).contains(&left), "{shown}");
+    });
+}
+
+#[test]
+fn an_interface_made_anew_has_its_addresses_again_and_one_that_comes_up_is_announced_on() {
+    in_namespace(|| {
+        let entries = [entry(1, "10.9.0.50", Some(24), Some("v0"))];
+        let (mut worker, mut heard) = started(&entries, None);
+        worker.job(Job::Changed);
+        ip("link del v0");
+        worker.job(Job::Changed);
+        let gone = interfaces(&mut heard);
+        assert!(!gone.iter().any(|one| one.name == "v0"), "{gone:?}");
+        for line in ["link add v0 type veth peer name v1", "link set v0 up", "link set v1 up"] {
+            ip(line);
+        }
+        worker.job(Job::Changed);
+        assert!(ip("addr show dev v0").contains("10.9.0.50/24"));
+        // The other end hears of it when the cable is in again.
+        ip("link set v1 down");
+        worker.job(Job::Changed);
+        let down = interfaces(&mut heard);
+        assert!(down.iter().any(|one| one.name == "v0" && one.up && !one.running), "{down:?}");
+        ip("link set v1 up");
+        let before = sent("v0");
+        worker.job(Job::Changed);
+        assert!(sent("v0") > before, "announced at once");
+        let up = interfaces(&mut heard);
+        assert!(up.iter().any(|one| one.name == "v0" && one.running && one.mtu == 1500), "{up:?}");
+        worker.job(Job::Changed);
+        assert!(heard.try_recv().is_err(), "nothing new");
+    });
+}
+
+/// The interfaces as last told.
+fn interfaces(heard: &mut Receiver<Report>) -> Vec<crate::daemon::links::Interface> {
+    let told = std::iter::from_fn(|| heard.try_recv().ok()).filter_map(|report| match report {
+        Report::Interfaces(all) => Some(all),
+        _ => None,
+    });
+    told.last().expect("told of a change")
+}
+
+/// Packets an interface has sent.
+fn sent(name: &str) -> u64 {
+    let shown = ip(&format!("-s link show dev {name}"));
+    let line = shown.lines().skip_while(|line| !line.contains("TX:")).nth(1).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{shown}"))
+}
+
+#[test]
+fn the_kernels_news_reaches_the_net_thread() {
+    in_namespace(|| {
+        let (reports, mut heard) = channel(64);
+        let net = Net::start(reports, None).unwrap();
+        let entries = [entry(1, "10.9.0.50", Some(24), Some("v0"))];
+        net.ask(run(OpKind::Start, &entries, None)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let watching = tokio::spawn(crate::daemon::watch::watch(net.clone()));
+            let mut next = async |wanted: fn(&Report) -> bool| {
+                let any = async {
+                    loop {
+                        let report = heard.recv().await.expect("a report");
+                        if wanted(&report) {
+                            return;
+                        }
+                    }
+                };
+                tokio::time::timeout(Duration::from_secs(20), any).await.expect("in time");
+            };
+            next(|report| matches!(report, Report::Interfaces(all) if all.iter().any(|one| one.name == "v0"))).await;
+            ip("addr del 10.9.0.50/24 dev v0");
+            next(|report| matches!(report, Report::Event(event) if event.subject == "10.9.0.50")).await;
+            assert!(ip("addr show dev v0").contains("10.9.0.50/24"));
+            ip("link set v0 down");
+            next(|report| matches!(report, Report::Interfaces(all) if all.iter().any(|one| one.name == "v0" && !one.up)))
+                .await;
+            ip("link del v0");
+            next(|report| matches!(report, Report::Interfaces(all) if !all.iter().any(|one| one.name == "v0"))).await;
+            watching.abort();
+        });
     });
 }

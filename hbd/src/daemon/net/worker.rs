@@ -11,19 +11,24 @@ use sys::announce::Announcer;
 use sys::netlink::{Address, AddressKey, AddressSet, Netlink};
 
 use super::Job;
+use super::mend::{Held, PutBack};
 use super::place::{Interfaces, MARK, is, place};
 use super::repeat::{Repeats, Target};
 use crate::config::{AddressSpec, Agent};
+use crate::daemon::links::Interface;
 use crate::daemon::report::{Report, Reports, Trouble, tell};
 use crate::daemon::settings::Entry;
 use crate::daemon::when::now;
 
 /// The state of the net thread.
 pub(super) struct Worker {
-    reports: Reports,
-    netlink: Netlink,
+    pub(super) reports: Reports,
+    pub(super) netlink: Netlink,
     /// What is set here now, as it was last set.
-    held: HashMap<ResourceKey, AddressSet>,
+    pub(super) held: HashMap<ResourceKey, Held>,
+    /// What was told of the interfaces.
+    pub(super) seen: Vec<Interface>,
+    pub(super) put_back: PutBack,
     announcers: HashMap<u32, ([u8; 6], Announcer)>,
     repeats: Repeats,
     /// What was last said to be wrong with renewals and announcements.
@@ -33,8 +38,16 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(reports: Reports) -> Result<Worker, String> {
         let netlink = Netlink::open().map_err(|error| error.to_string())?;
-        let (held, announcers) = (HashMap::new(), HashMap::new());
-        Ok(Worker { reports, netlink, held, announcers, repeats: Repeats::default(), said: None })
+        Ok(Worker {
+            reports,
+            netlink,
+            held: HashMap::new(),
+            seen: Vec::new(),
+            put_back: PutBack::default(),
+            announcers: HashMap::new(),
+            repeats: Repeats::default(),
+            said: None,
+        })
     }
 
     pub(super) fn run(&mut self, jobs: &Receiver<Job>) {
@@ -71,10 +84,11 @@ impl Worker {
             }
             Job::Announce { entries } => {
                 let held = entries.iter().filter_map(|entry| self.held.get(&entry.key));
-                let targets = held.map(|set| (set.ifindex, set.ip)).collect();
+                let targets = held.map(|held| (held.set.ifindex, held.set.ip)).collect();
                 self.announce(targets);
             }
             Job::Sweep { keep } => self.sweep(&keep),
+            Job::Changed => self.changed(),
         }
     }
 
@@ -88,23 +102,24 @@ impl Worker {
         for entry in entries {
             results.push(match place(spec(entry), &interfaces, &mut self.netlink) {
                 Ok(set) => {
-                    whose.push((results.len(), entry.key));
+                    whose.push((results.len(), entry));
                     sets.push(AddressSet { lifetime, ..set });
                     OpResult::Ok
                 }
                 Err(why) => OpResult::Failed(why),
             });
         }
+        let begun = now();
         let done = match self.netlink.set_addresses(&sets) {
             Ok(done) => done,
             Err(error) => sets.iter().map(|_| Err(error.clone())).collect(),
         };
         let mut targets = Vec::with_capacity(sets.len());
-        for (((at, key), set), done) in whose.into_iter().zip(sets).zip(done) {
+        for (((at, entry), set), done) in whose.into_iter().zip(sets).zip(done) {
             match done {
                 Ok(()) => {
                     targets.push((set.ifindex, set.ip));
-                    self.held.insert(key, set);
+                    self.held.insert(entry.key, Held::new(entry, set, begun));
                 }
                 Err(error) => results[at] = OpResult::Failed(error.to_string()),
             }
@@ -160,7 +175,7 @@ impl Worker {
                 match there.find(|address| !address.dad_failed()) {
                     Some(address) => {
                         // Adopted: from now on it is renewed as if it had been set by this process.
-                        self.held.entry(entry.key).or_insert_with(|| adopted(address, spec(entry)));
+                        self.held.entry(entry.key).or_insert_with(|| adopted(address, entry));
                         OpResult::Running
                     }
                     None => {
@@ -174,11 +189,13 @@ impl Worker {
     }
 
     fn lease(&mut self, entries: &[Arc<Entry>], lifetime: Option<Duration>) {
+        let begun = now();
         let mut sets = Vec::with_capacity(entries.len());
         for entry in entries {
             if let Some(held) = self.held.get_mut(&entry.key) {
-                held.lifetime = lifetime;
-                sets.push(held.clone());
+                held.set.lifetime = lifetime;
+                held.until = lifetime.map(|lifetime| begun + lifetime);
+                sets.push(held.set.clone());
             }
         }
         if sets.is_empty() {
@@ -204,10 +221,10 @@ impl Worker {
         let Ok(interfaces) = Interfaces::read(&mut self.netlink) else { return };
         for entry in entries {
             let Some(held) = self.held.get_mut(&entry.key) else { continue };
-            if interfaces.numbered(held.ifindex).is_none()
+            if interfaces.numbered(held.set.ifindex).is_none()
                 && let Ok(set) = place(spec(entry), &interfaces, &mut self.netlink)
             {
-                *held = AddressSet { lifetime: held.lifetime, ..set };
+                held.set = AddressSet { lifetime: held.set.lifetime, ..set };
             }
         }
     }
@@ -250,7 +267,7 @@ impl Worker {
         }
     }
 
-    fn look(&mut self) -> Result<(Interfaces, Addresses), String> {
+    pub(super) fn look(&mut self) -> Result<(Interfaces, Addresses), String> {
         let interfaces = Interfaces::read(&mut self.netlink)?;
         let addresses = self.netlink.addresses().map_err(|error| error.to_string())?;
         Ok((interfaces, Addresses::sorted(addresses)))
@@ -264,7 +281,7 @@ impl Worker {
         }
     }
 
-    fn announce_on(&mut self, interfaces: &Interfaces, targets: Vec<Target>) {
+    pub(super) fn announce_on(&mut self, interfaces: &Interfaces, targets: Vec<Target>) {
         self.announce_once(interfaces, &targets);
         self.repeats.begin(targets, now());
     }
@@ -317,7 +334,7 @@ impl Worker {
 }
 
 /// The addresses of this machine, by address.
-struct Addresses(Vec<Address>);
+pub(super) struct Addresses(Vec<Address>);
 
 impl Addresses {
     fn sorted(mut all: Vec<Address>) -> Addresses {
@@ -325,16 +342,22 @@ impl Addresses {
         Addresses(all)
     }
 
-    fn of(&self, ip: IpAddr) -> impl Iterator<Item = &Address> {
+    /// Those of an interface that are not ours: what the machine has of its own.
+    pub(super) fn on(&self, index: u32) -> Vec<IpAddr> {
+        let own = self.0.iter().filter(|address| address.ifindex == index && address.mark != MARK);
+        own.filter(|address| !address.dad_failed()).map(|address| address.ip).collect()
+    }
+
+    pub(super) fn of(&self, ip: IpAddr) -> impl Iterator<Item = &Address> {
         let from = self.0.partition_point(|address| address.ip < ip);
         self.0[from..].iter().take_while(move |address| address.ip == ip)
     }
 }
 
-fn adopted(address: &Address, spec: &AddressSpec) -> AddressSet {
+fn adopted(address: &Address, entry: &Arc<Entry>) -> Held {
     let Address { ifindex, ip, prefix, .. } = *address;
-    let lifetime = address.valid;
-    AddressSet {
+    let (lifetime, spec) = (address.valid, spec(entry));
+    let set = AddressSet {
         ifindex,
         ip,
         prefix,
@@ -342,11 +365,12 @@ fn adopted(address: &Address, spec: &AddressSpec) -> AddressSet {
         broadcast: spec.broadcast,
         lifetime,
         mark: MARK,
-    }
+    };
+    Held::new(entry, set, now())
 }
 
 /// The loop gives this thread addresses only; anything else would be set nowhere.
-fn spec(entry: &Entry) -> &AddressSpec {
+pub(super) fn spec(entry: &Entry) -> &AddressSpec {
     static NONE: AddressSpec = AddressSpec {
         ip: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
         prefix: None,
