@@ -25,7 +25,7 @@ for agent in "$agents"/*; do
     gives "$name: unknown action" 3 '' "unknown action 'dance'"
     call "$name" start
     case $name in
-        ldirectord | conntrackd) gives "$name: no arguments are no mistake" 1 ;;
+        director | ldirectord | conntrackd) gives "$name: no arguments are no mistake" 1 ;;
         *) gives "$name: no arguments" 2 ;;
     esac
     call "$name" "two

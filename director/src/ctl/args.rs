@@ -238,11 +238,13 @@ Examples:
     #[command(after_help = "\
 A configuration with a mistake is refused, and the one in use stays.")]
     Reload,
-    /// Tell the director whether this node has the address (the agent of hbd does)
+    /// Tell the director whether this node has the address (the agent of hbd does), or ask it
+    #[command(after_help = "\
+A standby whose configuration says standby = \"cold\" ends.")]
     Role {
-        /// active or standby
+        /// active or standby [default: only show it]
         #[arg(value_enum, hide_possible_values = true, value_name = "active|standby")]
-        role: Role,
+        role: Option<Role>,
     },
     /// End the director; the kernel's table stays as it is
     Stop,

@@ -52,6 +52,11 @@ pub(super) fn run(cli: &Cli) -> Result<(), Fail> {
             watch::run(viewer, || ask(common, &Request::Status), look::render_with)
         }
         Command::Status { watch: false } => status(common),
+        Command::Role { role: None } => {
+            let data = ask(common, &Request::Status)?;
+            let role = data.get("role").and_then(Value::as_str).unwrap_or("unknown");
+            Ok(writeln!(io::stdout(), "{}", text::line(role))?)
+        }
         Command::Reload => say(common, &Request::Reload),
         Command::Stop => say(common, &Request::Stop),
         other => order(common, other),
@@ -87,7 +92,7 @@ fn order(common: &Common, command: &Command) -> Result<(), Fail> {
             };
             Order::Weight { real, service, weight }
         }
-        Command::Role { role } => Order::Role { active: *role == Role::Active },
+        Command::Role { role: Some(role) } => Order::Role { active: *role == Role::Active },
         other => return Err(Fail::Usage(format!("{other:?} is no order"))),
     };
     say(common, &Request::Order { order })?;

@@ -11,7 +11,7 @@ use super::memory::{self, MemoryFile};
 use super::server::Ask;
 use super::tasks::{Answer, Tasks};
 use crate::config::model::Config;
-use crate::core::{Action, Core, Event, Level, Time};
+use crate::core::{Action, Core, Event, Level, Order, Time};
 
 /// What the engine works with.
 pub struct Parts {
@@ -168,8 +168,14 @@ impl Engine {
             Ask::Plan(config, done) => drop(done.send(self.parts.core.planned(now(), *config))),
             Ask::Order(by, order, done) => {
                 tracing::info!("{by} orders {order:?}");
-                let said = self.parts.core.order(now(), &by, &order);
-                memory::keep_role(&self.parts.run_dir, self.parts.core.is_active());
+                let mut said = self.parts.core.order(now(), &by, &order);
+                let active = self.parts.core.is_active();
+                if order == (Order::Role { active: false }) && !self.parts.core.config().warm {
+                    said = said.map(|said| format!("{said}, and ends (standby = \"cold\")"));
+                    self.act();
+                    self.leave();
+                }
+                memory::keep_role(&self.parts.run_dir, active);
                 drop(done.send(said));
             }
             Ask::Reload(by, config, done) => {

@@ -113,6 +113,11 @@ fn abort_on_panic(log: LogQueue) {
 
 fn live(args: &Args, config: Config) -> Result<(), String> {
     let failed = |what: &'static str| move |error: std::io::Error| format!("cannot start {what}: {error}");
+    let active = memory::last_role(&args.run_dir).unwrap_or(args.role == Role::Active);
+    if !active && !config.warm {
+        tracing::info!("this node is the standby, and standby = \"cold\": nothing to do");
+        return Ok(());
+    }
     let backend = args.backend.open()?;
     let (file, remembered, complaint) = MemoryFile::open(&args.state_dir);
     if let Some(complaint) = complaint {
@@ -127,7 +132,6 @@ fn live(args: &Args, config: Config) -> Result<(), String> {
     let (answers, answered) = mpsc::channel(tasks::QUEUE);
     let (asks, asked) = mpsc::channel(server::QUEUE);
     let thread = Thread::start(backend, done).map_err(failed("the kernel's thread"))?;
-    let active = memory::last_role(&args.run_dir).unwrap_or(args.role == Role::Active);
     let desk = Desk { asks, config: args.config.clone() };
     let server = Server::with(desk, Policy::new(Some(&config.group)), Limits::default());
     listener.set_nonblocking(true).map_err(failed("the control socket"))?;

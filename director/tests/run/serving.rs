@@ -1,0 +1,158 @@
+//! Real servers die and return, orders are given, the director is restarted.
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::ground::*;
+
+#[test]
+fn a_real_server_that_dies_leaves_and_returns_and_the_fallback_serves_when_all_are_gone() {
+    let (one, two) = (Server::new(), Server::new());
+    let mut ground = Ground::new(&www(&[("web1", one.address), ("web2", two.address)]));
+    ground.start();
+    ground.wait_state("web1", "up");
+    ground.wait_state("web2", "up");
+    wait_for("the kernel", || ground.real("web1", "kernel_weight") == 5);
+    let one = one.stop();
+    ground.wait_state("web1", "down");
+    wait_for("the kernel", || ground.real("web1", "kernel_weight") == 0);
+    assert_eq!(ground.real("web1", "weight"), 5);
+    let error = ground.real("web1", "last_error");
+    assert!(error.as_str().is_some_and(|error| error.contains("refused")), "{error}");
+    assert_eq!(ground.status()["virtuals"][0]["up"], true);
+    two.stop();
+    wait_for("the fallback", || ground.status()["virtuals"][0]["fallback_active"] == true);
+    assert_eq!(ground.status()["virtuals"][0]["up"], false);
+    let _one = Server::at(one);
+    ground.wait_state("web1", "up");
+    wait_for("its end", || ground.status()["virtuals"][0]["fallback_active"] == false);
+    let log = ground.log();
+    assert!(log.contains("real www/web1: up -> down"), "{log}");
+}
+
+#[test]
+fn the_status_has_the_fields_that_were_promised() {
+    let server = Server::new();
+    let mut ground = Ground::new(&www(&[("web1", server.address)]));
+    ground.start();
+    ground.wait_state("web1", "up");
+    wait_for("the kernel", || ground.real("web1", "kernel_weight") == 5);
+    let status = ground.status();
+    assert_eq!(status["role"], "active");
+    assert_eq!(status["drift_repaired"], 0);
+    assert_eq!(status["degraded"], json!([]));
+    let service = &status["virtuals"][0];
+    let wanted = json!({"name": "www", "address": "192.168.1.30:80", "protocol": "tcp", "scheduler": "wrr",
+                        "up": true, "fallback_active": false});
+    for (key, value) in wanted.as_object().unwrap() {
+        assert_eq!(&service[key], value, "{key}");
+    }
+    let real = &service["reals"][0];
+    let wanted = json!({"name": "web1", "address": server.address.to_string(), "forward": "masq", "state": "up",
+                        "weight": 5, "kernel_weight": 5, "active_conns": 0, "inactive_conns": 0,
+                        "last_error": null});
+    for (key, value) in wanted.as_object().unwrap() {
+        assert_eq!(&real[key], value, "{key}");
+    }
+    assert!(real["last_check_ms"].is_u64());
+}
+
+#[test]
+fn orders_survive_a_restart() {
+    let (one, two) = (Server::new(), Server::new());
+    let mut ground = Ground::new(&www(&[("web1", one.address), ("web2", two.address)]));
+    ground.start();
+    ground.wait_state("web1", "up");
+    assert!(ground.done(&["drain", "web1", "--deadline", "60s", "--wait"]).contains("removed"));
+    assert_eq!(ground.real("web1", "state"), "drain");
+    assert_eq!(ground.real("web1", "in_kernel"), false);
+    ground.done(&["weight", &two.address.to_string(), "3"]);
+    ground.signal(Signal::SIGKILL);
+    assert_eq!(ground.end(), None);
+    ground.start();
+    ground.wait_state("web2", "up");
+    assert_eq!(ground.real("web1", "state"), "drain");
+    wait_for("the weight by hand", || ground.real("web2", "kernel_weight") == 3);
+    ground.done(&["enable", "web1"]);
+    ground.done(&["weight", "web2", "auto", "--virtual", "www"]);
+    ground.wait_state("web1", "up");
+    wait_for("the configured weight", || ground.real("web2", "kernel_weight") == 5);
+    ground.done(&["maintain", "web1"]);
+    assert_eq!(ground.real("web1", "state"), "maintenance");
+}
+
+#[test]
+fn a_reload_takes_over_what_is_good_and_refuses_what_is_bad() {
+    let (one, two) = (Server::new(), Server::new());
+    let mut ground = Ground::new(&www(&[("web1", one.address)]));
+    ground.start();
+    ground.wait_state("web1", "up");
+    ground.write(&www(&[("web1", one.address), ("web2", two.address)]));
+    let plan = ground.done(&["plan"]);
+    assert!(plan.starts_with(&format!("+ tcp 192.168.1.30:80 -> {}", two.address)), "{plan}");
+    assert!(ground.done(&["reload"]).contains("reloaded"));
+    ground.wait_state("web2", "up");
+    wait_for("the same table", || ground.done(&["plan"]) == "nothing would change\n");
+    ground.write("[[virtual]]\nname = \"www\"\n");
+    let refused = ground.tool(&["reload"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("has no 'address'"));
+    ground.signal(Signal::SIGHUP);
+    wait_for("the refusal", || ground.status()["degraded"].to_string().contains("not in use"));
+    ground.wait_state("web2", "up");
+    ground.write(&www(&[("web2", two.address)]));
+    ground.signal(Signal::SIGHUP);
+    wait_for("the reload", || {
+        ground.status()["virtuals"][0]["reals"].as_array().is_some_and(|r| r.len() == 1)
+    });
+    assert_eq!(ground.status()["degraded"], json!([]));
+}
+
+#[test]
+fn term_ends_it_in_order_and_a_second_one_is_refused_meanwhile() {
+    let server = Server::new();
+    let mut ground = Ground::new(&www(&[("web1", server.address)]));
+    ground.start();
+    let second = ground.tool(&["run", "--backend", "dry-run"]);
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains("another director (pid"), "{said}");
+    ground.signal(Signal::SIGTERM);
+    assert_eq!(ground.end(), Some(0));
+    let nobody = ground.tool(&["status"]);
+    assert_eq!(nobody.status.code(), Some(3));
+}
+
+#[test]
+fn the_maintenance_folder_takes_a_server_out() {
+    let (one, two) = (Server::new(), Server::new());
+    let mut ground = Ground::new("");
+    let folder = ground.folder.path().join("maintenance");
+    std::fs::create_dir(&folder).unwrap();
+    let config = www(&[("web1", one.address), ("web2", two.address)]);
+    ground.write(&config.replace("[director]\n", &format!("[director]\nmaintenance_dir = {folder:?}\n")));
+    ground.start();
+    ground.wait_state("web1", "up");
+    std::fs::write(folder.join(one.address.to_string()), "").unwrap();
+    ground.wait_state("web1", "maintenance");
+    std::fs::remove_file(folder.join(one.address.to_string())).unwrap();
+    ground.wait_state("web1", "up");
+}
+
+#[test]
+fn alerts_are_run_with_what_they_need_to_know() {
+    let one = Server::new();
+    let mut ground = Ground::new("");
+    let (tell, told) = (ground.folder.path().join("tell"), ground.folder.path().join("told"));
+    std::fs::write(&tell, format!("#!/bin/sh\necho \"$1|$2|$3|$4\" >>{}\n", told.display())).unwrap();
+    std::fs::set_permissions(&tell, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let config = www(&[("web1", one.address)]);
+    ground.write(&config.replace("[director]\n", &format!("[director]\nalerts = [{{ exec = {tell:?} }}]\n")));
+    ground.start();
+    ground.wait_state("web1", "up");
+    let address = one.stop();
+    let lines = || std::fs::read_to_string(&told).unwrap_or_default();
+    wait_for("the alert", || lines() == format!("down|www|web1|{address}\n"));
+    let _one = Server::at(address);
+    wait_for("its end", || lines() == format!("down|www|web1|{address}\nup|www|web1|{address}\n"));
+}
