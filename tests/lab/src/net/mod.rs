@@ -6,6 +6,7 @@
 pub mod clean;
 pub mod cuts;
 pub mod init;
+pub mod modem;
 pub mod plan;
 pub mod process;
 pub mod space;
@@ -20,6 +21,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 pub use cuts::{Cut, Lan};
+pub use modem::NullModem;
 pub use plan::Machine;
 pub use process::Process;
 use space::Space;

@@ -3,6 +3,7 @@
 use lab::Result;
 use lab::hbd::Settings;
 use lab::hbd::config::{address, bcast, mcast, ucast};
+use lab::net::NullModem;
 use lab::pair::{GROUP, Pair, VIP};
 use lab::scenario::{check, scenario, served};
 
@@ -10,9 +11,14 @@ use super::WHILE;
 
 /// The pair with this one link comes up, hands over, and fails over.
 fn carries(link: String) {
+    carries_with(link, "100ms");
+}
+
+fn carries_with(link: String, keepalive: &str) {
     let make = || {
         Pair::with(|mut settings| {
             settings.links = vec![link];
+            settings.keepalive = keepalive.to_owned();
             settings.group(GROUP, Some("a"), &[&address(VIP, 16, "eth0")])
         })
     };
@@ -58,6 +64,13 @@ fn unicast_ipv4() {
 #[test]
 fn unicast_ipv6() {
     carries(ucast(&pairs("fd78::1", "fd78::2")));
+}
+
+#[test]
+fn serial() {
+    let modem = NullModem::new(9600).unwrap();
+    // At this speed a heartbeat takes longer than the lab's keepalive has room for.
+    carries_with(modem.link(), "200ms");
 }
 
 #[test]

@@ -4,12 +4,13 @@
 use lab::hbd::Status;
 use lab::hbd::config::{address, bcast, mcast, ucast};
 use lab::live::dice::Dice;
-use lab::net::{Cut, Lan};
+use lab::net::{Cut, Lan, NullModem};
 use lab::pair::{GROUP, Pair, VIP};
+
 use lab::scenario::{check, scenario, until};
 use lab::{LabError, Result};
 
-/// A medium on a port of its own, so that it can be cut alone.
+/// A medium of the network, on a port of its own, so that it can be cut alone.
 struct Medium {
     link: String,
     lan: Lan,
@@ -33,9 +34,13 @@ fn media() -> Vec<Medium> {
     links.into_iter().zip(6941..).map(own_port).collect()
 }
 
-fn make() -> Result<Pair> {
+/// All of these and, last, a serial line.
+const COUNT: usize = 6;
+
+fn make(modem: &NullModem) -> Result<Pair> {
     Pair::with(|mut settings| {
         settings.links = media().into_iter().map(|medium| medium.link).collect();
+        settings.links.push(modem.link());
         settings.group(GROUP, Some("a"), &[&address(VIP, 16, "eth0")])
     })
 }
@@ -58,8 +63,10 @@ fn links(status: &Status) -> Vec<bool> {
 }
 
 /// Cuts what does not carry; both nodes must say so, link by link, and nothing else may happen.
-fn tried(pair: &Pair, carries: &Carries, epoch: u64) -> Result<()> {
+fn tried(pair: &Pair, modem: &NullModem, carries: &Carries, epoch: u64) -> Result<()> {
     pair.world.recut(cuts(carries))?;
+    let (there, back) = carries[COUNT - 1];
+    modem.cut(!there, !back);
     let hears: [(&str, Vec<bool>); 2] = [
         ("a", carries.iter().map(|(_, ba)| *ba).collect()),
         ("b", carries.iter().map(|(ab, _)| *ab).collect()),
@@ -81,24 +88,36 @@ fn tried(pair: &Pair, carries: &Carries, epoch: u64) -> Result<()> {
     pair.audit().expect_owner("a").map(drop)
 }
 
-/// Tries all of these under a running client, who must not lose a packet.
+/// Tries all of these under a running client, who must not lose a packet; by two pairs, a half each: it is mostly waiting.
 fn walk(all: impl FnOnce(usize) -> Vec<Carries>) {
-    scenario(make, |pair| {
+    let all = all(COUNT);
+    let (one, other) = all.split_at(all.len() / 2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| walk_by_one(one));
+        walk_by_one(other);
+    });
+}
+
+fn walk_by_one(all: &[Carries]) {
+    let modem = NullModem::new(57600).unwrap();
+    let work = |pair: &Pair| {
         pair.start_both()?;
         pair.owned_by("a")?;
         let epoch = pair.joined("b", "a")?.groups[0].epoch;
         let probe = pair.probe("probe")?;
-        for carries in all(media().len()) {
-            tried(pair, &carries, epoch)?;
+        for carries in all {
+            tried(pair, &modem, carries, epoch)?;
         }
         pair.world.heal()?;
+        modem.cut(false, false);
         for node in ["a", "b"] {
             pair.wait(node, "all links are up", |s| s.degraded.is_empty())?;
         }
         let seen = probe.finish()?;
         check(seen.lost == seen.late, || format!("packets were lost: {seen:?}"))?;
         check(seen.changes.is_empty(), || format!("the owner changed: {seen:?}"))
-    });
+    };
+    scenario(|| make(&modem), work);
 }
 
 /// Every combination with at least one medium left; from one to the next a single medium changes (Gray's code).
@@ -141,4 +160,51 @@ fn each_direction_by_another_medium() {
         }
         all
     });
+}
+
+#[test]
+fn serial_alone_keeps_the_pair_together_when_every_network_cable_is_cut() {
+    let modem = NullModem::new(19200).unwrap();
+    scenario(
+        || make(&modem),
+        |pair| {
+            pair.start_both()?;
+            pair.owned_by("a")?;
+            let epoch = pair.joined("b", "a")?.groups[0].epoch;
+            let probe = pair.probe("probe")?;
+            let only_serial = |s: &Status| links(s) == [false, false, false, false, false, true];
+            pair.cut_all_links()?;
+            for node in ["a", "b"] {
+                pair.wait(node, "the serial line alone is up", only_serial)?;
+            }
+            pair.stays_with("a", super::WHILE)?;
+            let seen = probe.finish()?;
+            check(seen.lost == seen.late, || format!("packets were lost: {seen:?}"))?;
+            // Not even the clients are reached: still nothing moves.
+            let dead = |node: &str| [Lan::Service, Lan::Heartbeat].map(|lan| Cut::cable(node, lan));
+            pair.world.recut([dead("a"), dead("b")].concat())?;
+            pair.stays_with("a", super::WHILE)?;
+            let carried = modem.carried();
+            check(carried.iter().all(|bytes| *bytes > 1000), || format!("the line carried {carried:?}"))?;
+            // An order and a hand-over pass the line, too.
+            pair.world
+                .recut(vec![Cut::between("a", "b", Lan::Service), Cut::between("a", "b", Lan::Heartbeat)])?;
+            let status = pair.joined("b", "a")?;
+            check(status.groups[0].epoch == epoch, || format!("the epoch was {epoch}: {status}"))?;
+            pair.order("b", &["move", GROUP, "--to", "b"])?;
+            pair.owned_by("b")?;
+            pair.world.heal()?;
+            for node in ["a", "b"] {
+                pair.wait(node, "all links are up", |s| s.degraded.is_empty())?;
+            }
+            // And what is left when the line goes, too, is the network.
+            modem.cut(true, true);
+            for node in ["a", "b"] {
+                pair.wait(node, "the serial line is down", |s| {
+                    links(s) == [true, true, true, true, true, false]
+                })?;
+            }
+            pair.stays_with("b", super::WHILE / 2)
+        },
+    );
 }
