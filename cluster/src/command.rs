@@ -107,6 +107,10 @@ impl Core {
             Command::Maintenance { on } => self.set_maintenance(origin, on),
             Command::Cleanup { group } => self.order_cleanup(origin, &by, group),
             Command::FenceAck { node } => self.fence_ack(origin, &by, &node),
+            Command::Diff { node } => match self.compare(origin, node.as_deref()) {
+                Some(refused) => refused,
+                None => return,
+            },
         };
         self.pending.push(pending);
     }
@@ -220,5 +224,6 @@ fn describe(command: &Command) -> String {
         Command::Maintenance { on } => format!("maintenance {}", if *on { "on" } else { "off" }),
         Command::Cleanup { group } => format!("cleanup{}", node(group)),
         Command::FenceAck { node } => format!("fence-ack {node}"),
+        Command::Diff { node: n } => format!("diff{}", node(n)),
     }
 }

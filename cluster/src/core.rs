@@ -6,6 +6,7 @@ use std::time::Duration;
 use proto::{ClusterId, GroupId, Keyring, Maintenance, NodeId};
 
 use crate::command::{Pending, SentOrder, Verdict};
+use crate::diff::Comparison;
 use crate::group::{Group, Local};
 use crate::io::{Action, Durable, Input, OpId};
 use crate::life::{Doubt, Phase};
@@ -73,6 +74,8 @@ pub struct Core {
     pub(crate) disk_error: Option<String>,
     /// When a state that could not be written is tried again.
     pub(crate) disk_retry: Option<Time>,
+    /// A comparison of configurations under way.
+    pub(crate) comparison: Option<Comparison>,
     pub(crate) next_op: u64,
     pub(crate) next_order: u32,
     pub(crate) orders: Vec<SentOrder>,
@@ -149,6 +152,7 @@ impl Core {
             serial: 0,
             disk_error: None,
             disk_retry: None,
+            comparison: None,
             next_op: 0,
             next_order: 0,
             orders: Vec::new(),

@@ -236,6 +236,7 @@ impl Core {
         self.note_maintenance(p, &message);
         self.take_orders(p, &message);
         self.take_verdicts(p, &message);
+        self.note_comparison(p, &message);
     }
 
     /// Says which links are cut in the direction to the peer: we hear it there, and it says that it does not hear us. That

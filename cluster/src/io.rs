@@ -128,6 +128,11 @@ pub enum Command {
         /// Which group.
         group: Option<String>,
     },
+    /// Compare a peer's configuration (`None`: the other node's) with this node's.
+    Diff {
+        /// Whose.
+        node: Option<String>,
+    },
     /// The operator's word that a node is really down.
     FenceAck {
         /// Which.
@@ -219,8 +224,23 @@ pub enum Reply {
     Progress(String),
     /// Done, with what came of it.
     Done(String),
+    /// Done: how a peer's configuration differs.
+    Difference(Difference),
     /// Refused or failed, with the reason.
     Refused(String),
+}
+
+/// What differs between this node's configuration and a peer's, by name; nothing, if all lists are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Whose configuration it was compared with.
+    pub peer: String,
+    /// What has another value there.
+    pub differs: Vec<String>,
+    /// What is not there.
+    pub only_here: Vec<String>,
+    /// What is not here.
+    pub only_there: Vec<String>,
 }
 
 /// What must survive a restart.

@@ -6,6 +6,7 @@
 mod change;
 mod command;
 mod core;
+mod diff;
 pub mod event;
 mod follow;
 pub mod gaps;

@@ -92,6 +92,7 @@ impl Core {
         }
         self.end_doubt();
         self.forgive();
+        self.end_comparison();
     }
 
     /// A node has joined when it knows what runs here and has heard or given up each peer.

@@ -111,6 +111,8 @@ pub struct View {
     pub digest: u64,
     /// Outside points it sees, of how many.
     pub pings: (u8, u8),
+    /// The page of this node's configuration that it asks for.
+    pub asks: Option<u16>,
     /// Its groups.
     pub groups: BTreeMap<GroupId, GroupReport>,
 }
@@ -122,6 +124,7 @@ impl View {
             state: message.state,
             standby: message.standby,
             digest: message.config_digest,
+            asks: None,
             pings: (message.pings_seen, message.pings_total),
             groups: message.groups.iter().map(|report| (report.id, *report)).collect(),
         }
@@ -163,6 +166,8 @@ pub struct Peer {
     pub stuck: BTreeSet<GroupId>,
     /// Highest order of its present life that was taken up.
     pub orders_taken: u32,
+    /// The page of this node's configuration that it asked for last.
+    pub asked: Option<u16>,
 }
 
 impl Peer {
@@ -185,6 +190,7 @@ impl Peer {
             confirmed: None,
             stuck: BTreeSet::new(),
             orders_taken: 0,
+            asked: None,
         }
     }
 

@@ -24,6 +24,8 @@ const NAMESAKE: Duration = Duration::from_secs(60);
 impl Core {
     /// The statement of this node's state, as of now.
     pub(crate) fn message(&self) -> Message {
+        let (config_page, config_entries) = self.config_page().unzip();
+        let config_entries = config_entries.unwrap_or_default();
         Message {
             from: self.settings.me.clone(),
             incarnation: self.incarnation,
@@ -38,6 +40,9 @@ impl Core {
             pings_total: self.pings.1,
             groups: (0..self.groups.len()).filter_map(|g| self.group_report(g)).collect(),
             orders: self.orders.iter().take(MAX_ORDERS).map(order).collect(),
+            config_ask: self.config_ask(),
+            config_page,
+            config_entries,
             acks: self.verdicts.iter().take(MAX_ORDERS).map(ack).collect(),
         }
     }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub links: Vec<String>,
     /// Digest of the parts of the configuration both nodes must share.
     pub config_digest: u64,
+    /// Those parts by name, each with a digest of its value; the names are sorted.
+    pub config_parts: Vec<(String, u64)>,
     /// Between two renewals of the address leases; must be well under the lease's lifetime.
     pub lease_renew: Duration,
     /// The groups in configuration order.

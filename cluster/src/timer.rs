@@ -36,6 +36,8 @@ pub enum Timer {
     Restart,
     /// A failure will no longer count.
     Forgive,
+    /// A peer that was asked for its configuration has been waited for long enough.
+    Compare,
     /// The disk has been waited for long enough.
     DiskWait,
     /// The disk is to be tried again.
@@ -60,6 +62,7 @@ impl fmt::Display for Timer {
             Timer::Monitor => "the next look at a resource",
             Timer::Restart => "the end of the pause before a restart",
             Timer::Forgive => "a failure that will no longer count",
+            Timer::Compare => "a peer to tell its configuration",
             Timer::DiskWait => "the disk to keep the epoch",
             Timer::DiskRetry => "the next attempt to write the state",
             Timer::Farewell => "the next word of farewell",
@@ -81,6 +84,9 @@ impl Core {
         each(Timer::Keepalive, self.next_keepalive);
         if let Some(at) = self.disk_retry {
             each(Timer::DiskRetry, at);
+        }
+        if let Some(at) = self.comparison_until() {
+            each(Timer::Compare, at);
         }
         for peer in &self.peers {
             if let (true, false, Some(heard)) = (peer.live(), self.draining, peer.silent_from) {

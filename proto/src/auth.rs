@@ -165,6 +165,16 @@ impl Keyring {
         self.seal_with(MINOR, cluster, |packet| put_body(packet, message))
     }
 
+    /// A fingerprint of `bytes` that only those who have the keys can make, or compare a guess with: the start of a tag
+    /// under the key with the lowest number, which nodes have in common also while the one that signs is being changed.
+    pub fn fingerprint(&self, bytes: &[u8]) -> u32 {
+        let mut text = b"fingerprint\0".to_vec();
+        text.extend_from_slice(bytes);
+        let start = text.len();
+        self.lowest_key().signer.sign(&mut text);
+        text[start..].first_chunk().map_or(0, |tag| u32::from_be_bytes(*tag))
+    }
+
     /// A packet of this major and any minor version with any bytes as its body.
     pub(crate) fn seal_with(&self, minor: u8, cluster: ClusterId, put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
         let Key { id, signer } = self.signing_key();

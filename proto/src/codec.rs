@@ -17,7 +17,7 @@
 //!          ┌──────┬────────────────┬────────┬────────┬─ …        record: ┌────────────────┬────────┬─────────┐
 //!          │ type │ length, varint │ record │ record │                   │ length, varint │ fields │ (newer) │
 //!          └──────┴────────────────┴────────┴────────┴─ …                └────────────────┴────────┴─────────┘
-//!           1 echoes  2 groups  3 orders  4 acks; others are skipped
+//!           1 echoes  2 groups  3 orders  4 acks  5 config ask  6 config page  7 config entries; others are skipped
 //!
 //!  flags:  bit 0-1 state (joining up leaving left)  2 standby  3 maintenance on  4-7 zero, ignored
 //!  group:  id 4 │ bits 1 │ epoch varint │ [failures varint] │ [to 4]
@@ -25,6 +25,9 @@
 //!  echo:   node 4 │ boot 8 │ incarnation varint │ links varint
 //!  order:  id varint │ target 4 │ kind 1 │ by text ≤32 │ [group 4] │ [to 4]
 //!          kind: 1 standby  2 online  3 give (group, to)  4 cleanup all  5 cleanup (group)
+//!  ask:    target 4 │ page varint ≤u16
+//!  page:   issuer 4 │ page varint ≤u16 │ pages varint ≤u16
+//!  entry:  name text ≤100 │ fingerprint 4
 //!  ack:    issuer 4 │ id varint │ verdict 1 │ [text ≤120]      verdict: 0 accepted  1 refused (text)
 //! ```
 //!
@@ -32,8 +35,8 @@
 //! an older decoder skips what it does not know. Anything else is a new major version.
 
 use crate::message::{
-    Echo, GroupId, GroupReport, GroupState, MAX_NODE_NAME, Maintenance, Message, NodeId, NodeState, Order,
-    OrderAck, OrderKind, name_is_valid,
+    ConfigAsk, ConfigEntry, ConfigPage, Echo, GroupId, GroupReport, GroupState, MAX_NODE_NAME, Maintenance,
+    Message, NodeId, NodeState, Order, OrderAck, OrderKind, name_is_valid,
 };
 use crate::reject::{Fault, Malformed};
 use crate::wire::{Reader, put_block, put_text, put_varint};
@@ -52,9 +55,13 @@ pub const MAX_ACKS: usize = 8;
 pub const MAX_BY: usize = 32;
 /// Most bytes of [`OrderAck::refused`] that travel.
 pub const MAX_REFUSED: usize = 120;
+/// Most entries of a [`ConfigPage`] that travel at once.
+pub const MAX_ENTRIES: usize = 8;
+/// Most bytes of an entry's name that travel.
+pub const MAX_ENTRY_NAME: usize = 100;
 /// No packet is longer, in bytes: the size of a receiver's buffer. All lists full with the biggest
 /// values still fit.
-pub const MAX_PACKET: usize = 8192;
+pub const MAX_PACKET: usize = 9216;
 /// What goes over Ethernet and IPv4 in one piece, in bytes. A hundred groups fit; a longer packet
 /// is fragmented by IP.
 pub const ONE_DATAGRAM: usize = 1472;
@@ -64,6 +71,9 @@ const ECHOES: u8 = 1;
 const GROUPS: u8 = 2;
 const ORDERS: u8 = 3;
 const ACKS: u8 = 4;
+const CONFIG_ASK: u8 = 5;
+const CONFIG_PAGE: u8 = 6;
+const CONFIG_ENTRIES: u8 = 7;
 
 /// Body flags.
 const STATE: u8 = 0b11;
@@ -114,6 +124,19 @@ pub(crate) fn put_body(out: &mut Vec<u8>, message: &Message) {
     put_section(out, GROUPS, &message.groups, MAX_GROUPS, put_group);
     put_section(out, ORDERS, &message.orders, MAX_ORDERS, put_order);
     put_section(out, ACKS, &message.acks, MAX_ACKS, put_ack);
+    put_section(out, CONFIG_ASK, message.config_ask.as_slice(), 1, |out, ask| {
+        out.extend_from_slice(&ask.target.0.to_be_bytes());
+        put_varint(out, u64::from(ask.page));
+    });
+    put_section(out, CONFIG_PAGE, message.config_page.as_slice(), 1, |out, page| {
+        out.extend_from_slice(&page.issuer.0.to_be_bytes());
+        put_varint(out, u64::from(page.page));
+        put_varint(out, u64::from(page.pages));
+    });
+    put_section(out, CONFIG_ENTRIES, &message.config_entries, MAX_ENTRIES, |out, entry| {
+        put_text(out, &entry.name, MAX_ENTRY_NAME);
+        out.extend_from_slice(&entry.fingerprint.to_be_bytes());
+    });
 }
 
 /// Appends a section of the first `most` records; an empty one is left out.
@@ -222,6 +245,9 @@ pub(crate) fn read_body(body: &[u8]) -> Result<Message, Malformed> {
         groups: Vec::new(),
         orders: Vec::new(),
         acks: Vec::new(),
+        config_ask: None,
+        config_page: None,
+        config_entries: Vec::new(),
     };
     read_sections(&mut reader, &mut message)?;
     Ok(message)
@@ -243,6 +269,18 @@ fn read_sections(reader: &mut Reader<'_>, message: &mut Message) -> Result<(), M
             }
             ORDERS => message.orders = read_records(section, "order", MAX_ORDERS, read_order)?,
             ACKS => message.acks = read_records(section, "ack", MAX_ACKS, read_ack)?,
+            CONFIG_ASK => {
+                message.config_ask =
+                    read_records(section, "config ask", 1, |r| read_config_ask(r).map(Some))?.pop();
+            }
+            CONFIG_PAGE => {
+                message.config_page =
+                    read_records(section, "config page", 1, |r| read_config_page(r).map(Some))?.pop();
+            }
+            CONFIG_ENTRIES => {
+                message.config_entries =
+                    read_records(section, "config entry", MAX_ENTRIES, |r| read_config_entry(r).map(Some))?;
+            }
             _ => {} // of a newer minor version
         }
     }
@@ -329,6 +367,22 @@ fn read_ack(record: &mut Reader<'_>) -> Result<Option<OrderAck>, Malformed> {
         _ => return Ok(None),
     };
     Ok(Some(OrderAck { issuer, id, refused }))
+}
+
+fn read_config_ask(record: &mut Reader<'_>) -> Result<ConfigAsk, Malformed> {
+    let target = NodeId(record.u32("config ask target")?);
+    Ok(ConfigAsk { target, page: record.varint_as("config ask page")? })
+}
+
+fn read_config_page(record: &mut Reader<'_>) -> Result<ConfigPage, Malformed> {
+    let issuer = NodeId(record.u32("config page issuer")?);
+    let (page, pages) = (record.varint_as("config page")?, record.varint_as("config pages")?);
+    Ok(ConfigPage { issuer, page, pages })
+}
+
+fn read_config_entry(record: &mut Reader<'_>) -> Result<ConfigEntry, Malformed> {
+    let name = record.text("config entry name", MAX_ENTRY_NAME)?;
+    Ok(ConfigEntry { name, fingerprint: record.u32("config entry fingerprint")? })
 }
 
 fn node_state_bits(state: NodeState) -> u8 {

@@ -112,6 +112,15 @@ impl Keyring {
     }
 
     /// The signer of key `id`, if we have it.
+    /// The key with the lowest number.
+    pub(crate) fn lowest_key(&self) -> &Key {
+        self.others
+            .iter()
+            .min_by_key(|key| key.id)
+            .filter(|key| key.id < self.signing.id)
+            .unwrap_or(&self.signing)
+    }
+
     pub(crate) fn signer(&self, id: u8) -> Option<&Signer> {
         std::iter::once(&self.signing).chain(&self.others).find(|key| key.id == id).map(|key| &key.signer)
     }

@@ -27,7 +27,8 @@ mod tests;
 
 pub use auth::{Method, packet_length};
 pub use codec::{
-    MAX_ACKS, MAX_BY, MAX_ECHOES, MAX_GROUPS, MAX_LINKS, MAX_ORDERS, MAX_PACKET, MAX_REFUSED, ONE_DATAGRAM,
+    MAX_ACKS, MAX_BY, MAX_ECHOES, MAX_ENTRIES, MAX_ENTRY_NAME, MAX_GROUPS, MAX_LINKS, MAX_ORDERS, MAX_PACKET,
+    MAX_REFUSED, ONE_DATAGRAM,
 };
 pub use keyring::{KeyProblem, Keyring};
 pub use message::*;

@@ -176,6 +176,35 @@ pub struct OrderAck {
     pub refused: Option<String>,
 }
 
+/// A page of its configuration is asked of another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfigAsk {
+    /// Of which node.
+    pub target: NodeId,
+    /// Which page, from 0.
+    pub page: u16,
+}
+
+/// Which page of the sender's configuration [`Message::config_entries`] are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfigPage {
+    /// Who asked for it.
+    pub issuer: NodeId,
+    /// Which page, from 0.
+    pub page: u16,
+    /// How many there are.
+    pub pages: u16,
+}
+
+/// One part of the sender's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigEntry {
+    /// Its name: `cluster.keepalive`.
+    pub name: String,
+    /// [`crate::Keyring::fingerprint`] of its value.
+    pub fingerprint: u32,
+}
+
 /// All that one node says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -207,4 +236,10 @@ pub struct Message {
     pub orders: Vec<Order>,
     /// Acknowledgements, repeated while the order is.
     pub acks: Vec<OrderAck>,
+    /// What the sender wants to know of another's configuration.
+    pub config_ask: Option<ConfigAsk>,
+    /// What another wanted to know of the sender's.
+    pub config_page: Option<ConfigPage>,
+    /// The parts on that page.
+    pub config_entries: Vec<ConfigEntry>,
 }

@@ -20,7 +20,7 @@ import unicodedata
 import zlib
 
 SHA256, MD5, CRC = 1, 2, 3
-MAX_PACKET = 8192
+MAX_PACKET = 9216
 
 
 class Refused(Exception):
@@ -92,8 +92,21 @@ def put_ack(ack):
     return out + (b"\0" if ack["refused"] is None else b"\1" + text(ack["refused"]))
 
 
+def put_config_ask(ask):
+    return u32(ask["target"]) + varint(ask["page"])
+
+
+def put_config_page(page):
+    return u32(page["issuer"]) + varint(page["page"]) + varint(page["pages"])
+
+
+def put_config_entry(entry):
+    return text(entry["name"]) + u32(entry["fingerprint"])
+
+
 ORDER_FIELDS = {1: [], 2: [], 3: ["group", "to"], 4: [], 5: ["group"]}
-SECTIONS = [("echoes", put_echo), ("groups", put_group), ("orders", put_order), ("acks", put_ack)]
+SECTIONS = [("echoes", put_echo), ("groups", put_group), ("orders", put_order), ("acks", put_ack),
+            ("config ask", put_config_ask), ("config page", put_config_page), ("config entries", put_config_entry)]
 
 
 def body(message):
@@ -205,7 +218,21 @@ def read_ack(r):
     return ack
 
 
-READERS = {1: ("echoes", read_echo, 15), 2: ("groups", read_group, 255), 3: ("orders", read_order, 8), 4: ("acks", read_ack, 8)}
+def read_config_ask(r):
+    return {"target": r.u32(), "page": r.varint(65535)}
+
+
+def read_config_page(r):
+    return {"issuer": r.u32(), "page": r.varint(65535), "pages": r.varint(65535)}
+
+
+def read_config_entry(r):
+    return {"name": r.text(100), "fingerprint": r.u32()}
+
+
+READERS = {1: ("echoes", read_echo, 15), 2: ("groups", read_group, 255), 3: ("orders", read_order, 8), 4: ("acks", read_ack, 8),
+           5: ("config ask", read_config_ask, 1), 6: ("config page", read_config_page, 1),
+           7: ("config entries", read_config_entry, 8)}
 
 
 def read_body(data):
@@ -218,7 +245,7 @@ def read_body(data):
     message["state"], message["standby"], message["maintenance"] = STATES[flags & 3], flags >> 2 & 1, flags >> 3 & 1
     message["version"], message["config"] = r.varint(2**32 - 1), r.u64()
     message["pings"] = [r.byte(), r.byte()]
-    message.update(echoes=[], groups=[], orders=[], acks=[])
+    message.update({name: [] for name, _, _ in READERS.values()})
     last = 0
     while r.data:
         number = r.byte()
@@ -286,7 +313,7 @@ def frame(packet):
 
 def blank(name):
     return {"name": name, "incarnation": 1, "boot": 0, "sequence": 0, "state": "up", "standby": 0, "maintenance": 0,
-            "version": 0, "config": 0, "pings": [0, 0], "echoes": [], "groups": [], "orders": [], "acks": []}
+            "version": 0, "config": 0, "pings": [0, 0], **{name: [] for name, _ in SECTIONS}}
 
 
 def pinned():

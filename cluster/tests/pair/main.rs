@@ -3,6 +3,7 @@
 mod agents;
 mod boot;
 mod care;
+mod diff;
 mod forgery;
 mod handover;
 mod leases;

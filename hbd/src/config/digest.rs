@@ -1,71 +1,98 @@
-//! A number for what both nodes must have the same: layout, comments, the order of keys and what
-//! is one node's own do not change it.
+//! The parts of the configuration that all nodes must have the same, each by a name that people know it by, and one number for
+//! all of them: layout, comments, the order of keys and what is one node's own do not change them.
 
 use std::fmt::Debug;
 
-use proto::{FNV64, fnv64};
+use proto::{FNV64, MAX_ENTRY_NAME, fnv64};
 
-use super::model::{Agent, Config, Resource};
+use super::model::{Agent, Config, Group, Resource};
 
-/// FNV-1a, 64 bit, of a rendering where every part is followed by its length, so that no two
-/// different configurations are rendered alike.
-pub(super) fn of(config: &Config) -> u64 {
-    let mut hash = Hash(FNV64);
-    hash.part("hbd configuration 1");
+/// The parts, sorted by name, each with a digest of its value. A name tells its value apart from all others; no value can be read
+/// from its digest, but a guess can be tried, so it does not leave this machine as it is.
+pub fn shared_parts(config: &Config) -> Vec<(String, u64)> {
+    let mut parts = Parts(Vec::new());
     let cluster = &config.cluster;
-    hash.part(&cluster.name);
-    for time in [cluster.keepalive, cluster.warntime, cluster.deadtime, cluster.initdead] {
-        hash.debug(&time.as_nanos());
+    parts.add("cluster.name".into(), &cluster.name);
+    let times = [
+        ("keepalive", cluster.keepalive),
+        ("warntime", cluster.warntime),
+        ("deadtime", cluster.deadtime),
+        ("initdead", cluster.initdead),
+    ];
+    for (name, time) in times {
+        parts.add(format!("cluster.{name}"), &time.as_nanos());
     }
-    hash.debug(&cluster.failback);
-    hash.debug(&cluster.failback_window);
-    hash.debug(&config.nodes.len());
-    for node in &config.nodes {
-        hash.part(node);
-    }
-    hash.debug(&config.groups.len());
+    parts.add("cluster.auto_failback".into(), &(cluster.failback, cluster.failback_window));
+    // Order counts: it is the order in which nodes and groups are looked at.
+    parts.add("node".into(), &config.nodes);
+    parts.add("group".into(), &config.groups.iter().map(|group| &group.name).collect::<Vec<_>>());
     for group in &config.groups {
-        hash.part(&group.name);
-        hash.debug(&group.preferred);
-        hash.debug(&group.requires);
-        hash.debug(&group.after);
-        hash.debug(&group.resources.len());
-        for resource in &group.resources {
-            hash.resource(resource);
-        }
+        parts.group(group);
     }
-    hash.0
+    parts.0.sort();
+    parts.0
 }
 
-/// The running hash.
-struct Hash(u64);
+/// One number for all of them.
+pub(super) fn of(parts: &[(String, u64)]) -> u64 {
+    parts.iter().fold(fnv64(FNV64, b"hbd configuration 2"), |hash, (name, value)| {
+        let hash = fnv64(hash, name.as_bytes());
+        fnv64(fnv64(hash, &(name.len() as u64).to_le_bytes()), &value.to_le_bytes())
+    })
+}
 
-impl Hash {
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0 = fnv64(self.0, bytes);
+/// A name that can travel whole; a longer one ends in a number that keeps it apart.
+fn fit(name: String) -> String {
+    if name.len() <= MAX_ENTRY_NAME {
+        return name;
+    }
+    let number = format!("~{:016x}", fnv64(FNV64, name.as_bytes()));
+    let end = (0..=MAX_ENTRY_NAME - number.len()).rev().find(|&at| name.is_char_boundary(at)).unwrap_or(0);
+    format!("{}{number}", &name[..end])
+}
+
+struct Parts(Vec<(String, u64)>);
+
+impl Parts {
+    fn add(&mut self, name: String, value: &impl Debug) {
+        self.0.push((fit(name), fnv64(FNV64, format!("{value:?}").as_bytes())));
     }
 
-    fn part(&mut self, text: &str) {
-        self.bytes(text.as_bytes());
-        self.bytes(&(text.len() as u64).to_le_bytes());
+    fn group(&mut self, group: &Group) {
+        let place = format!("group.{}", group.name);
+        self.add(format!("{place}.preferred"), &group.preferred);
+        self.add(format!("{place}.requires"), &group.requires);
+        self.add(format!("{place}.after"), &group.after);
+        self.add(format!("{place}.resources"), &group.resources.iter().map(|r| &r.name).collect::<Vec<_>>());
+        for resource in &group.resources {
+            self.resource(&format!("{place}.{}", resource.name), resource);
+        }
     }
 
-    fn debug(&mut self, value: &impl Debug) {
-        self.part(&format!("{value:?}"));
-    }
-
-    fn resource(&mut self, resource: &Resource) {
-        self.part(&resource.name);
+    fn resource(&mut self, place: &str, resource: &Resource) {
         // Where an agent is installed is each machine's own.
         match &resource.agent {
-            Agent::Address(spec) => self.debug(&("address", spec)),
-            Agent::Heartbeat { name, args, path: _ } => self.debug(&("heartbeat", name, args)),
-            Agent::Lsb { path } => self.debug(&("lsb", path.file_name())),
-            Agent::Ocf { provider, name, params, path: _ } => self.debug(&("ocf", provider, name, params)),
-            Agent::Systemd { unit } => self.debug(&("systemd", unit)),
+            Agent::Address(spec) => self.add(format!("{place}.agent"), &("address", spec)),
+            Agent::Heartbeat { name, args, path: _ } => {
+                self.add(format!("{place}.agent"), &("heartbeat", name));
+                self.add(format!("{place}.args"), args);
+            }
+            Agent::Lsb { path } => self.add(format!("{place}.agent"), &("lsb", path.file_name())),
+            Agent::Ocf { provider, name, params, path: _ } => {
+                self.add(format!("{place}.agent"), &("ocf", provider, name));
+                for (param, value) in params {
+                    self.add(format!("{place}.params.{param}"), value);
+                }
+            }
+            Agent::Systemd { unit } => self.add(format!("{place}.agent"), &("systemd", unit)),
         }
-        self.debug(&resource.monitor);
-        self.debug(&(resource.monitor_timeout, resource.start_timeout, resource.stop_timeout));
-        self.debug(&(resource.restarts, resource.failure_window, resource.on_fail, resource.parallel));
+        self.add(format!("{place}.monitor"), &resource.monitor);
+        self.add(format!("{place}.monitor_timeout"), &resource.monitor_timeout);
+        self.add(format!("{place}.start_timeout"), &resource.start_timeout);
+        self.add(format!("{place}.stop_timeout"), &resource.stop_timeout);
+        self.add(format!("{place}.restarts"), &resource.restarts);
+        self.add(format!("{place}.failure_window"), &resource.failure_window);
+        self.add(format!("{place}.on_fail"), &resource.on_fail);
+        self.add(format!("{place}.parallel"), &resource.parallel);
     }
 }

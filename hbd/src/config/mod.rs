@@ -26,6 +26,7 @@ mod safety;
 mod size;
 
 pub use base::config::{duration, problem};
+pub use digest::shared_parts;
 pub use environment::{Environment, Machine, Program, Unit};
 pub use keys::known_keys;
 pub use model::*;
@@ -111,7 +112,7 @@ fn examine(
         return Err((report.into_problems(), keys));
     }
     config.warnings = report.into_problems().list.iter().map(Problem::in_one_line).collect();
-    config.digest = digest::of(&config);
+    config.digest = digest::of(&digest::shared_parts(&config));
     Ok(config)
 }
 

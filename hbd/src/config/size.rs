@@ -51,6 +51,9 @@ pub fn heartbeat_bytes(nodes: &[String], links: usize, groups: &[&str]) -> usize
         groups: groups.iter().take(proto::MAX_GROUPS).map(group).collect(),
         orders: Vec::new(),
         acks: Vec::new(),
+        config_ask: None,
+        config_page: None,
+        config_entries: Vec::new(),
     })
 }
 

@@ -286,6 +286,19 @@ Examples:
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Show how the other node's configuration differs from this one's, part by part
+    #[command(after_help = "\
+Both daemons must be up: it compares what they have in force, not the files.
+Values do not leave their node; only names and fingerprints travel.
+The exit code is 0 whether they differ or not.
+
+Example:
+  hbctl diff")]
+    Diff {
+        /// The node to compare with [default: the other one]
+        #[arg(value_name = "NODE")]
+        node: Option<String>,
+    },
     /// Read the configuration again and apply what changed
     #[command(after_help = "\
 A configuration with a mistake is refused, and the one in use stays.
@@ -351,7 +364,7 @@ mod tests {
     fn only_the_commands_that_exist_are_listed() {
         let names: Vec<_> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
         let wanted = "status standby online move takeover failback maintenance cleanup fence fence-ack events why \
-                      tune check keygen reload";
+                      tune check keygen diff reload";
         assert_eq!(names, wanted.split_whitespace().collect::<Vec<_>>());
     }
 

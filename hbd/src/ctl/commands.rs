@@ -52,6 +52,7 @@ fn cluster_order(command: &Command) -> Result<Order, Fail> {
         Command::Maintenance { switch } => Order::Maintenance { on: *switch == Switch::On },
         Command::Cleanup { target } => Order::Cleanup { group: target.clone() },
         Command::FenceAck { node } => Order::FenceAck { node: node.clone() },
+        Command::Diff { node } => Order::Diff { node: node.clone() },
         other => return Err(Fail::Usage(format!("{other:?} is no order to the cluster"))),
     })
 }
@@ -204,6 +205,8 @@ mod tests {
             ("maintenance off", Order::Maintenance { on: false }),
             ("cleanup", Order::Cleanup { group: None }),
             ("cleanup vip/IPaddr::10.0.0.1/24/eth0", Order::Cleanup { group: some("vip") }),
+            ("diff", Order::Diff { node: None }),
+            ("diff b", Order::Diff { node: some("b") }),
             ("fence-ack b", Order::FenceAck { node: "b".into() }),
         ];
         for (line, wanted) in cases {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cluster::{CommandId, Reply};
+use cluster::{CommandId, Difference, Reply};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::Answer;
@@ -69,6 +69,9 @@ impl Orders {
                 return;
             }
             Reply::Done(text) => Answer::Done { text, data: serde_json::Value::Null },
+            Reply::Difference(difference) => {
+                Answer::Done { text: show(&difference), data: serde_json::json!(difference) }
+            }
             Reply::Refused(reason) => Answer::Refused { reason },
         };
         self.finish(id, answer);
@@ -79,6 +82,23 @@ impl Orders {
             let _ = order.done.send(answer);
         }
     }
+}
+
+/// How two configurations differ, a line for each part.
+fn show(difference: &Difference) -> String {
+    let Difference { peer, differs, only_here, only_there } = difference;
+    let there = format!("only on {peer}");
+    let kinds = [("differs", differs), ("only here", only_here), (there.as_str(), only_there)];
+    let width = kinds.iter().map(|(kind, _)| kind.len()).max().unwrap_or_default();
+    let lines: Vec<String> = kinds
+        .iter()
+        .flat_map(|(kind, names)| names.iter().map(move |name| format!("{kind:width$}  {name}")))
+        .collect();
+    if lines.is_empty() {
+        return format!("the configuration of {peer} is the same as this node's");
+    }
+    let count = if lines.len() == 1 { "1 part".to_owned() } else { format!("{} parts", lines.len()) };
+    format!("the configuration of {peer} differs from this node's in {count}:\n{}", lines.join("\n"))
 }
 
 #[cfg(test)]
@@ -119,6 +139,21 @@ mod tests {
         orders.reply(id.unwrap(), Reply::Refused("no".into()));
         orders.begun(id.unwrap());
         assert!(matches!(end.try_recv().unwrap(), Answer::Refused { .. }));
+    }
+
+    #[test]
+    fn a_difference_is_told_by_name() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let difference = Difference {
+            peer: "b".into(),
+            differs: names(&["cluster.deadtime"]),
+            only_here: names(&["group.x.requires"]),
+            only_there: vec![],
+        };
+        let text = show(&difference);
+        assert!(text.contains("in 2 parts") && text.contains("differs    cluster.deadtime"), "{text}");
+        assert!(text.contains("only here  group.x.requires"), "{text}");
+        assert!(show(&Difference { peer: "b".into(), ..Difference::default() }).contains("the same"));
     }
 
     #[test]

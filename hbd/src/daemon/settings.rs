@@ -7,7 +7,7 @@ use std::time::Duration;
 use cluster::{GroupSettings, ResourceKey, ResourceSettings, Settings};
 use proto::{FNV64, GroupId, fnv64};
 
-use crate::config::{Agent, Config, Group, Resource};
+use crate::config::{Agent, Config, Group, Resource, shared_parts};
 
 /// Definitions no longer in the configuration that are still known: the core may be stopping them.
 const RETIRED: usize = 4096;
@@ -43,6 +43,7 @@ pub fn settings(config: &Config) -> Settings {
         failback: cluster.failback,
         links: config.links.iter().map(|link| link.name.clone()).collect(),
         config_digest: config.digest,
+        config_parts: shared_parts(config),
         lease_renew: lease_renew(cluster.deadtime),
         groups: config.groups.iter().map(group_settings).collect(),
     }

@@ -77,6 +77,12 @@ fn the_biggest_message_is_no_longer_than_a_packet_may_be() {
             MAX_ORDERS
         ],
         acks: vec![OrderAck { issuer: node, id: u32::MAX, refused: Some("r".repeat(MAX_REFUSED)) }; MAX_ACKS],
+        config_ask: Some(ConfigAsk { target: node, page: u16::MAX }),
+        config_page: Some(ConfigPage { issuer: node, page: u16::MAX, pages: u16::MAX }),
+        config_entries: vec![
+            ConfigEntry { name: "e".repeat(MAX_ENTRY_NAME), fingerprint: u32::MAX };
+            MAX_ENTRIES
+        ],
     };
     let keys = keys(SHA256);
     let packet = keys.seal(cluster(), &biggest);

@@ -58,12 +58,20 @@ pub(crate) fn heartbeat() -> Message {
         }],
         orders: vec![],
         acks: vec![],
+        config_ask: None,
+        config_page: None,
+        config_entries: vec![],
     }
 }
 
 /// The same with something in every field.
 fn eventful() -> Message {
     let mut message = heartbeat();
+    message.config_ask = Some(ConfigAsk { target: NodeId::of("estepe"), page: 3 });
+    message.config_page = Some(ConfigPage { issuer: NodeId::of("estepe"), page: 0, pages: 2 });
+    message.config_entries = [("cluster.keepalive", 7), ("group.mail.requires", u32::MAX)]
+        .map(|(name, fingerprint)| ConfigEntry { name: name.to_owned(), fingerprint })
+        .to_vec();
     message.state = NodeState::Leaving;
     message.standby = true;
     message.maintenance.on = true;
@@ -171,11 +179,17 @@ prop_compose! {
         groups in prop::collection::vec(any_report(), 0..=MAX_GROUPS),
         orders in prop::collection::vec(any_order(), 0..=MAX_ORDERS),
         acks in prop::collection::vec(any_ack(), 0..=MAX_ACKS),
+        config_ask in prop::option::of((any::<u32>().prop_map(NodeId), any::<u16>())),
+        config_page in prop::option::of((any::<u32>().prop_map(NodeId), any::<u16>(), any::<u16>())),
+        entries in prop::collection::vec((any_text(MAX_ENTRY_NAME), any::<u32>()), 0..=MAX_ENTRIES),
     ) -> Message {
         Message {
             from: format!("n{from}"), incarnation, boot, sequence, state, standby,
             maintenance: Maintenance { version, on }, config_digest, echoes, pings_seen, pings_total,
             groups, orders, acks,
+            config_ask: config_ask.map(|(target, page)| ConfigAsk { target, page }),
+            config_page: config_page.map(|(issuer, page, pages)| ConfigPage { issuer, page, pages }),
+            config_entries: entries.into_iter().map(|(name, fingerprint)| ConfigEntry { name, fingerprint }).collect(),
         }
     }
 }

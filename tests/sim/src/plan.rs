@@ -112,6 +112,7 @@ fn settings(dice: &mut Dice, nodes: usize) -> (Settings, u64) {
         initdead: Duration::from_millis(dice.pick(&[1500, 2000, 3000])),
         failback,
         links: (0..links).map(|link| format!("bcast:eth{link}")).collect(),
+        config_parts: Vec::new(),
         config_digest: 7,
         lease_renew: Duration::from_millis(600),
         groups,

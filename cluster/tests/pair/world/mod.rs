@@ -138,6 +138,7 @@ pub fn settings(me: &str) -> Settings {
         failback: Failback::Off,
         links: vec!["bcast:eth0".to_owned(), "bcast:eth1".to_owned()],
         config_digest: 7,
+        config_parts: Vec::new(),
         lease_renew: Duration::from_millis(600),
         groups: vec![GroupSettings {
             name: "g".to_owned(),
