@@ -12,7 +12,7 @@ use super::args::{Cli, Command, Common, Switch};
 use super::fail::Fail;
 use super::paint::Paint;
 use super::progress::Progress;
-use super::{age, check, event, keygen, status, text, tune, watch};
+use super::{age, check, director, event, keygen, status, text, tune, watch};
 use crate::control::{Answer, Request, Verb};
 
 /// Whom this tool talks to.
@@ -118,8 +118,15 @@ pub(super) fn print_json(out: &mut impl Write, value: &Value) -> Result<(), Fail
     Ok(writeln!(out)?)
 }
 
+/// The status of the cluster, and with it that of this node's director.
+pub(super) fn status_of(common: &Common, socket: &Path) -> Result<Value, Fail> {
+    let mut data = ask(common, socket, Verb::Status)?;
+    director::add(&mut data);
+    Ok(data)
+}
+
 fn show_status(common: &Common) -> Result<(), Fail> {
-    let data = ask(common, &common.socket(), Verb::Status)?;
+    let data = status_of(common, &common.socket())?;
     let mut stdout = io::stdout().lock();
     if common.json {
         return print_json(&mut stdout, &data);

@@ -13,6 +13,7 @@
 mod args;
 mod check;
 mod commands;
+mod director;
 mod event;
 mod keygen;
 mod progress;

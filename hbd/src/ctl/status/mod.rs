@@ -43,6 +43,7 @@ pub(crate) fn render_with(data: &Value, width: usize, paint: Paint) -> String {
     verdict::render(look, &mut page);
     nodes::render(look, &mut page);
     groups::render(look, &mut page);
+    super::director::render(look, &mut page);
     outside(look, &mut page);
     page.out
 }

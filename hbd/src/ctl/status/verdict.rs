@@ -18,7 +18,8 @@ enum Verdict {
 
 /// The line of the verdict, and below it a line for each thing that is not as it should be.
 pub(super) fn render(look: Look, page: &mut Page) {
-    let reasons = reasons(look);
+    let mut reasons = reasons(look);
+    reasons.extend(super::super::director::reason(look));
     let verdict = judge(look, &reasons);
     let (word, tone) = match verdict {
         Verdict::Ok => ("OK", Tone::Good),
