@@ -189,6 +189,46 @@ fn direct_routing_by_an_address_that_is_not_announced() {
     assert_eq!(ground.script("undo"), "nothing to undo\n");
 }
 
+/// The program as the operator calls it: by the services, and by the directors' file.
+#[test]
+fn the_program_tells_what_is_wrong() {
+    let Some(ground) = Ground::new() else { return };
+    let port = ground.service();
+    let check = |words: &str| {
+        let program = env!("CARGO_BIN_EXE_director");
+        let output = ground.real.command(&format!("{program} check --real {words}")).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let by_vip = format!("--vip {VIP}:{port} --forward gate");
+    let (code, said, _) = check(&by_vip);
+    assert!(
+        code == Some(1) && said.contains("is not on this machine") && said.contains("hb-real-server dr"),
+        "{said}"
+    );
+    let file = ground.state.path().join("director.toml");
+    let text = format!(
+        "[[virtual]]\nname = \"www\"\naddress = \"{VIP}:{port}\"\nforward = \"gate\"\n\
+         [[virtual.real]]\nname = \"a\"\naddress = \"10.77.0.2:{port}\"\n"
+    );
+    std::fs::write(&file, &text).unwrap();
+    let (code, said, _) = check(&format!("--json {}", file.display()));
+    let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (code, &json["good"], &json["findings"][0]["weight"]),
+        (Some(1), &false.into(), &"wrong".into())
+    );
+    ground.script(&format!("dr {VIP}"));
+    for words in [by_vip, file.display().to_string()] {
+        let (code, said, _) = check(&words);
+        assert!(code == Some(0) && said.contains(&format!("set up to serve {VIP}:{port}")), "{said}");
+    }
+    std::fs::write(&file, text.replace("10.77.0.2", "10.77.0.3")).unwrap();
+    let (code, _, said) = check(&file.display().to_string());
+    assert!(code == Some(1) && said.contains("has an address of this machine"), "{said}");
+    assert_eq!(check("--vip nonsense").0, Some(2));
+}
+
 #[test]
 fn direct_routing_by_redirection() {
     let Some(ground) = Ground::new() else { return };

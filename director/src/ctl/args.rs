@@ -154,11 +154,15 @@ Needs no director and no root.
 
 Examples:
   director check
-  director check ./director.toml")]
+  director check ./director.toml
+  director check --real --vip 192.0.2.10:80 --forward gate")]
     Check {
         /// The file [default: that of --config]
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        /// On a real server.
+        #[command(flatten)]
+        real: super::real::RealArgs,
     },
     /// Show what would change in the kernel's table, as a diff
     #[command(after_help = "\

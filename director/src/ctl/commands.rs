@@ -45,7 +45,10 @@ pub(super) fn run(cli: &Cli) -> Result<(), Fail> {
             };
             daemon::run(&args, config).map_err(Fail::Refused)
         }
-        Command::Check { file } => check(common, &file.clone().unwrap_or_else(|| common.config())),
+        Command::Check { file, real } => {
+            let file = file.clone().unwrap_or_else(|| common.config());
+            if real.real { super::real::check(common, real, &file) } else { check(common, &file) }
+        }
         Command::Plan { backend } => plan(common, *backend),
         Command::Status { watch: true } => {
             let viewer = Viewer { tool: "director", json: common.json, color: common.color };
@@ -152,7 +155,7 @@ fn ask(common: &Common, request: &Request) -> Result<Value, Fail> {
     client::ask(DIRECTOR, &common.socket(), request, common.timeout())
 }
 
-fn print_json(out: &mut impl Write, value: &Value) -> Result<(), Fail> {
+pub(super) fn print_json(out: &mut impl Write, value: &Value) -> Result<(), Fail> {
     serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
     Ok(writeln!(out)?)
 }
@@ -169,7 +172,7 @@ fn status(common: &Common) -> Result<(), Fail> {
 }
 
 /// A configuration that cannot be used.
-fn bad(common: &Common, problems: &Problems) -> Fail {
+pub(super) fn bad(common: &Common, problems: &Problems) -> Fail {
     Fail::BadConfig(problems.render(Paint::choose(common.color, &io::stderr()).is_on()))
 }
 

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod look;
+mod real;
 
 use std::process::ExitCode;
 
