@@ -34,6 +34,7 @@ impl Core {
         peer.confirmed = None;
         self.changes += 1;
         self.news = true;
+        self.compare_pings();
         if state != PeerState::Up {
             self.forget_wishes_of(p);
         }

@@ -2,10 +2,11 @@
 
 use proto::{GroupId, NodeId, OrderKind};
 
+use crate::certain::ConfirmedDown;
 use crate::core::Core;
 use crate::event::Level;
 use crate::io::{Command, CommandId};
-use crate::peer::{ConfirmedDown, PeerState};
+use crate::peer::PeerState;
 
 /// Who is to be told how a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(crate) enum Part {
     Standby,
     /// A group to have been looked at.
     Looked { group: GroupId },
+    /// A node to be fenced.
+    Fenced { node: NodeId },
 }
 
 /// A command under way.
@@ -106,6 +109,7 @@ impl Core {
             }),
             Command::Maintenance { on } => self.set_maintenance(origin, on),
             Command::Cleanup { group } => self.order_cleanup(origin, &by, group),
+            Command::Fence { node } => self.order_fence(origin, &node),
             Command::FenceAck { node } => self.fence_ack(origin, &by, &node),
             Command::Diff { node } => match self.compare(origin, node.as_deref()) {
                 Some(refused) => refused,
@@ -197,12 +201,9 @@ impl Core {
             PeerState::Left if self.peers[p].stuck.is_empty() => {
                 return Pending::done(origin, format!("{node} had left in order already"));
             }
-            PeerState::Init => self.set_peer_state(p, PeerState::Dead, format!("{by} says that it is down")),
-            PeerState::Dead | PeerState::Left => {}
+            PeerState::Init | PeerState::Dead | PeerState::Left => {}
         }
-        self.peers[p].stuck.clear();
-        self.peers[p].confirmed = Some(ConfirmedDown { by: by.to_owned() });
-        self.changes += 1;
+        self.is_down(p, ConfirmedDown::by_operator(by), &format!("{by} says that it is down"));
         self.event(Level::Warn, "peer", node, None, None, format!("confirmed to be down by {by}"));
         Pending::done(origin, format!("{node} counts as down, on your word"))
     }
@@ -223,6 +224,7 @@ fn describe(command: &Command) -> String {
         Command::Failback { groups } => format!("failback {}", groups.join(" ")).trim_end().to_owned(),
         Command::Maintenance { on } => format!("maintenance {}", if *on { "on" } else { "off" }),
         Command::Cleanup { group } => format!("cleanup{}", node(group)),
+        Command::Fence { node } => format!("fence {node}"),
         Command::FenceAck { node } => format!("fence-ack {node}"),
         Command::Diff { node: n } => format!("diff{}", node(n)),
     }

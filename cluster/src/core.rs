@@ -29,7 +29,7 @@ const ROUNDS: usize = 8;
 /// * After each call, [`Core::deadline`] says when it wants an [`Input::Tick`] if nothing else happens. Later is
 ///   noticed (and distrusted), earlier does no harm.
 /// * Each [`Action::Run`] is answered by exactly one [`Input::OpDone`], each [`Action::Persist`] by one
-///   [`Input::Persisted`], each [`Action::Drain`] by one [`Input::Drained`] after what waited in the sockets.
+///   [`Input::Persisted`], each [`Action::Fence`] by one [`Input::FenceDone`], each [`Action::Drain`] by one [`Input::Drained`] after what waited in the sockets.
 ///
 /// It has no clock, no randomness and no I/O: the same inputs at the same times give the same actions.
 pub struct Core {
@@ -77,6 +77,7 @@ pub struct Core {
     /// A comparison of configurations under way.
     pub(crate) comparison: Option<Comparison>,
     pub(crate) next_op: u64,
+    pub(crate) next_fence: u64,
     pub(crate) next_order: u32,
     pub(crate) orders: Vec<SentOrder>,
     pub(crate) verdicts: Vec<Verdict>,
@@ -154,6 +155,7 @@ impl Core {
             disk_retry: None,
             comparison: None,
             next_op: 0,
+            next_fence: 0,
             next_order: 0,
             orders: Vec::new(),
             verdicts: Vec::new(),
@@ -180,7 +182,8 @@ impl Core {
             Input::Persisted { serial, error } => self.persisted(serial, error),
             Input::Command { id, by, command } => self.command(id, by, command),
             Input::FailbackWindow { open } => self.window_open = open,
-            Input::Pings { seen, total } => self.pings = (seen, total),
+            Input::Pings { seen, total } => self.pings_changed(seen, total),
+            Input::FenceDone { id, outcome } => self.fence_done(id, outcome),
             Input::Reload(settings) => self.reload(*settings),
             Input::Stop => self.leave(),
         }
@@ -237,6 +240,7 @@ impl Core {
             for g in 0..self.groups.len() {
                 self.proceed(g);
             }
+            self.settle_fencing();
             self.settle_standby();
             self.settle_leaving();
             self.settle_commands();

@@ -40,7 +40,7 @@ impl Core {
 
     fn look_at(&self, part: &Part) -> Option<Result<String, String>> {
         match part {
-            Part::Answer { .. } => None,
+            Part::Answer { .. } | Part::Fenced { .. } => None,
             Part::Standby => (self.standby == StandbyState::On
                 && self.groups.iter().all(|group| matches!(group.local, Local::Stopped | Local::Blocked)))
             .then(|| Ok(format!("{} is on standby", self.settings.me))),

@@ -264,6 +264,8 @@ pub struct Group {
     pub failed_at: VecDeque<Time>,
     /// When this node took it, the newest last, of the last [`crate::recover::HOUR`].
     pub taken_at: VecDeque<Time>,
+    /// These nodes must be down for certain before the group can be taken, and are to be fenced for it.
+    pub fence: Vec<NodeId>,
 }
 
 impl Group {
@@ -302,6 +304,7 @@ impl Group {
             rests_until: None,
             failed_at: VecDeque::new(),
             taken_at: VecDeque::new(),
+            fence: Vec::new(),
         }
     }
 

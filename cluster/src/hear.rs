@@ -46,6 +46,9 @@ impl Core {
         let Some(p) = self.peers.iter().position(|peer| peer.name == message.from) else {
             return self.reject("unknown_node");
         };
+        if self.is_of_the_fenced(p, message.boot) {
+            return self.reject("fenced");
+        }
         let proven = self.learn_from_echo(&message);
         if !self.in_session(p, &message, proven) {
             return;
@@ -216,6 +219,7 @@ impl Core {
     /// Applies the newest statement of a peer.
     fn apply(&mut self, p: usize, message: Message) {
         self.applied += 1;
+        self.judge_device(p);
         self.note_heard(p);
         let view = View::of(&message);
         let peer = &mut self.peers[p];
@@ -232,6 +236,7 @@ impl Core {
         self.note_state(p, message.state);
         self.note_one_way(p);
         self.note_view(p, before.as_ref());
+        self.compare_pings();
         self.note_epochs(p);
         self.note_maintenance(p, &message);
         self.take_orders(p, &message);

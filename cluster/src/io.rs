@@ -16,6 +16,10 @@ pub struct OpId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CommandId(pub u64);
 
+/// One run of a node's fence devices, as numbered by the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FenceId(pub u64);
+
 /// Everything that can happen to the core.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
@@ -43,6 +47,13 @@ pub enum Input {
         serial: u64,
         /// The error if it failed.
         error: Option<String>,
+    },
+    /// The fence devices of a node were used. The driver answers each [`Action::Fence`] exactly once, in bounded time.
+    FenceDone {
+        /// Which run.
+        id: FenceId,
+        /// How it ended.
+        outcome: FenceOutcome,
     },
     /// An operator's command.
     Command {
@@ -84,6 +95,18 @@ pub enum OpResult {
     Failed(String),
     /// It was killed at its timeout.
     TimedOut,
+}
+
+/// How a fencing ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FenceOutcome {
+    /// A device says, without doubt, that the node is off, or was in the meantime.
+    Confirmed {
+        /// Which device.
+        by: String,
+    },
+    /// None of them does: why, in a sentence. The node may or may not be down.
+    Failed(String),
 }
 
 /// What an operator may ask.
@@ -132,6 +155,11 @@ pub enum Command {
     Diff {
         /// Whose.
         node: Option<String>,
+    },
+    /// Fence a node now.
+    Fence {
+        /// Which.
+        node: String,
     },
     /// The operator's word that a node is really down.
     FenceAck {
@@ -196,6 +224,13 @@ pub enum Action {
     Announce {
         /// Which.
         group: GroupId,
+    },
+    /// Use the fence devices of a node, then [`Input::FenceDone`].
+    Fence {
+        /// To be named in the answer.
+        id: FenceId,
+        /// Whom.
+        node: String,
     },
     /// Keep this on disk, then [`Input::Persisted`].
     Persist {

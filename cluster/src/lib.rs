@@ -3,11 +3,13 @@
 //! No clock, no socket, no randomness, no runtime: [`Core`] is driven by the daemon, by the simulator, and by tests
 //! in the very same way. Read its documentation first.
 
+mod certain;
 mod change;
 mod command;
 mod core;
 mod diff;
 pub mod event;
+mod fencing;
 mod follow;
 pub mod gaps;
 mod group;
@@ -22,6 +24,7 @@ mod orders;
 mod orphan;
 mod own;
 mod peer;
+mod pings;
 mod probe;
 mod recover;
 mod reload;

@@ -7,6 +7,7 @@
 
 use proto::{GroupState, NodeId, NodeState};
 
+use crate::certain::{Certain, Doubtful};
 use crate::core::Core;
 use crate::event::Level;
 use crate::group::{Group, Release};
@@ -28,6 +29,7 @@ impl Core {
     /// Nothing of the group is here: shall there be?
     pub(crate) fn stopped(&mut self, g: usize) {
         self.groups[g].hold = None;
+        self.groups[g].fence.clear();
         if self.doubt.is_some() || self.maintenance.on {
             return self.orphan(g, false);
         }
@@ -39,6 +41,7 @@ impl Core {
             self.news = true;
         }
         if self.answer_release(g) || self.others_have(g) || stands {
+            self.fence_the_stuck(g);
             return self.orphan(g, false);
         }
         self.orphan(g, true);
@@ -53,11 +56,15 @@ impl Core {
             }
             None => {}
         }
-        if let Some(hold) = self.uncertain(g) {
-            self.groups[g].hold = Some(hold);
-            return;
+        match self.certain(g) {
+            Ok(certain) => self.decide(g, certain, back),
+            Err(Doubtful { why, fence }) => {
+                self.groups[g].hold = Some(why);
+                let needed = self.decides(&self.groups[g]) && self.somebody_able(g);
+                self.groups[g].fence =
+                    fence.into_iter().filter(|_| needed).map(|p| self.peers[p].id).collect();
+            }
         }
-        self.decide(g, back);
     }
 
     fn orphan(&mut self, g: usize, is: bool) {
@@ -120,7 +127,7 @@ impl Core {
     }
 
     /// Who is to have a group that nobody has; done, if that is for this node to decide.
-    fn decide(&mut self, g: usize, back: bool) {
+    fn decide(&mut self, g: usize, certain: Certain, back: bool) {
         let group = &self.groups[g];
         let able = self
             .peers
@@ -136,11 +143,16 @@ impl Core {
         } else if self.decides(group) {
             if first {
                 let why = if back { "the heir did not take it: back".to_owned() } else { self.why_take() };
-                self.take(g, why);
+                self.take(g, certain, why);
             } else if let Some((heir, _)) = best {
                 self.hand_on(g, heir);
             }
         }
+    }
+
+    /// This node, or one that is there, would take the group.
+    fn somebody_able(&self, g: usize) -> bool {
+        self.able(g) || self.peers.iter().any(|peer| peer.able(self.groups[g].id))
     }
 
     /// No live node of a lower name is there to decide. One that is leaving takes nothing any more; one that

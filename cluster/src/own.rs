@@ -38,6 +38,11 @@ impl Core {
         if self.standby != StandbyState::Off {
             return self.give_on_standby(g);
         }
+        if let Some((p, _)) = self.ping_handover(g).filter(|(_, at)| self.now >= *at) {
+            let (heir, seen) = (self.peers[p].id, self.peers[p].view.as_ref().map_or(0, |view| view.pings.0));
+            let why = format!("it sees {seen} ping points, this node {} of {}", self.pings.0, self.pings.1);
+            return self.give(g, heir, &why);
+        }
         if self.failback_due(group).is_some_and(|at| self.now >= at) {
             let home = NodeId::of(group.settings.preferred.as_deref().unwrap_or_default());
             self.give(g, home, "failback: its preferred node is up");

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use proto::{GroupId, GroupReport, GroupState, Message, NodeId, NodeState, ReplayWindow};
 
+use crate::certain::ConfirmedDown;
+use crate::fencing::Fencing;
 use crate::gaps::Histogram;
 use crate::time::Time;
 
@@ -31,14 +33,6 @@ impl PeerState {
             PeerState::Left => "left",
         }
     }
-}
-
-/// The certainty that a dead node is really down. Only the operator's word makes one today; it is what
-/// starting a dead peer's fenced group asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfirmedDown {
-    /// Who or what confirmed it, for the events.
-    pub by: String,
 }
 
 /// One life of the peer's daemon, proven to be going on now by its echo of our own boot nonce.
@@ -164,6 +158,10 @@ pub struct Peer {
     pub confirmed: Option<ConfirmedDown>,
     /// Groups that it could not stop, until it says otherwise or is confirmed to be down; kept on disk.
     pub stuck: BTreeSet<GroupId>,
+    /// Where its fencing stands.
+    pub fencing: Fencing,
+    /// Since when it has seen more ping points than this node.
+    pub sees_more_since: Option<Time>,
     /// Highest order of its present life that was taken up.
     pub orders_taken: u32,
     /// The page of this node's configuration that it asked for last.
@@ -189,6 +187,8 @@ impl Peer {
             links: vec![PeerLink::default(); links],
             confirmed: None,
             stuck: BTreeSet::new(),
+            fencing: Fencing::default(),
+            sees_more_since: None,
             orders_taken: 0,
             asked: None,
         }

@@ -1,5 +1,6 @@
 //! Looking at what runs here: after a start, after a failed stop, after a cleanup.
 
+use crate::certain::Certain;
 use crate::core::Core;
 use crate::group::{Local, ResourceState, Then};
 use crate::life::Phase;
@@ -71,7 +72,8 @@ impl Core {
         let free_here = !self.maintenance.on && !others && !stuck;
         match group.local {
             Local::Leftover if free_here && self.standby == StandbyState::Off => {
-                self.take(g, "part of it runs here already and nobody else has it".to_owned());
+                let why = "part of it runs here already and nobody else has it";
+                self.take(g, Certain::runs_here(), why.to_owned());
             }
             Local::Leftover if !self.maintenance.on => {
                 self.stop_group(g, Then::Rest, "left by a predecessor, and not to run here".to_owned());

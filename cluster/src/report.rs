@@ -13,7 +13,7 @@ use crate::peer::{Peer, PeerState, holding};
 use crate::recover::TAKES;
 use crate::settings::{Failback, Requires};
 use crate::standby::StandbyState;
-use crate::status::{GroupStatus, LinkStatus, NodeStatus, ResourceStatus, Status};
+use crate::status::{FencingStatus, GroupStatus, LinkStatus, NodeStatus, ResourceStatus, Status};
 use crate::time::Time;
 
 /// Orders and answers that travel in one message; more wait their turn.
@@ -97,9 +97,26 @@ impl Core {
             state: state.to_owned(),
             nodes: self.peers.iter().map(|peer| self.node_status(peer, now)).collect(),
             groups: self.groups.iter().map(|group| self.group_status(group, now)).collect(),
+            fencing: self.fencing_status(now),
             degraded: self.degraded(now),
             rejected: self.rejected.clone(),
         }
+    }
+
+    fn fencing_status(&self, now: Time) -> Vec<FencingStatus> {
+        let of = |fence: &crate::settings::FenceSettings| {
+            let peer = self.peers.iter().find(|peer| peer.name == fence.node)?;
+            let last = peer.fencing.last.as_ref();
+            Some(FencingStatus {
+                node: peer.name.clone(),
+                state: peer.fencing.phase.word().to_owned(),
+                failures: peer.fencing.failures,
+                confirmed: last.map(|(_, said)| said.is_ok()),
+                said: last.map(|(_, said)| said.clone().unwrap_or_else(|why| why)),
+                ended_ms: last.map(|(at, _)| millis(now, *at)),
+            })
+        };
+        self.settings.fences.iter().filter_map(of).collect()
     }
 
     fn node_status(&self, peer: &Peer, now: Time) -> NodeStatus {
@@ -201,6 +218,9 @@ impl Core {
         if let Some(error) = &self.disk_error {
             all.push(format!("the state cannot be written: {error}"));
         }
+        if self.pings.0 < self.pings.1 {
+            all.push(format!("{} of {} ping points answer this node", self.pings.0, self.pings.1));
+        }
         if self.namesake.is_some_and(|heard| now.since(heard) < NAMESAKE) {
             all.push(format!(
                 "another machine calls itself {} too, or old messages of this one are sent again",
@@ -222,7 +242,9 @@ impl Core {
         match peer.state {
             PeerState::Init => all.push(format!("{name} has not been heard yet")),
             PeerState::Dead => {
-                all.push(format!("{name} has been dead for {since} s: no takeover is possible"))
+                let down = peer.confirmed.as_ref().map(|down| format!(", confirmed by {}", down.by()));
+                let down = down.unwrap_or_default();
+                all.push(format!("{name} has been dead for {since} s{down}: no takeover is possible"))
             }
             PeerState::Left => all.push(format!("{name} left {since} s ago: no takeover is possible")),
             PeerState::Up if peer.standby() => {
@@ -339,6 +361,7 @@ impl Core {
             lines.push(format!("its preferred node is {home}; {policy}"));
         }
         lines.push(format!("requires = {}", status.requires));
+        lines.extend(self.why_certain(g));
         if let Some((timer, at)) = self.waiting_for() {
             lines.push(format!("the daemon waits for {timer}, in {} ms", millis(at, now)));
         }

@@ -31,8 +31,19 @@ pub struct Settings {
     pub config_parts: Vec<(String, u64)>,
     /// Between two renewals of the address leases; must be well under the lease's lifetime.
     pub lease_renew: Duration,
+    /// The nodes that can be fenced, this one (by the others) among them; not those without a device.
+    pub fences: Vec<FenceSettings>,
     /// The groups in configuration order.
     pub groups: Vec<GroupSettings>,
+}
+
+/// What the core must know of the fence devices of one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceSettings {
+    /// Whom they fence.
+    pub node: String,
+    /// Waited before they are used, so that two nodes that want to fence each other do not do it at once.
+    pub delay: Duration,
 }
 
 /// `auto_failback`.

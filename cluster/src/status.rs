@@ -23,10 +23,29 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     /// All groups.
     pub groups: Vec<GroupStatus>,
+    /// Of each node that can be fenced from here: where that stands.
+    pub fencing: Vec<FencingStatus>,
     /// What is not as it should be, one plain sentence each.
     pub degraded: Vec<String>,
     /// Datagrams not believed, by reason.
     pub rejected: BTreeMap<String, u64>,
+}
+
+/// Where the fencing of a node stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FencingStatus {
+    /// Whom.
+    pub node: String,
+    /// `idle waiting running failed`.
+    pub state: String,
+    /// Attempts in a row that failed.
+    pub failures: u32,
+    /// Whether the last attempt was confirmed; `None` if there was none since the start.
+    pub confirmed: Option<bool>,
+    /// What it said.
+    pub said: Option<String>,
+    /// How long ago it ended.
+    pub ended_ms: Option<u64>,
 }
 
 /// Another node.

@@ -2,11 +2,10 @@
 
 use proto::GroupState;
 
+use crate::certain::Certain;
 use crate::core::Core;
 use crate::group::Local;
 use crate::life::Phase;
-use crate::peer::PeerState;
-use crate::settings::Requires;
 use crate::standby::StandbyState;
 
 impl Core {
@@ -16,10 +15,12 @@ impl Core {
         let (id, declined) = (self.groups[g].id, self.groups[g].declined);
         let released = self.peers.iter().filter(|peer| peer.live()).find_map(|peer| {
             let report = peer.report(id)?;
-            let to_me = report.state == GroupState::Released && report.to == Some(self.me);
-            to_me.then(|| (peer.name.clone(), report.epoch, report.able))
+            let certain = Certain::handed_over(report, self.me)?;
+            // Who gives it for the ping points' sake would rather have kept it.
+            let willing = report.able && !self.sees_more_than(peer);
+            Some((peer.name.clone(), report.epoch, willing, certain))
         });
-        let Some((giver, epoch, willing)) = released else {
+        let Some((giver, epoch, willing, certain)) = released else {
             return false;
         };
         if self.phase == Phase::Joining {
@@ -35,7 +36,7 @@ impl Core {
         // A preferred node that gives its group away although it could keep it wants it to stay away.
         let home = self.groups[g].settings.preferred.as_ref() == Some(&giver);
         self.groups[g].stay = home && willing;
-        self.take(g, format!("{giver} handed it over"));
+        self.take(g, certain, format!("{giver} handed it over"));
         true
     }
 
@@ -60,38 +61,6 @@ impl Core {
             return false;
         };
         heir.report(id).is_none_or(|report| !(report.declined && report.epoch >= release.epoch))
-    }
-
-    /// What must be certain before this node may take a group that nobody live has, and is not.
-    pub(crate) fn uncertain(&self, g: usize) -> Option<String> {
-        let group = &self.groups[g];
-        for peer in &self.peers {
-            let name = &peer.name;
-            if peer.live() || peer.confirmed.is_some() {
-                continue;
-            }
-            if peer.stuck.contains(&group.id) {
-                return Some(format!(
-                    "a stop failed on {name} before it was lost: something of the group may still run there; \
-                     make sure that {name} is down, then: hbctl fence-ack {name}"
-                ));
-            }
-            if peer.state == PeerState::Left {
-                continue;
-            }
-            match group.settings.requires {
-                Requires::Nothing => {}
-                Requires::Fencing => {
-                    return Some(format!(
-                        "{name} is silent and not confirmed to be down; make sure that it is, then: \
-                         hbctl fence-ack {name}"
-                    ));
-                }
-                Requires::Witness => break,
-            }
-        }
-        (group.settings.requires == Requires::Witness)
-            .then(|| "requires = witness, and this version has no witness engine yet".to_owned())
     }
 
     /// This node would take the group.
@@ -130,8 +99,9 @@ impl Core {
         }
     }
 
-    /// Becomes the owner under a new epoch and begins to start, once that epoch is on disk.
-    pub(crate) fn take(&mut self, g: usize, why: String) {
+    /// Becomes the owner under a new epoch and begins to start, once that epoch is on disk. For that it must be
+    /// certain that nobody else is one.
+    pub(crate) fn take(&mut self, g: usize, _: Certain, why: String) {
         let epoch = self.groups[g].known + 1;
         if !self.epoch_kept(g, epoch) {
             // Nothing of it is said or done before; the disk's answer, or its silence, leads here again.

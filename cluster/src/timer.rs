@@ -38,6 +38,12 @@ pub enum Timer {
     Forgive,
     /// A peer that was asked for its configuration has been waited for long enough.
     Compare,
+    /// The static delay before a node is fenced is over.
+    FenceDelay,
+    /// A fencing that failed is to be tried again.
+    FenceRetry,
+    /// A peer has seen more ping points than this node for long enough.
+    PingHandover,
     /// The disk has been waited for long enough.
     DiskWait,
     /// The disk is to be tried again.
@@ -63,6 +69,9 @@ impl fmt::Display for Timer {
             Timer::Restart => "the end of the pause before a restart",
             Timer::Forgive => "a failure that will no longer count",
             Timer::Compare => "a peer to tell its configuration",
+            Timer::FenceDelay => "the delay before a node is fenced",
+            Timer::FenceRetry => "the next attempt to fence a node",
+            Timer::PingHandover => "a peer to see more ping points for long enough",
             Timer::DiskWait => "the disk to keep the epoch",
             Timer::DiskRetry => "the next attempt to write the state",
             Timer::Farewell => "the next word of farewell",
@@ -103,6 +112,8 @@ impl Core {
         } else if !self.maintenance.on && self.groups.iter().any(|group| self.kept_alive(group)) {
             each(Timer::LeaseRenew, self.next_renew);
         }
+        self.each_fence_timer(&mut each);
+        self.each_ping_timer(&mut each);
         for (g, group) in self.groups.iter().enumerate() {
             self.each_timer_of(group, &mut each);
             self.each_timer_of_care(g, &mut each);
@@ -152,7 +163,8 @@ impl Core {
             return None;
         }
         let home = group.settings.preferred.as_deref()?;
-        let peer = self.peers.iter().find(|peer| peer.name == home && peer.able(group.id))?;
+        let fit = |peer: &&Peer| peer.name == home && peer.able(group.id) && !self.sees_more_than(peer);
+        let peer = self.peers.iter().find(fit)?;
         let due = peer.since + after;
         Some(self.damped_until(group).map_or(due, |damped| damped.max(due)))
     }

@@ -4,5 +4,6 @@ pub mod config;
 pub mod control;
 pub mod ctl;
 pub mod daemon;
+pub mod fence;
 #[doc(hidden)]
 pub mod fuzz;

@@ -9,6 +9,7 @@
 //! | [`announce`] | gratuitous ARP and unsolicited neighbour advertisements |
 //! | [`serial`] | serial lines, opened, locked and never waited for |
 //! | [`udp`] | heartbeat sockets tied to their interface |
+//! | [`ping`] | ICMP and ICMPv6 echo |
 //! | [`process`] | signals to whole process groups |
 //! | [`watch`] | waiting for descriptors, an exact alarm clock |
 //!
@@ -21,6 +22,7 @@ pub mod clock;
 pub mod ipvs;
 pub mod netlink;
 mod option;
+pub mod ping;
 pub mod process;
 pub mod rt;
 pub mod serial;

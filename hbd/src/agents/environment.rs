@@ -15,9 +15,9 @@ use std::time::Duration;
 use super::RunnerSettings;
 use crate::config::{Agent, Resource};
 
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What every program gets.
-pub(super) const PLAIN: [(&str, &str); 5] =
+pub(crate) const PLAIN: [(&str, &str); 5] =
     [("PATH", PATH), ("LANG", "C"), ("LC_ALL", "C"), ("HOME", "/"), ("TERM", "dumb")];
 /// A `depth` given as a parameter, as Pacemaker takes it.
 const CHECK_LEVEL: &str = "OCF_CHECK_LEVEL";

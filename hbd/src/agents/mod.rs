@@ -35,8 +35,8 @@
 mod advice;
 pub mod environment;
 mod metadata;
-mod output;
-mod process;
+pub(crate) mod output;
+pub(crate) mod process;
 mod program;
 mod spawn;
 pub mod survivors;
@@ -244,6 +244,7 @@ impl Runner {
             chatter,
             max_lines: self.settings.max_lines,
             capture: output::CAPTURE,
+            secrets: Arc::default(),
         }
     }
 
@@ -302,7 +303,7 @@ fn failure(program: &Path, action: &str, ended: &Ended, meaning: Option<&str>) -
 }
 
 /// What went wrong, for the log and the operator.
-fn sentence(program: &Path, action: &str, ended: &Ended, meaning: Option<&str>) -> String {
+pub(crate) fn sentence(program: &Path, action: &str, ended: &Ended, meaning: Option<&str>) -> String {
     let what = match &ended.end {
         End::Exit(code) => match meaning {
             Some(meaning) => format!("exit code {code}: {meaning}"),

@@ -1,15 +1,17 @@
 //! What an agent writes: line by line into the log, cut and counted, the last of it kept.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tracing::{debug, error, info, warn};
+use zeroize::Zeroizing;
 
 /// A line is cut here.
 const MAX_LINE: usize = 1024;
 /// So much of the end is kept.
 const TAIL: usize = 2048;
 /// So much of stdout is kept for reading, unless a [`Label`] says otherwise.
-pub(super) const CAPTURE: usize = 64 * 1024;
+pub(crate) const CAPTURE: usize = 64 * 1024;
 /// So much of the last line goes into a sentence.
 const LAST_WORDS: usize = 300;
 /// OCF agents mark the line that should reach the operator (Pacemaker's convention, `ocf_exit_reason`).
@@ -17,7 +19,7 @@ const EXIT_REASON: &str = "ocf-exit-reason:";
 
 /// How an agent's lines are to be logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chatter {
+pub(crate) enum Chatter {
     /// stdout as info, stderr as warn.
     Plain,
     /// The same at every look: debug.
@@ -30,7 +32,7 @@ pub(super) enum Chatter {
 
 /// Whose output it is, and its bounds.
 #[derive(Clone, Debug)]
-pub(super) struct Label {
+pub(crate) struct Label {
     pub group: String,
     pub resource: String,
     pub action: &'static str,
@@ -39,17 +41,41 @@ pub(super) struct Label {
     pub max_lines: usize,
     /// Bytes of stdout kept for reading.
     pub capture: usize,
+    /// Words that are struck out of what is logged and told.
+    pub secrets: Arc<Secrets>,
+}
+
+/// Words that must not be seen.
+#[derive(Default)]
+pub(crate) struct Secrets(pub Vec<Zeroizing<String>>);
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} secrets", self.0.len())
+    }
+}
+
+impl Secrets {
+    /// `line` without them.
+    fn strike(&self, mut line: String) -> String {
+        for secret in self.0.iter().filter(|secret| !secret.is_empty()) {
+            if line.contains(secret.as_str()) {
+                line = line.replace(secret.as_str(), "…");
+            }
+        }
+        line
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Out,
     Err,
 }
 
 /// Takes all an operation writes.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(crate) struct Output {
     label: Label,
     lines: usize,
     unlogged: u64,
@@ -141,7 +167,7 @@ impl Output {
 
     fn end_line(&mut self, stream: Stream) {
         let partial = std::mem::take(&mut self.partial[stream as usize]);
-        let mut line = printable(&partial.line);
+        let mut line = self.label.secrets.strike(printable(&partial.line));
         if partial.cut {
             line.push_str(" […]");
         }
@@ -225,6 +251,7 @@ mod tests {
             chatter: Chatter::Plain,
             max_lines,
             capture: 10,
+            secrets: Arc::default(),
         })
     }
 
@@ -288,6 +315,16 @@ mod tests {
         o.feed(Stream::Out, "ä".repeat(400).as_bytes());
         o.finish();
         assert_eq!(o.last_words().chars().count(), LAST_WORDS + 1);
+    }
+
+    #[test]
+    fn secrets_are_struck_out_of_whatever_is_shown() {
+        let mut o = output(9);
+        o.label.secrets = Arc::new(Secrets(vec!["s3cret".to_owned().into(), String::new().into()]));
+        o.feed(Stream::Err, b"login with s3cr");
+        o.feed(Stream::Err, b"et refused\n");
+        assert_eq!(o.last_words(), "login with … refused");
+        assert!(!o.tail().contains("s3cret"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use tokio::process::Child;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::warn;
+use zeroize::Zeroizing;
 
 use super::output::{Label, Output, Stream};
 use super::spawn;
@@ -37,13 +38,22 @@ const READS: u32 = 16;
 /// What is read at most after the leader's end: the most a pipe holds unless root has raised the limit.
 const DRAIN: usize = 1 << 20;
 
+/// Bytes that are wiped when they are dropped and never shown.
+pub(crate) struct Secret(pub Zeroizing<Vec<u8>>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
 /// What to run.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(crate) struct Call {
     pub program: PathBuf,
     pub args: Vec<OsString>,
     /// What it finds on its standard input, no more than a pipe holds; `None`: `/dev/null`.
-    pub input: Option<Vec<u8>>,
+    pub input: Option<Secret>,
     /// User and group it runs as; the daemon's, unless given.
     pub user: Option<(u32, u32)>,
     pub env: Vec<(OsString, OsString)>,
@@ -57,7 +67,7 @@ pub(super) struct Call {
 
 /// How the leader ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     Exit(i32),
     Signal(i32),
     TimedOut,
@@ -68,7 +78,7 @@ pub(super) enum End {
 }
 
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     pub end: End,
     pub took: Duration,
     /// The start of what came on stdout.
@@ -80,7 +90,7 @@ pub(super) struct Ended {
 }
 
 /// Runs the call to its end or its timeout, whichever comes first. See [`super::Runner::run`] for the bound.
-pub(super) async fn execute(call: Call) -> Ended {
+pub(crate) async fn execute(call: Call) -> Ended {
     execute_until(call, std::future::pending()).await
 }
 
@@ -361,7 +371,7 @@ impl Pipe {
 
 /// Output still held open after a successful start, by a daemon that did not redirect it.
 #[derive(Debug)]
-pub(super) struct Rest {
+pub(crate) struct Rest {
     pipes: Pipes,
     output: Output,
 }

@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::output::{CAPTURE, Chatter, Label};
-use super::process::{self, Call, End};
+use super::process::{self, Call, End, Secret};
 use super::{Runner, sentence};
 
 /// What there is to run, and how.
@@ -56,12 +58,13 @@ impl Runner {
         let call = Call {
             program: program.path.clone(),
             args: program.args.iter().map(OsString::from).collect(),
-            input: program.input.clone(),
+            input: program.input.clone().map(|input| Secret(Zeroizing::new(input))),
             user: program.user,
             env: fixed.chain(own).collect(),
             scratch: self.settings.scratch.clone(),
             at_work: self.settings.at_work.clone(),
             label: Label {
+                secrets: Default::default(),
                 group: String::new(),
                 resource: name,
                 action: program.purpose,

@@ -14,7 +14,7 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use tokio::process::{Child, Command};
 use tracing::warn;
 
-use super::process::{Call, Leader, Pipes};
+use super::process::{Call, Leader, Pipes, Secret};
 
 /// Runs what has no `#!` line, as every shell would.
 const SHELL: &str = "/bin/sh";
@@ -59,7 +59,7 @@ fn try_start(call: &Call, program: &OsStr, script: Option<&Path>) -> io::Result<
             .env_clear()
             .envs(call.env.iter().map(|(k, v)| (k, v)))
             .current_dir("/")
-            .stdin(stdin(call.input.as_deref())?)
+            .stdin(stdin(call.input.as_ref().map(|Secret(input)| input.as_slice()))?)
             .stdout(out_end)
             .stderr(err_end)
             .process_group(0);

@@ -152,6 +152,7 @@ fn tables<'a>(
     check_failback(&cluster, &timing, &groups, report);
     let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
     size::check(size::heartbeat_bytes(&nodes, links.len(), &names), &lines, &timing, report);
+    safety::check_delays(&root, &fences, &groups, report);
     root.finish();
     let me = me.unwrap_or_default();
     let (warnings, digest) = (Vec::new(), 0);

@@ -139,6 +139,10 @@ pub struct Fence {
     pub timeout: Duration,
     /// Waited before it runs.
     pub delay: Duration,
+    /// Runs after a failed one, before the next device has its turn.
+    pub retries: u32,
+    /// Between two looks at the idle device, if it is looked at.
+    pub monitor: Option<Duration>,
 }
 
 impl fmt::Debug for Fence {
@@ -149,6 +153,8 @@ impl fmt::Debug for Fence {
             .field("options", &self.options.keys())
             .field("timeout", &self.timeout)
             .field("delay", &self.delay)
+            .field("retries", &self.retries)
+            .field("monitor", &self.monitor)
             .finish()
     }
 }

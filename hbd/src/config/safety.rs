@@ -6,17 +6,20 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cluster::settings::Requires;
 use toml::de::DeValue;
 
 use super::cluster::{Timing, check_name, known_node};
 use super::duration::show;
 use super::environment::{Environment, Program};
-use super::model::{Fence, Ping, Watchdog, Witness};
+use super::model::{Fence, Group, Ping, Watchdog, Witness};
 use super::net::own_address;
 use super::problem::Report;
 use super::table::{At, Table, Value, shown, wrong_type};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Between two looks at an idle fence device.
+const MONITOR: Duration = Duration::from_secs(60);
 /// A number of points that fits the byte it travels in, with room.
 const MAX_PINGS: usize = 64;
 /// Where the programs of `[[fence]]` are looked for.
@@ -83,6 +86,9 @@ pub(super) fn fences(
         let timeout = table.duration("timeout", SECOND, SECOND * 3600).map_or(SECOND * 60, |at| at.value);
         let delay =
             table.duration("delay", Duration::ZERO, SECOND * 600).map_or(Duration::ZERO, |at| at.value);
+        let retries = table.integer("retries", 0, 10).map_or(1, |at| at.value);
+        let monitor = table.duration("monitor", Duration::ZERO, SECOND * 24 * 3600);
+        let monitor = monitor.map_or(MONITOR, |at| at.value);
         table.finish();
         let known = node.as_ref().is_some_and(|at| known_node(report, nodes, at.value, &at.span));
         // Nobody fences itself: this node's own fence agent is needed on the other node only.
@@ -97,10 +103,31 @@ pub(super) fn fences(
                 options,
                 timeout,
                 delay,
+                retries: u32::try_from(retries).unwrap_or_default(),
+                monitor: (!monitor.is_zero()).then_some(monitor),
             });
         }
     }
     fences
+}
+
+/// Two nodes that each want a group of the other's fence each other after a split; the one with the longer delay
+/// should be down before its own shot. How long a fence takes is known only when it was tried, so what can be said
+/// here is that no difference is too little.
+pub(super) fn check_delays(root: &Table<'_>, fences: &[Fence], groups: &[Group], report: &Report<'_>) {
+    let fenced = groups.iter().filter(|group| group.requires == Requires::Fencing).count();
+    let mut first: Vec<&Fence> = Vec::new();
+    for fence in fences {
+        if !first.iter().any(|other| other.node == fence.node) {
+            first.push(fence);
+        }
+    }
+    let same = |fence: &&Fence| first.iter().any(|o| o.node != fence.node && o.delay == fence.delay);
+    if let (true, Some(fence)) = (fenced > 1, first.iter().copied().find(same)) {
+        let message = format!("{} and another node may fence each other at the same moment", fence.node);
+        let help = "give the [[fence]] of the node that should survive a delay longer than fencing the other one takes: delay = \"15s\"";
+        report.warning(&root.value("fence").map_or(0..0, toml::Spanned::span), message, help);
+    }
 }
 
 /// `options = { … }` as the fence-agents take them: texts, numbers and truths, all as text.
@@ -119,6 +146,10 @@ fn options(table: &Table<'_>, report: &Report<'_>) -> BTreeMap<String, String> {
                 "see `AGENT -o metadata` for its options",
             );
         } else if let Some(text) = scalar(report, "an option", value) {
+            if key.value == "action" && !matches!(text.as_str(), "off" | "reboot") {
+                let message = format!("a node cannot be fenced by the action '{}'", shown(&text));
+                report.error(&value.span(), message, "\"reboot\" (the default) or \"off\"");
+            }
             options.insert(key.value.to_owned(), text);
         }
     }

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster::Command;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -60,17 +61,9 @@ impl Handler for Daemon {
                 }
                 Err(reason) => Answer::Refused { reason },
             },
-            Verb::Fence { node } => Answer::Refused {
-                reason: format!(
-                    "fencing devices are not driven by this version; once you are certain that {node} is down, \
-                     `hbctl fence-ack {node}` records your word for it"
-                ),
-            },
-            Verb::Order { order } => {
-                let (progress, words) = mpsc::channel(PROGRESS);
-                let (done, end) = oneshot::channel();
-                let ask = Ask::Order { by, command: order, no_wait: request.no_wait, progress, done };
-                return self.long(client, ask, words, end).await;
+            Verb::Order { order } => return self.order(client, by, order, request.no_wait).await,
+            Verb::Fence { node } => {
+                return self.order(client, by, Command::Fence { node }, request.no_wait).await;
             }
             Verb::Reload => {
                 let (_, words) = mpsc::channel(1);
@@ -84,6 +77,20 @@ impl Handler for Daemon {
 }
 
 impl Daemon {
+    /// An order for the core.
+    async fn order(
+        &self,
+        client: &Client<'_>,
+        by: String,
+        command: Command,
+        no_wait: bool,
+    ) -> io::Result<()> {
+        let (progress, words) = mpsc::channel(PROGRESS);
+        let (done, end) = oneshot::channel();
+        let ask = Ask::Order { by, command, no_wait, progress, done };
+        self.long(client, ask, words, end).await
+    }
+
     /// A question that the loop answers at once.
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, String> {
         let (done, answer) = oneshot::channel();

@@ -239,8 +239,15 @@ async fn a_follower_sees_old_and_new_events_and_its_leaving_is_noticed() {
 }
 
 #[tokio::test]
-async fn fencing_is_refused_with_the_way_out() {
-    let ground = ground(myself(), Limits::default());
-    let reason = refused(&mut ground.send("{\"verb\":\"fence\",\"node\":\"b\"}\n").await).await;
-    assert!(reason.contains("hbctl fence-ack b"), "{reason}");
+async fn fencing_is_an_order_for_the_core() {
+    let mut ground = ground(myself(), Limits::default());
+    let mut client = ground.send("{\"verb\":\"fence\",\"node\":\"b\"}\n").await;
+    match ground.asked.recv().await {
+        Some(Ask::Order { command: cluster::Command::Fence { node }, done, .. }) => {
+            assert_eq!(node, "b");
+            done.send(Answer::Refused { reason: "no".into() }).unwrap();
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(refused(&mut client).await, "no");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, SystemTime};
 
-use cluster::{Action, Command, Core, Event, Input, Level, OpResult, Run, Time};
+use cluster::{Action, Command, Core, Event, FenceOutcome, Input, Level, OpResult, Run, Time};
 use proto::Keyring;
 use tokio::sync::oneshot;
 
@@ -24,7 +24,7 @@ use super::settings::{Entry, Table, lease_lifetime, lease_max_age, settings};
 use super::status::{Picture, Troubles, unsupported};
 use super::when::{now, rfc3339};
 use super::work::{self, Work, WorkConfig};
-use crate::config::Config;
+use crate::config::{Config, Fence};
 use crate::control::{Answer, StoredEvent};
 
 /// Datagrams read from one link when the core asks for all: more than a socket holds (2 MiB, of which the kernel counts
@@ -75,6 +75,8 @@ pub struct Engine {
     ended: bool,
     /// When the service manager is to hear that the loop turns.
     alive_due: Option<Time>,
+    /// The ping points, and whether they answer.
+    points: Vec<(String, bool)>,
     status_line: String,
     status_old: bool,
     status_due: Time,
@@ -98,6 +100,7 @@ impl Engine {
             leaving: false,
             ended: false,
             alive_due,
+            points: Vec::new(),
             status_line: String::new(),
             status_old: true,
             status_due: started,
@@ -195,6 +198,13 @@ impl Engine {
     pub fn report(&mut self, report: Report) {
         match report {
             Report::OpDone { id, results } => self.feed(Input::OpDone { id, results }),
+            Report::FenceDone { id, outcome } => self.feed(Input::FenceDone { id, outcome }),
+            Report::Device { node, agent, said } => self.device(node, agent, said),
+            Report::Pings(points) => self.pings(points),
+            Report::PingTrouble { name, why } => {
+                let sentence = why.map(|why| format!("the ping point {name} cannot be asked: {why}"));
+                self.trouble(Trouble::Ping(name), sentence);
+            }
             Report::Persisted { serial, error } => self.feed(Input::Persisted { serial, error }),
             Report::Window { open } => self.feed(Input::FailbackWindow { open }),
             Report::Loaded(loaded) => self.loaded(*loaded),
@@ -218,6 +228,8 @@ impl Engine {
                     uptime: now.since(self.started),
                     lines: self.parts.links.lines(now),
                     troubles: [self.parts.troubles.sentences(), self.parts.links.notes()].concat(),
+                    devices: self.parts.troubles.devices(),
+                    points: self.points.clone(),
                 };
                 let _ = done.send(Box::new(picture));
             }
@@ -306,6 +318,7 @@ impl Engine {
         let changes = self.parts.links.reload(&config.links, config.cluster.keepalive, now());
         let names: Vec<String> = config.links.iter().map(|link| link.name.clone()).collect();
         self.parts.troubles.keep_links(&names);
+        self.parts.troubles.forget_devices(&config.fences);
         if self.parts.work.ask(work::Job::Config(Box::new(WorkConfig::of(&config)))).is_err() {
             tracing::error!(
                 "who may steer and the failback window stay as they were: the work thread has too much to do"
@@ -356,6 +369,14 @@ impl Engine {
                     tracing::error!(
                         "a look at a resource was not ended early: the work thread has too much to do"
                     );
+                }
+            }
+            Action::Fence { id, node } => {
+                let of = |fence: &&Fence| fence.node == node;
+                let devices = self.config.fences.iter().filter(of).cloned().collect();
+                if self.parts.work.ask(work::Job::Fence { id, devices }).is_err() {
+                    let outcome = FenceOutcome::Failed("the work thread has too much to do".to_owned());
+                    self.inputs.push_back(Input::FenceDone { id, outcome });
                 }
             }
             Action::Lease { groups, leased } => {
@@ -446,6 +467,22 @@ impl Engine {
         }
     }
 
+    /// Other ping points answer than before.
+    fn pings(&mut self, points: Vec<(String, bool)>) {
+        let count = |n: usize| u8::try_from(n).unwrap_or(u8::MAX);
+        let (seen, total) = (count(points.iter().filter(|(_, up)| *up).count()), count(points.len()));
+        self.points = points;
+        self.feed(Input::Pings { seen, total });
+    }
+
+    /// An idle fence device works, or does not.
+    fn device(&mut self, node: String, agent: String, said: Result<(), String>) {
+        self.parts.troubles.looked_at(&node, &agent, said.is_ok());
+        let sentence =
+            said.err().map(|why| format!("the fence device {agent} of {node} does not answer: {why}"));
+        self.trouble(Trouble::Device(node, agent), sentence);
+    }
+
     fn trouble(&mut self, about: Trouble, sentence: Option<String>) {
         let (level, why) = match &sentence {
             Some(sentence) => (Level::Error, sentence.clone()),
@@ -458,6 +495,8 @@ impl Engine {
             Trouble::State => ("state", "state file".to_owned()),
             Trouble::Events => ("state", "events file".to_owned()),
             Trouble::Link(name) => ("link", name),
+            Trouble::Ping(name) => ("ping", name),
+            Trouble::Device(node, agent) => ("fence", format!("{node} ({agent})")),
             Trouble::Addresses => ("resource", "addresses".to_owned()),
             Trouble::Realtime(thread) => ("daemon", format!("{thread} thread")),
             Trouble::Unsupported(what) => ("config", what),

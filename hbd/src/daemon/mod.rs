@@ -21,6 +21,7 @@ pub mod history;
 pub mod links;
 pub mod log;
 pub mod net;
+pub mod pinger;
 pub mod reload;
 pub mod report;
 mod respawn;

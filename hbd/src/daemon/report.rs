@@ -1,6 +1,6 @@
 //! What the other threads tell the loop.
 
-use cluster::{Event, OpId, OpResult};
+use cluster::{Event, FenceId, FenceOutcome, OpId, OpResult};
 use tokio::sync::mpsc;
 
 use super::links::Interface;
@@ -22,6 +22,31 @@ pub enum Report {
         id: OpId,
         /// One result for each resource.
         results: Vec<OpResult>,
+    },
+    /// The fence devices of a node were used.
+    FenceDone {
+        /// Which run.
+        id: FenceId,
+        /// How it ended.
+        outcome: FenceOutcome,
+    },
+    /// An idle fence device was looked at.
+    Device {
+        /// Whom it fences.
+        node: String,
+        /// Its agent.
+        agent: String,
+        /// Nothing, or why it is of no use.
+        said: Result<(), String>,
+    },
+    /// Which ping points answer.
+    Pings(Vec<(String, bool)>),
+    /// A ping point cannot be asked, or can again.
+    PingTrouble {
+        /// Its name.
+        name: String,
+        /// Why not.
+        why: Option<String>,
     },
     /// The state is on disk, or is not.
     Persisted {
@@ -63,6 +88,10 @@ pub enum Trouble {
     Events,
     /// A link, by name.
     Link(String),
+    /// A fence device, by the node and the agent.
+    Device(String, String),
+    /// A ping point that cannot be asked, by name.
+    Ping(String),
     /// Addresses: announcements, leftovers.
     Addresses,
 }

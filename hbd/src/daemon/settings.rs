@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{GroupSettings, ResourceKey, ResourceSettings, Settings};
+use cluster::{FenceSettings, GroupSettings, ResourceKey, ResourceSettings, Settings};
 use proto::{FNV64, GroupId, fnv64};
 
 use crate::config::{Agent, Config, Group, Resource, shared_parts};
@@ -45,8 +45,20 @@ pub fn settings(config: &Config) -> Settings {
         config_digest: config.digest,
         config_parts: shared_parts(config),
         lease_renew: lease_renew(cluster.deadtime),
+        fences: fences(config),
         groups: config.groups.iter().map(group_settings).collect(),
     }
+}
+
+/// The nodes that can be fenced, this one among them, each with the delay of its first device.
+fn fences(config: &Config) -> Vec<FenceSettings> {
+    let mut fences: Vec<FenceSettings> = Vec::new();
+    for fence in &config.fences {
+        if !fences.iter().any(|other| other.node == fence.node) {
+            fences.push(FenceSettings { node: fence.node.clone(), delay: fence.delay });
+        }
+    }
+    fences
 }
 
 fn group_settings(group: &Group) -> GroupSettings {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::links::LineStatus;
 use super::report::Trouble;
-use crate::config::Config;
+use crate::config::{Config, Fence};
 
 /// The version shown.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -24,6 +24,10 @@ pub struct Picture {
     pub troubles: Vec<String>,
     /// The serial lines.
     pub lines: Vec<LineStatus>,
+    /// The ping points, and whether they answer; those not known yet are left out.
+    pub points: Vec<(String, bool)>,
+    /// The fence devices: whom, by which agent, whether it answered when it was last looked at.
+    pub devices: Vec<(String, String, bool)>,
 }
 
 /// Of a serial line fuller than this there is little left for what happens besides heartbeats.
@@ -44,7 +48,10 @@ impl Picture {
         if let Value::Object(object) = &mut value {
             object.insert("version".into(), json!(VERSION));
             object.insert("uptime_ms".into(), json!(uptime));
-            object.insert("ping".into(), json!([]));
+            let device = |(node, agent, ok)| json!({"node": node, "agent": agent, "ok": ok});
+            object.insert("fence_devices".into(), self.devices.into_iter().map(device).collect());
+            let point = |(name, up)| json!({"name": name, "up": up});
+            object.insert("ping".into(), self.points.into_iter().map(point).collect());
             object.insert("witness".into(), Value::Null);
         }
         for line in &self.lines {
@@ -74,6 +81,7 @@ fn add_line(status: &mut Value, line: &LineStatus) {
 #[derive(Debug, Default)]
 pub struct Troubles {
     said: BTreeMap<Trouble, String>,
+    devices: BTreeMap<(String, String), bool>,
     lost_lines: u64,
     lost_events: u64,
 }
@@ -98,6 +106,25 @@ impl Troubles {
     /// Forgets the links that are not among `names`.
     pub fn keep_links(&mut self, names: &[String]) {
         self.said.retain(|about, _| !matches!(about, Trouble::Link(name) if !names.contains(name)));
+    }
+
+    /// An idle fence device was looked at.
+    pub fn looked_at(&mut self, node: &str, agent: &str, ok: bool) {
+        self.devices.insert((node.to_owned(), agent.to_owned()), ok);
+    }
+
+    /// The fence devices that were looked at, and whether they answered.
+    pub fn devices(&self) -> Vec<(String, String, bool)> {
+        self.devices.iter().map(|((node, agent), ok)| (node.clone(), agent.clone(), *ok)).collect()
+    }
+
+    /// Forgets the devices that are not among `fences`.
+    pub fn forget_devices(&mut self, fences: &[Fence]) {
+        let there = |node: &str, agent: &str| {
+            fences.iter().any(|fence| fence.node == node && crate::fence::name(fence) == agent)
+        };
+        self.devices.retain(|(node, agent), _| there(node, agent));
+        self.said.retain(|about, _| !matches!(about, Trouble::Device(node, agent) if !there(node, agent)));
     }
 
     /// How many log lines were lost in all.
@@ -137,12 +164,6 @@ pub fn unsupported(config: &Config) -> Vec<(String, String)> {
             all.push((what.to_owned(), sentence.to_owned()));
         }
     };
-    part(!config.pings.is_empty(), "ping", "[[ping]] points are not looked at: not in this version");
-    part(
-        !config.fences.is_empty(),
-        "fence",
-        "[[fence]] devices are not driven by this version: a group that requires fencing waits for `hbctl fence-ack`",
-    );
     part(config.witness.is_some(), "witness", "the [witness] is not asked: not in this version");
     part(config.watchdog.is_some(), "watchdog", "the [watchdog] is not used: not in this version");
     part(config.console.is_some(), "console", "the [console] is not opened: not in this version");
@@ -153,7 +174,6 @@ pub fn unsupported(config: &Config) -> Vec<(String, String)> {
 mod tests {
     use super::super::settings::tests::config;
     use super::*;
-    use crate::config::Ping;
     use cluster::gaps::Gaps;
     use cluster::status::{LinkStatus, NodeStatus};
     use proto::serial::Dropped;
@@ -167,6 +187,7 @@ mod tests {
             state: "up".into(),
             nodes: vec![],
             groups: vec![],
+            fencing: vec![],
             degraded: vec!["from the core".into()],
             rejected: BTreeMap::new(),
         }
@@ -209,11 +230,15 @@ mod tests {
             skipped: 2,
             dropped: Dropped { cut: 1, crc: 2, ..Dropped::default() },
         }];
-        let value = Picture { core, uptime: Duration::from_millis(1234), troubles, lines }.render();
+        let devices = vec![("b".into(), "fence_x".into(), true)];
+        let points = vec![("gateway".into(), true)];
+        let uptime = Duration::from_millis(1234);
+        let value = Picture { core, uptime, troubles, lines, points, devices }.render();
+        assert_eq!(value["fence_devices"], json!([{"node": "b", "agent": "fence_x", "ok": true}]));
         assert_eq!(value["cluster"], "lvs");
         assert_eq!(value["version"], VERSION);
         assert_eq!(value["uptime_ms"], 1234);
-        assert_eq!(value["ping"], json!([]));
+        assert_eq!(value["ping"], json!([{"name": "gateway", "up": true}]));
         assert_eq!(value["witness"], Value::Null);
         assert!(value.as_object().unwrap().contains_key("witness"));
         let full = "link serial:ttyS0: 9600 baud are 91 % full: news is late on it";
@@ -230,11 +255,11 @@ mod tests {
     fn what_is_configured_but_not_done_is_said() {
         let mut config = config(&[]);
         assert!(unsupported(&config).is_empty());
-        config.pings.push(Ping { name: "gateway".into(), addresses: vec![] });
+        config.console = Some("127.0.0.1:7694".parse().unwrap());
         let mut troubles = Troubles::default();
         troubles.set_unsupported(&config);
-        assert_eq!(troubles.sentences(), ["[[ping]] points are not looked at: not in this version"]);
-        config.pings.clear();
+        assert_eq!(troubles.sentences(), ["the [console] is not opened: not in this version"]);
+        config.console = None;
         troubles.set_unsupported(&config);
         assert!(troubles.sentences().is_empty());
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{OpId, OpKind, OpResult};
+use cluster::{FenceId, FenceOutcome, OpId, OpKind, OpResult};
 use tokio::runtime;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::oneshot;
@@ -19,16 +19,18 @@ use super::alert::Alerts;
 use super::ask::Ask;
 use super::history::History;
 use super::net::Net;
+use super::pinger::{self, Pings};
 use super::report::{Report, Reports};
 use super::respawn::Respawns;
 use super::settings::Entry;
 use super::socket::give_to;
 use super::window;
 use crate::agents::{Runner, RunnerSettings, survivors};
-use crate::config::{Alert, Config, Respawn};
+use crate::config::{Alert, Config, Fence, Respawn};
 use crate::control::StoredEvent;
 use crate::control::access::Policy;
 use crate::control::server::{self, Limits};
+use crate::fence::{self, Surroundings};
 
 /// Jobs that may wait for the work thread.
 const QUEUE: usize = 1024;
@@ -57,6 +59,13 @@ pub enum Job {
     Cancel(OpId),
     /// Tell what waits to be told, end what is kept alive beside the daemon, then answer. Bounded.
     Close(std::sync::mpsc::SyncSender<()>),
+    /// Use the fence devices of a node; answered with [`Report::FenceDone`].
+    Fence {
+        /// Its number.
+        id: FenceId,
+        /// In their order.
+        devices: Vec<Fence>,
+    },
     /// Show this event to those who ask, and tell those who want to be told.
     Event(Arc<StoredEvent>),
     /// The configuration changed.
@@ -64,7 +73,7 @@ pub enum Job {
 }
 
 /// What the work thread must know of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WorkConfig {
     /// `[daemon] group`.
     pub group: Option<String>,
@@ -74,14 +83,21 @@ pub struct WorkConfig {
     pub alerts: Vec<Alert>,
     /// `[[respawn]]`.
     pub respawns: Vec<Respawn>,
+    /// The fence devices this node would use: to be looked at while they are idle.
+    pub fences: Vec<Fence>,
+    /// Outside points, and how often and for how long they are asked.
+    pub pings: Pings,
 }
 
 impl WorkConfig {
     /// Out of the configuration.
     pub fn of(config: &Config) -> WorkConfig {
+        let of_others = |fence: &&Fence| fence.node != config.me;
         WorkConfig {
             group: config.daemon.group.clone(),
             window: config.cluster.failback_window,
+            fences: config.fences.iter().filter(of_others).cloned().collect(),
+            pings: Pings::of(config),
             alerts: config.alerts.clone(),
             respawns: config.respawns.clone(),
         }
@@ -160,6 +176,12 @@ async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receive
     let history = Arc::new(history);
     let at_work = scratch.join(AT_WORK);
     end_survivors(at_work.clone()).await;
+    let surroundings = Arc::new(Surroundings {
+        node: node.clone(),
+        cluster: cluster.clone(),
+        scratch: scratch.clone(),
+        at_work: Some(at_work.clone()),
+    });
     let settings = RunnerSettings { at_work: Some(at_work), ..RunnerSettings::new(node, cluster, scratch) };
     let (node, cluster) = (settings.node.clone(), settings.cluster.clone());
     let runner = Arc::new(Runner::new(settings));
@@ -175,8 +197,13 @@ async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receive
     }
     let mut watch = config.window.map(|window| tokio::spawn(window::watch(window, reports.clone())));
     let mut looks = Looks::default();
+    let mut pinging = pinger::start(&config.pings, &reports);
+    let mut devices = watch_devices(&config.fences, &surroundings, &reports);
     while let Some(job) = jobs.recv().await {
         match job {
+            Job::Fence { id, devices } => {
+                tokio::spawn(use_devices(Arc::clone(&surroundings), reports.clone(), id, devices));
+            }
             Job::Run { id, op, entries, timeout } => {
                 let cancelled = looks.begin(id, op);
                 let (runner, reports) = (Arc::clone(&runner), reports.clone());
@@ -198,6 +225,14 @@ async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receive
                         old.abort();
                     }
                     watch = new.window.map(|window| tokio::spawn(window::watch(window, reports.clone())));
+                }
+                if new.fences != config.fences {
+                    devices.shutdown().await;
+                    devices = watch_devices(&new.fences, &surroundings, &reports);
+                }
+                if new.pings != config.pings {
+                    pinging.shutdown().await;
+                    pinging = pinger::start(&new.pings, &reports);
                 }
                 // Also if its name is the same: the group may have been made since.
                 let (path, group) = (socket.clone(), new.group.clone());
@@ -233,6 +268,34 @@ impl Looks {
             let _ = look.send(());
         }
     }
+}
+
+async fn use_devices(surroundings: Arc<Surroundings>, reports: Reports, id: FenceId, devices: Vec<Fence>) {
+    let run = async move { fence::fence(&devices, &surroundings).await };
+    // A task of its own: whatever becomes of it, there is an answer.
+    let outcome = tokio::spawn(run).await;
+    let outcome = outcome.unwrap_or_else(|error| FenceOutcome::Failed(format!("internal: {error}")));
+    let _ = reports.send(Report::FenceDone { id, outcome }).await;
+}
+
+/// Looks at each idle device from time to time, so that a broken one is known before it is needed.
+fn watch_devices(fences: &[Fence], surroundings: &Arc<Surroundings>, reports: &Reports) -> JoinSet<()> {
+    let mut watches = JoinSet::new();
+    for device in fences.iter().cloned() {
+        let Some(every) = fence::interval(&device) else { continue };
+        let (surroundings, reports) = (Arc::clone(surroundings), reports.clone());
+        watches.spawn(async move {
+            loop {
+                let said = fence::monitor(&device, &surroundings).await;
+                let (node, agent) = (device.node.clone(), fence::name(&device).to_owned());
+                if reports.send(Report::Device { node, agent, said }).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(every).await;
+            }
+        });
+    }
+    watches
 }
 
 /// The group database may be far away: not on this thread.
@@ -318,7 +381,14 @@ mod tests {
             asks,
             reports,
             history: History::new(VecDeque::new()),
-            config: WorkConfig { group: None, window: None, alerts: vec![], respawns: vec![] },
+            config: WorkConfig {
+                group: None,
+                window: None,
+                fences: vec![],
+                pings: Pings::default(),
+                alerts: vec![],
+                respawns: vec![],
+            },
             agents: ("a".into(), "test".into(), folder.path().join("scratch")),
             net: None,
         })
@@ -335,9 +405,12 @@ mod tests {
         };
         let fails = format!("{}; exit 1", meet("one", "two"));
         run(2, 20_000, vec![script("fails", &fails), script("works", &meet("two", "one"))]);
-        let mut next = || match heard.blocking_recv().unwrap() {
-            Report::OpDone { id, results } => (id, results),
-            other => panic!("{other:?}"),
+        let mut next = || loop {
+            match heard.blocking_recv().unwrap() {
+                Report::OpDone { id, results } => break (id, results),
+                Report::Pings(_) => {}
+                other => panic!("{other:?}"),
+            }
         };
         let (id, results) = next();
         assert_eq!(id, OpId(2));

@@ -15,6 +15,7 @@
 //! * [`hbd`] writes configurations and drives the daemons under test.
 //! * [`agent`] is a resource agent that does as told and writes down its calls; [`watch`] sees every change of an address.
 //! * [`wall`] gives each node a wall clock of its own to be wrong; [`live`] is the long random walk through all faults.
+//! * [`power`] is a fence device: a power switch that hbd can be given.
 //! * [`pair`] joins these into what a scenario wants: a running pair in one line; [`scenario`] is the rest.
 //!
 //! Nothing touches the host's network: every namespace is anonymous and held by one process, which ends
@@ -33,6 +34,7 @@ pub mod hbd;
 pub mod live;
 pub mod net;
 pub mod pair;
+pub mod power;
 pub mod probe;
 pub mod scenario;
 pub mod timeline;

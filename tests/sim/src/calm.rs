@@ -39,6 +39,9 @@ pub fn unsettled(world: &World) -> Option<String> {
     if let Some(machine) = world.machines.iter().find(|machine| machine.ops.iter().any(moving)) {
         return Some(format!("an operation is under way on {}", machine.name));
     }
+    if world.fencing > 0 {
+        return Some("a node is being fenced".to_owned());
+    }
     if world.open_commands() > 0 {
         return Some("a command has not come to its end".to_owned());
     }
@@ -119,6 +122,7 @@ pub fn calm(world: &mut World) {
         }
         world.now >= *since.get_or_insert(world.now) + rest && unsettled(world).is_none()
     });
+    world.settled = rested;
     if rested {
         world.sight(&Sight::Settled);
     } else if world.violation.is_none() {

@@ -5,6 +5,7 @@ use cluster::{Command, Input, ResourceKey};
 use crate::dice::Dice;
 use crate::plan::{Setup, resource};
 use crate::world::clock::{MS, NEVER, S};
+use crate::world::fence::Device;
 use crate::world::machine::{CrashPoint, Item, Mood};
 use crate::world::wire::{Noise, Packet, spoil_of};
 use crate::world::{Happening, Undo, World};
@@ -113,6 +114,15 @@ pub enum Fault {
     },
     /// The operator does what the status asks: says of a machine that it is down, if it really is.
     FenceAck,
+    /// A fence device fails, or goes mute.
+    Device {
+        /// How it answers.
+        device: Device,
+        /// After how long.
+        takes: u64,
+        /// For how long.
+        time: u64,
+    },
     /// Agents become slow.
     Pace {
         /// Each takes so long.
@@ -184,6 +194,7 @@ pub const TABLE: &[Row] = &[
     Row { name: "leave", weight: 3, make: |dice, _| Fault::Leave { back: back(dice) } },
     Row { name: "change", weight: 3, make: change },
     Row { name: "fence ack", weight: 3, make: |_, _| Fault::FenceAck },
+    Row { name: "device", weight: 3, make: device },
     Row { name: "pace", weight: 3, make: pace },
     Row {
         name: "forge",
@@ -263,12 +274,17 @@ fn change(dice: &mut Dice, _: &Setup) -> Fault {
     Fault::Change { group: dice.below(8), drop, address: dice.one_in(2), lag: dice.span(3 * S) }
 }
 
+fn device(dice: &mut Dice, _: &Setup) -> Fault {
+    let device = dice.pick(&[Device::Works, Device::Fails, Device::Mute]);
+    Fault::Device { device, takes: dice.pick(&[10, 500, 4000]) * MS, time: dice.span(8 * S) }
+}
+
 fn pace(dice: &mut Dice, _: &Setup) -> Fault {
     Fault::Pace { op: dice.pick(&[20, 150, 700]) * MS, time: dice.span(6 * S) }
 }
 
 fn order(dice: &mut Dice) -> Order {
-    Order { kind: dice.below(12), node: dice.below(60), group: dice.below(12), flag: dice.one_in(3) }
+    Order { kind: dice.below(13), node: dice.below(60), group: dice.below(12), flag: dice.one_in(3) }
 }
 
 impl Order {
@@ -286,6 +302,7 @@ impl Order {
             7 => Command::Takeover { groups: some },
             8 => Command::Failback { groups: some },
             9 => Command::Maintenance { on: self.flag },
+            12 => Command::Fence { node: node.unwrap_or_else(|| "nobody".to_owned()) },
             _ => Command::Cleanup { group: some.first().cloned() },
         }
     }
@@ -375,6 +392,10 @@ pub fn apply(world: &mut World, n: usize, fault: &Fault) {
         }
         Fault::Change { group, drop, address, lag } => change_groups(world, n, *group, *drop, *address, *lag),
         Fault::FenceAck => world.fence_acks(),
+        Fault::Device { device, takes, time } => {
+            (world.machines[n].device, world.machines[n].fence_time) = (*device, *takes);
+            world.at(*time, Happening::Undo(Undo::Device(n)));
+        }
         Fault::Pace { op, time } => {
             world.machines[n].op_time = *op;
             world.at(*time, Happening::Undo(Undo::Pace(n)));

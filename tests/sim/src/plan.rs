@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use cluster::{Failback, GroupSettings, OnFail, Requires, ResourceKey, ResourceSettings, Settings};
+use cluster::{
+    Failback, FenceSettings, GroupSettings, OnFail, Requires, ResourceKey, ResourceSettings, Settings,
+};
 
 use crate::dice::Dice;
 use crate::fault::{self, Step};
@@ -26,6 +28,10 @@ pub struct Setup {
     pub disk_time: u64,
     /// What an agent takes.
     pub op_time: u64,
+    /// What a fence device takes.
+    pub fence_time: u64,
+    /// A machine that was fenced is back after so long.
+    pub fence_back: u64,
     /// The next free resource key.
     pub next_key: u64,
 }
@@ -115,9 +121,19 @@ fn settings(dice: &mut Dice, nodes: usize) -> (Settings, u64) {
         config_parts: Vec::new(),
         config_digest: 7,
         lease_renew: Duration::from_millis(600),
+        fences: fences(dice, nodes),
         groups,
     };
     (settings, key)
+}
+
+/// A device for each node, or for none; with delays that differ, or not.
+fn fences(dice: &mut Dice, nodes: usize) -> Vec<FenceSettings> {
+    if dice.one_in(2) {
+        return Vec::new();
+    }
+    let delay = |dice: &mut Dice| Duration::from_millis(dice.pick(&[0, 0, 300, 1500, 3000]));
+    names(nodes).into_iter().map(|node| FenceSettings { node, delay: delay(dice) }).collect()
 }
 
 impl Plan {
@@ -134,6 +150,8 @@ impl Plan {
             first,
             disk_time: dice.pick(&[MS, MS, 5 * MS, 20 * MS]),
             op_time: dice.pick(&[MS, 2 * MS, 20 * MS]),
+            fence_time: dice.pick(&[20 * MS, 300 * MS, 900 * MS]),
+            fence_back: dice.pick(&[100 * MS, S, 3 * S]),
             next_key,
             settings,
         };

@@ -61,11 +61,20 @@ fn quiet(world: &mut World, name: &'static str, time: u64) {
 
 /// Lets time pass until the cluster is settled again.
 fn settle(world: &mut World, name: &'static str, most: u64) {
-    if !world.run_until(most, 50 * MS, |world| calm::unsettled(world).is_none()) && world.violation.is_none()
-    {
+    let settled = |world: &mut World| {
+        // What was fenced is switched on again.
+        (0..world.machines.len()).for_each(|n| world.boot(n));
+        calm::unsettled(world).is_none()
+    };
+    if !world.run_until(most + world.fence_bound(), 50 * MS, settled) && world.violation.is_none() {
         let why = calm::unsettled(world).unwrap_or_default();
         world.blame(name, format!("not settled within {} ms: {why}", most / MS));
     }
+}
+
+/// Of a group that requires fencing, whose owner is fenced by itself.
+fn fenced(world: &World, g: usize) -> bool {
+    world.settings.groups[g].requires == Requires::Fencing && !world.settings.fences.is_empty()
 }
 
 fn owner_of_any(world: &World, dice: &mut Dice) -> Option<(usize, usize)> {
@@ -90,7 +99,7 @@ fn l1_power_loss(world: &mut World, dice: &mut Dice) {
     // The others wait for the operator's word, and then lose no time.
     world.run_for(100 * MS);
     world.fence_acks();
-    world.run_for(work(world));
+    world.run_for(work(world) + world.fence_bound());
     for g in groups {
         check_taken(world, g, n);
     }
@@ -109,6 +118,10 @@ fn l4_hung_agent(world: &mut World, dice: &mut Dice) {
     let Some((hung, n)) = owner_of_any(world, dice) else { return };
     let service = world.settings.groups[hung].resources.iter().find(|resource| !resource.address);
     let (Some(service), true) = (service.map(|resource| resource.key), groups > 1) else { return };
+    if fenced(world, hung) {
+        // A stop that hangs ends with its node.
+        return;
+    }
     let other = (hung + 1) % groups;
     let Some(from) = world.owner(other) else { return };
     let to = (from + 1) % world.machines.len();
@@ -192,7 +205,7 @@ fn s8_standby_takes_nothing(world: &mut World, dice: &mut Dice) {
     }
     world.command(n, Command::Online { node: None });
     world.fence_acks();
-    world.run_for(work(world));
+    world.run_for(work(world) + world.fence_bound());
     world.fence_acks();
     world.run_for(work(world));
     for g in 0..world.settings.groups.len() {
@@ -231,9 +244,12 @@ fn s11_pause(world: &mut World, dice: &mut Dice) {
     world.freeze(n);
     world.run_for(deadtime * 6 / 5 + work(world) + dice.below(4 * S));
     world.thaw(n);
-    settle(world, "S11", 3 * deadtime + 4 * work(world));
+    settle(world, "S11", 3 * deadtime + 4 * work(world) + nanos(world.settings.initdead));
     let back = matches!(world.settings.failback, Failback::On { .. });
     for (g, before) in owners.into_iter().enumerate().filter(|_| !back) {
+        if fenced(world, g) {
+            continue;
+        }
         let certain = world.settings.groups[g].requires != Requires::Nothing;
         let stays = certain || before != Some(n);
         if world.violation.is_none() && (world.owner(g) == before) != stays {
@@ -295,7 +311,7 @@ fn s15_homecoming(world: &mut World, dice: &mut Dice) {
     }
     world.power_off(home);
     let deadtime = nanos(world.settings.deadtime);
-    world.run_for(deadtime * 5 / 4 + work(world));
+    world.run_for(deadtime * 5 / 4 + work(world) + world.fence_bound());
     world.fence_acks();
     world.run_for(work(world) + 50 * MS);
     world.boot(home);
@@ -347,13 +363,17 @@ fn s19_split(world: &mut World, dice: &mut Dice) {
     world.run_for(deadtime * 6 / 5 + work(world) + dice.below(3 * S));
     world.announced.clear();
     world.wire.calm();
-    settle(world, "S19", deadtime + 4 * work(world) + 500 * MS);
+    settle(world, "S19", deadtime + 4 * work(world) + 500 * MS + nanos(world.settings.initdead));
     if world.violation.is_some() || matches!(world.settings.failback, Failback::On { .. }) {
         return;
     }
     world.run_for(2 * work(world) + 2 * nanos(world.settings.keepalive));
     for (g, before) in owners.into_iter().enumerate() {
         let group = &world.settings.groups[g];
+        if fenced(world, g) || !world.settings.fences.is_empty() {
+            // Its owner was fenced, or is another's.
+            continue;
+        }
         if group.requires != Requires::Nothing {
             if world.owner(g) != before {
                 world.blame("S19", format!("g{g} moved in a split although certainty is required"));

@@ -121,6 +121,13 @@ impl World {
                     let wait = last.map_or(Duration::ZERO, |last| last.since(self.now));
                     self.at(self.fsync.max(wait), written);
                 }
+                Action::Fence { id, node } => {
+                    self.say(n, &format!("fences {node}"));
+                    if let Some(target) = self.nodes.iter().position(|other| other.name == node) {
+                        let life = self.nodes[n].life;
+                        self.at(self.fence_time, Happening::Fenced { by: n, life, id, target });
+                    }
+                }
                 Action::Event(event) => {
                     let change = match (&event.from, &event.to) {
                         (Some(from), Some(to)) => format!("{from} -> {to}: "),
@@ -163,6 +170,12 @@ impl World {
         match happening {
             Happening::Arrives { node, link, bytes } => {
                 self.input(node, Input::Datagram { link, bytes });
+            }
+            Happening::Fenced { by, life, id, target } => {
+                if self.nodes[by].life == life {
+                    let outcome = self.use_device(target);
+                    self.input(by, Input::FenceDone { id, outcome });
+                }
             }
             Happening::Ends { node, begun, run } => self.op_ends(node, begun, run),
             Happening::Written { node, serial, state } => {

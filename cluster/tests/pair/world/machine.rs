@@ -48,6 +48,18 @@ impl World {
         node.held.clear();
     }
 
+    /// The fence device of a node is used.
+    pub(super) fn use_device(&mut self, target: usize) -> FenceOutcome {
+        let device = self.devices.get(&target).copied().unwrap_or(Device::Works);
+        if matches!(device, Device::Works | Device::WorksUnsaid) {
+            self.power_off(target);
+        }
+        match device {
+            Device::Works | Device::Lies => FenceOutcome::Confirmed { by: "device".to_owned() },
+            Device::Fails | Device::WorksUnsaid => FenceOutcome::Failed("timed out".to_owned()),
+        }
+    }
+
     pub fn freeze(&mut self, n: usize) {
         self.nodes[n].frozen = true;
         self.say(n, "is frozen");

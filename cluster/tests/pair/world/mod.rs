@@ -28,19 +28,33 @@ pub enum Mood {
     HangsWhenLookedAt,
 }
 
+/// How the fence devices of a node answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// It switches the node off and says so.
+    Works,
+    /// It does nothing and says that it failed.
+    Fails,
+    /// It switches the node off and says that it failed.
+    WorksUnsaid,
+    /// It does nothing and says that it did.
+    Lies,
+}
+
 /// What happens at a point in time.
 #[derive(Clone, Debug)]
 enum Happening {
     Arrives { node: usize, link: usize, bytes: Vec<u8> },
     Ends { node: usize, begun: Time, run: Run },
     Written { node: usize, serial: u64, state: Durable },
+    Fenced { by: usize, life: u32, id: FenceId, target: usize },
 }
 
 impl Happening {
     /// The node whose process has this in its hands, if it is not on the wire.
     fn within(&self) -> Option<usize> {
         match self {
-            Happening::Arrives { .. } => None,
+            Happening::Arrives { .. } | Happening::Fenced { .. } => None,
             Happening::Ends { node, .. } | Happening::Written { node, .. } => Some(*node),
         }
     }
@@ -103,6 +117,10 @@ pub struct World {
     pub jitter: u64,
     /// What failed or was killed at its timeout may have done its work all the same.
     pub half_done: bool,
+    /// How the device of each node answers.
+    pub devices: BTreeMap<usize, Device>,
+    /// Time a fencing takes.
+    pub fence_time: Duration,
     next_command: u64,
     boots: u64,
     pub captured: Vec<Vec<u8>>,
@@ -140,6 +158,7 @@ pub fn settings(me: &str) -> Settings {
         config_digest: 7,
         config_parts: Vec::new(),
         lease_renew: Duration::from_millis(600),
+        fences: Vec::new(),
         groups: vec![GroupSettings {
             name: "g".to_owned(),
             preferred: Some("a".to_owned()),
@@ -148,6 +167,15 @@ pub fn settings(me: &str) -> Settings {
             resources: vec![resource(1, "vip1", true), resource(2, "vip2", true), resource(3, "web", false)],
         }],
     }
+}
+
+/// The settings with a fence device for each node, for a group that requires it.
+pub fn fenced_settings() -> Settings {
+    let mut all = settings("a");
+    all.groups[0].requires = Requires::Fencing;
+    let device = |node: &String| FenceSettings { node: node.clone(), delay: Duration::ZERO };
+    all.fences = all.nodes.iter().map(device).collect();
+    all
 }
 
 pub fn keyring() -> proto::Keyring {
@@ -198,6 +226,8 @@ impl World {
             fsync: Duration::from_millis(1),
             jitter: 0,
             half_done: false,
+            devices: BTreeMap::new(),
+            fence_time: Duration::from_millis(300),
             next_command: 0,
             boots: 0,
             captured: Vec::new(),

@@ -53,7 +53,8 @@ fn outside(look: Look, page: &mut Page) {
     let pings: Vec<_> = look.list("ping").map(|ping| (ping.text("name"), ping.flag("up"))).collect();
     let witness = look.0.get("witness").filter(|witness| !witness.is_null());
     let rejected = rejected(look);
-    if pings.is_empty() && witness.is_none() && rejected.is_empty() {
+    let fences: Vec<_> = look.list("fence_devices").collect();
+    if pings.is_empty() && fences.is_empty() && witness.is_none() && rejected.is_empty() {
         return;
     }
     page.heading("Outside");
@@ -63,12 +64,32 @@ fn outside(look: Look, page: &mut Page) {
         let line = format!("  ping {}  {}", page.cell(Tone::Plain, name, width), page.paint.tint(tone, word));
         page.line(&line);
     }
+    for device in fences {
+        let (tone, word) =
+            if device.flag("ok") { (Tone::Good, "answers") } else { (Tone::Bad, "does not answer") };
+        let (node, agent) = (device.text("node"), device.text("agent"));
+        let line = format!("  fence {node}  {agent} {}{}", page.paint.tint(tone, word), fencing(look, &node));
+        page.line(&line);
+    }
     if let Some(witness) = witness {
         page.hang("  witness  ", 11, Tone::Plain, &look::flat(witness));
     }
     if !rejected.is_empty() {
         page.hang("  datagrams not believed  ", 26, Tone::Dim, &rejected.join(", "));
     }
+}
+
+/// What is being done to a node, and how the last attempt ended.
+fn fencing(look: Look, node: &str) -> String {
+    let Some(of) = look.list("fencing").find(|of| of.text("node") == node) else {
+        return String::new();
+    };
+    let now = of.maybe("state").filter(|state| state != "idle").map(|state| format!("; {state}"));
+    let last = of.number("ended_ms").map(|ms| {
+        let how = if of.flag("confirmed") { "fenced" } else { "not fenced" };
+        format!("; {how} {} ago", super::age::show(ms))
+    });
+    format!("{}{}", now.unwrap_or_default(), last.unwrap_or_default())
 }
 
 /// Unproven datagrams up to this number are what the start of a few daemons leaves behind.

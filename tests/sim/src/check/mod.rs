@@ -4,6 +4,7 @@
 //! remember in its own part of [`Notes`]. A new one is a function and a row in [`CHECKERS`].
 
 mod epochs;
+mod fences;
 mod orders;
 mod pauses;
 mod splits;
@@ -71,6 +72,13 @@ pub enum Sight<'a> {
         n: usize,
         /// Which.
         run: &'a Run,
+    },
+    /// A fence device hits.
+    Fenced {
+        /// Whose daemon asked for it.
+        by: usize,
+        /// Whom.
+        target: usize,
     },
     /// A daemon starts.
     Booted {
@@ -153,6 +161,8 @@ pub const CHECKERS: &[(&str, Look)] = &[
     ("S3", stops::s3_a_failed_stop_is_never_followed_by_a_start),
     ("S4 lease", splits::s4_addresses_are_leased_while_somebody_could_take_over),
     ("S5", epochs::s5_epochs_grow),
+    ("S6", fences::s6_two_nodes_do_not_shoot_each_other),
+    ("L2 fences", fences::l2_no_fencing_loop),
     ("S7", starts::s7_in_order_and_one_at_a_time),
     ("S8", starts::s8_standby_and_maintenance_start_nothing),
     ("S9", told::s9_forged_datagrams_change_nothing),
@@ -166,6 +176,7 @@ pub const CHECKERS: &[(&str, Look)] = &[
 /// What the checkers remember.
 pub struct Notes {
     epochs: epochs::Epochs,
+    fences: fences::Fences,
     orders: orders::Orders,
     pauses: pauses::Pauses,
     splits: splits::Splits,
@@ -178,6 +189,7 @@ impl Notes {
     pub fn new(nodes: usize, groups: usize) -> Self {
         Self {
             epochs: epochs::Epochs::new(nodes, groups),
+            fences: fences::Fences::new(nodes),
             orders: orders::Orders::default(),
             pauses: pauses::Pauses::new(nodes),
             splits: splits::Splits::new(nodes, groups),

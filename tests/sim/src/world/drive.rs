@@ -136,6 +136,7 @@ impl World {
             }
             Action::Run(run) => self.op_begins(n, run),
             Action::Cancel(id) => self.op_is_cancelled(n, id),
+            Action::Fence { id, node } => self.fence_begins(n, id, &node),
             Action::Lease { groups, leased } => self.lease(n, &groups, leased),
             Action::Announce { group } => {
                 self.announced.push((n, group));
@@ -256,6 +257,7 @@ impl World {
             return;
         }
         self.commands += 1;
+        self.fences_ordered |= matches!(command, Command::Fence { .. });
         let id = self.commands;
         self.say(n, || format!("is told {id}: {command:?}"));
         self.sight(&Sight::Given { n, id, command: &command });

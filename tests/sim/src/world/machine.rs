@@ -6,6 +6,7 @@ use std::rc::Rc;
 use cluster::{Core, Durable, Input, Run, Settings, Time};
 
 use super::clock::{Clock, NEVER};
+use super::fence::Device;
 use super::wire::Packet;
 
 /// How an agent behaves.
@@ -162,6 +163,10 @@ pub struct Machine {
     pub unleased: bool,
     /// How long an agent takes.
     pub op_time: u64,
+    /// How its fence device answers.
+    pub device: Device,
+    /// And how long it takes.
+    pub fence_time: u64,
     /// Ticks at one instant, to find a busy loop.
     pub ticks: (u64, u32),
 }
@@ -195,6 +200,8 @@ impl Machine {
             silent_since: 0,
             unleased: false,
             op_time,
+            device: Device::Works,
+            fence_time: 0,
             ticks: (0, 0),
         }
     }

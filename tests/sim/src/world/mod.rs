@@ -7,6 +7,7 @@
 pub mod agents;
 pub mod clock;
 pub mod drive;
+pub mod fence;
 pub mod life;
 pub mod look;
 pub mod machine;
@@ -24,6 +25,7 @@ use crate::dice::Dice;
 use crate::fault::{self, Step};
 use crate::plan::Setup;
 use clock::{Clock, MS, NEVER, S};
+use fence::Device;
 use machine::{Machine, Mood, Real};
 use trace::Trace;
 use wire::{Packet, Wire};
@@ -59,6 +61,17 @@ pub enum Happening {
         node: usize,
         /// For which life of the daemon.
         life: u32,
+    },
+    /// A fence device has done its work.
+    Fenced {
+        /// Who asked for it.
+        by: usize,
+        /// In which life.
+        life: u32,
+        /// The core's number.
+        id: cluster::FenceId,
+        /// Whom.
+        target: usize,
     },
     /// The daemon is started, if it has not been since.
     Boot {
@@ -103,6 +116,8 @@ pub enum Undo {
     Disk(usize),
     /// Agents are quick again.
     Pace(usize),
+    /// A fence device works, and fast.
+    Device(usize),
 }
 
 struct Due {
@@ -166,8 +181,14 @@ pub struct World {
     pub setup: Setup,
     /// Faults are over.
     pub calm: bool,
+    /// It has come to rest after them.
+    pub settled: bool,
     /// The operator has nothing but good agents: none of them has ever failed.
     pub agents_good: bool,
+    /// Fence devices at work.
+    pub fencing: usize,
+    /// An operator has ordered a fence: no delay keeps it from its target.
+    pub fences_ordered: bool,
     /// What went wrong first.
     pub violation: Option<Violation>,
     /// The record.
@@ -199,6 +220,7 @@ impl World {
             let clock = Clock::new(0, S + n as u64 * 77 * MS, setup.ppm[n]);
             let own = Settings { me: name.clone(), ..settings.clone() };
             machines.push(Machine::new(own, clock, setup.disk_time, setup.op_time));
+            machines[n].fence_time = setup.fence_time;
         }
         let mut world = Self {
             now: S,
@@ -207,7 +229,10 @@ impl World {
             catalog: Vec::new(),
             setup: setup.clone(),
             calm: false,
+            settled: false,
             agents_good: true,
+            fencing: 0,
+            fences_ordered: false,
             violation: None,
             trace,
             moves: 0,
@@ -333,6 +358,7 @@ impl World {
             }
             Happening::Ends { node, serial } => self.op_ends(node, serial),
             Happening::Written { node, life } => self.written(node, life),
+            Happening::Fenced { by, life, id, target } => self.fence_ends(by, life, id, target),
             Happening::Boot { node, life } => {
                 if self.machines[node].life == life {
                     self.boot(node);
@@ -373,6 +399,7 @@ impl World {
                 (disk.fails, disk.time) = (false, self.setup.disk_time);
                 self.say(node, || "its disk is well".to_owned());
             }
+            Undo::Device(node) => self.mend_device(node),
             Undo::Pace(node) => self.machines[node].op_time = self.setup.op_time,
         }
     }
@@ -392,6 +419,7 @@ impl World {
             machine.op_time = op_time;
             machine.crash = None;
             machine.leaving = 0;
+            (machine.device, machine.fence_time) = (Device::Works, self.setup.fence_time);
             for real in &mut machine.real {
                 real.mood = Mood::Good;
                 if real.lied {
@@ -409,8 +437,13 @@ impl World {
                 self.boot(n);
             }
             self.reload(n);
+            self.feed(n, machine::Item::Input(cluster::Input::Pings { seen: 2, total: 2 }));
         }
         self.sight(&Sight::Calm);
+    }
+
+    fn mend_device(&mut self, node: usize) {
+        (self.machines[node].device, self.machines[node].fence_time) = (Device::Works, self.setup.fence_time);
     }
 
     /// Commands that have not come to their end.
