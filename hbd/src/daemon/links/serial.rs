@@ -27,8 +27,13 @@ const RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// An opening that takes longer is said to.
 const SLOW_OPEN: Duration = Duration::from_secs(10);
-/// What a UART and the kernel may add before the last bytes of a frame can be read.
-const LATENCY: Duration = Duration::from_millis(2);
+/// What the UART, the kernel and a line slower than it says add before the last bytes of a frame can be read: at first, at
+/// most, by how much more it is taken to be after a look that came too early, and less after one that did not. So one look
+/// in ten or so is in vain, and none waits much longer than it must.
+const LAG: Duration = Duration::from_millis(2);
+const LONGEST_LAG: Duration = Duration::from_millis(20);
+const EARLY: Duration = Duration::from_millis(1);
+const LATE: Duration = Duration::from_micros(100);
 /// Looks for the rest of a frame of which nothing more comes, each twice as late as the one before.
 const LOOKS: u32 = 4;
 /// Between two looks at what is no frame: noise must not wake the loop for each byte.
@@ -93,7 +98,7 @@ pub(super) struct Serial {
 
 /// The rest of a frame that has begun to come in. Its first bytes wake the loop; the others, which come a few at
 /// a time, are not waited for but looked for when they should be there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Rest {
     /// When to look. The line is watched while this is `None`.
     at: Option<Time>,
@@ -101,6 +106,25 @@ struct Rest {
     usual: usize,
     /// Looks that found nothing.
     looks: u32,
+    /// Looks at this frame.
+    tries: u32,
+    /// See [`LAG`].
+    lag: Duration,
+}
+
+impl Rest {
+    fn new() -> Rest {
+        Rest { at: None, usual: 0, looks: 0, tries: 0, lag: LAG }
+    }
+
+    /// A frame is there: it took so many looks.
+    fn learn(&mut self) {
+        match std::mem::take(&mut self.tries) {
+            0 => {}
+            1 => self.lag = self.lag.saturating_sub(LATE).max(LAG),
+            _ => self.lag = (self.lag + EARLY).min(LONGEST_LAG),
+        }
+    }
 }
 
 /// What a read brought.
@@ -119,7 +143,7 @@ impl Serial {
             backoff: RETRY,
             outbox: Outbox::new(baud, keepalive, now),
             deframer: Deframer::new(),
-            rest: Rest::default(),
+            rest: Rest::new(),
         };
         serial.begin(now);
         serial
@@ -178,14 +202,18 @@ impl Serial {
         let State::Open(line) = &self.state else { return Ok(()) };
         let (seen, rest) = (self.deframer.pending(), &mut self.rest);
         let whole = taken.packets > 0 && seen == 0;
+        if taken.packets > 0 {
+            rest.learn();
+        }
         if whole || (taken.bytes == 0 && rest.looks >= LOOKS) {
-            (rest.at, rest.looks) = (None, 0);
+            (rest.at, rest.looks, rest.tries) = (None, 0, 0);
             return line.again();
         }
+        rest.tries += 1;
         rest.looks = if taken.bytes == 0 { rest.looks + 1 } else { 0 };
         let wait = match seen {
             0 => NOISE,
-            _ => duration_of(rest.usual.saturating_sub(seen).max(4), self.baud) + LATENCY,
+            _ => duration_of(rest.usual.saturating_sub(seen).max(4), self.baud) + rest.lag,
         };
         rest.at = Some(now + wait * (1 << rest.looks));
         Ok(())
@@ -273,7 +301,7 @@ impl Serial {
                 self.state = State::Open(line);
                 self.outbox.reset(now);
                 self.deframer.rejoin();
-                self.rest = Rest::default();
+                self.rest = Rest::new();
                 Ok(())
             }
             Err(error) => Err(self.fail(&error, now)),
