@@ -456,12 +456,15 @@ impl Engine {
 
     /// Says which links broke or work again.
     pub fn link_changes(&mut self, changes: Vec<Change>) {
-        for Change { name, broken } in changes {
+        for Change { name, broken, quiet } in changes {
             let (level, from, to) =
                 if broken.is_some() { (Level::Warn, "up", "down") } else { (Level::Info, "down", "up") };
             let why = broken.clone().unwrap_or_else(|| "messages go out on it again".into());
             let sentence = broken.map(|why| format!("link {name}: {why}"));
             self.parts.troubles.set(Trouble::Link(name.clone()), sentence);
+            if quiet {
+                continue;
+            }
             let (from, to) = (Some(from.into()), Some(to.into()));
             self.event(Event { level, kind: "link".into(), subject: name, from, to, why, took_ms: None });
         }

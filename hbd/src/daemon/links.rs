@@ -41,6 +41,8 @@ pub struct Change {
     pub name: String,
     /// What is wrong, or `None`.
     pub broken: Option<String>,
+    /// It is broken already, and this is why: a better reason, no news.
+    pub quiet: bool,
 }
 
 #[derive(Debug)]
@@ -251,6 +253,11 @@ impl Slot {
         let old = std::mem::replace(&mut self.ground, new);
         self.too_long = None;
         match self.ground.wrong.clone() {
+            // Says more than the error of a send that came first.
+            Some(wrong) if self.said.as_ref().is_some_and(|said| *said != wrong) => {
+                self.said = Some(wrong.clone());
+                changes.push(Change { name: self.link.name.clone(), broken: Some(wrong), quiet: true });
+            }
             Some(wrong) => self.broken(wrong, now, changes),
             // A socket belongs to the interface of its day.
             None if old.wrong.is_some() || (old.index.is_some() && old.index != self.ground.index) => {
@@ -331,7 +338,7 @@ impl Slot {
         }
         self.retry = None;
         if self.said.take().is_some() {
-            changes.push(Change { name: self.link.name.clone(), broken: None });
+            changes.push(Change { name: self.link.name.clone(), broken: None, quiet: false });
         }
     }
 
@@ -340,7 +347,7 @@ impl Slot {
         // Said once, not again with each other error on the way.
         if self.said.is_none() {
             self.said = Some(why.clone());
-            changes.push(Change { name: self.link.name.clone(), broken: Some(why) });
+            changes.push(Change { name: self.link.name.clone(), broken: Some(why), quiet: false });
         }
     }
 }
@@ -472,7 +479,7 @@ mod tests {
         assert!(links.due().is_some());
         let mut changes = Vec::new();
         links.slots[0].works(&mut changes);
-        assert_eq!(changes, [Change { name: "one".into(), broken: None }]);
+        assert_eq!(changes, [Change { name: "one".into(), broken: None, quiet: false }]);
         assert_eq!(links.due(), None);
     }
 
@@ -507,6 +514,13 @@ mod tests {
             assert!(links.send(b"x", t(2)).is_empty(), "not well again for that");
             assert!(links.interfaces(vec![v0(index("v0"), true, 1500)], t(3)).is_empty());
             assert_eq!(said(links.send(b"x", t(4))), [None], "a message went out again");
+            // A send may find out first; why is known a little later, and is no second event.
+            links.interfaces(vec![v0(index("v0"), false, 1500)], t(4));
+            let off = Interface { up: false, ..v0(index("v0"), false, 1500) };
+            let better = links.interfaces(vec![off], t(4));
+            assert!(better.len() == 1 && better[0].quiet, "{better:?}");
+            assert!(links.interfaces(vec![v0(index("v0"), true, 1500)], t(4)).is_empty());
+            assert_eq!(said(links.send(b"x", t(4))), [None]);
             // It is taken away, and comes again as another one: the socket of the old one is of no use.
             ip("link del v0");
             assert_eq!(said(links.interfaces(vec![], t(5))), [Some("there is no interface v0".to_owned())]);
@@ -525,7 +539,8 @@ mod tests {
             // A link of a new configuration stands on what is known.
             let other =
                 Link { name: "bcast:v9".into(), kind: LinkKind::Bcast { interface: "v9".into(), port: 694 } };
-            assert_eq!(links.reload(&[bcast, other], KEEPALIVE, t(10)).len(), 1);
+            let changes = links.reload(&[bcast, other], KEEPALIVE, t(10));
+            assert_eq!(changes.iter().filter(|change| !change.quiet).count(), 1, "{changes:?}");
         });
     }
 

@@ -18,6 +18,7 @@ mod flags;
 mod forgery;
 mod freeze;
 mod handover;
+mod interfaces;
 mod ipv6;
 mod kernel;
 mod keys;
