@@ -520,6 +520,7 @@ impl Engine {
         while now() < until && !self.parts.links.is_idle(now()) {
             std::thread::sleep(Duration::from_millis(5));
         }
+        self.parts.links.discard();
         let (done, closed) = sync_channel(1);
         if self.parts.work.ask(work::Job::Close(done)).is_err() || closed.recv_timeout(CLOSE * 2).is_err() {
             tracing::error!("what is kept alive beside the daemon, or an alert, did not end in time");

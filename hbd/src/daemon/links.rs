@@ -228,6 +228,11 @@ impl Links {
             .collect()
     }
 
+    /// Throws away what has not left this machine yet.
+    pub fn discard(&self) {
+        self.slots.iter().flat_map(|slot| &slot.serial).for_each(|serial| serial.discard());
+    }
+
     /// Whether all that was sent has left this machine, as far as can be told.
     pub fn is_idle(&self, now: Time) -> bool {
         self.slots.iter().flat_map(|slot| &slot.serial).all(|serial| serial.is_idle(now))

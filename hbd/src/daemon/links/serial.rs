@@ -91,6 +91,8 @@ pub(super) struct Serial {
     baud: u32,
     state: State,
     backoff: Duration,
+    /// A line in use was not said yet: it may be this process's own, being closed aside.
+    patient: bool,
     outbox: Outbox,
     deframer: Deframer,
     rest: Rest,
@@ -141,6 +143,7 @@ impl Serial {
             baud,
             state: State::Closed { retry: now },
             backoff: RETRY,
+            patient: true,
             outbox: Outbox::new(baud, keepalive, now),
             deframer: Deframer::new(),
             rest: Rest::new(),
@@ -304,7 +307,19 @@ impl Serial {
                 self.rest = Rest::new();
                 Ok(())
             }
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && self.patient => {
+                self.patient = false;
+                self.state = State::Closed { retry: now + RETRY };
+                Ok(())
+            }
             Err(error) => Err(self.fail(&error, now)),
+        }
+    }
+
+    /// Throws away what has not left yet, lest the end of this process wait for it.
+    pub(super) fn discard(&self) {
+        if let State::Open(line) = &self.state {
+            line.get().discard();
         }
     }
 

@@ -63,7 +63,7 @@ pub(super) struct PutBack {
 
 impl PutBack {
     /// The event for these, unless the last one was just now: then they are counted in the next.
-    fn event(&mut self, ips: &[IpAddr], now: Time) -> Option<Event> {
+    fn event(&mut self, ips: &[IpAddr], with_interface: bool, now: Time) -> Option<Event> {
         if self.told.is_some_and(|told| now.since(told) < SAY) {
             self.untold += ips.len() as u64;
             return None;
@@ -77,7 +77,8 @@ impl PutBack {
             0 => String::new(),
             count => format!(", and so were {count} since this was last said"),
         };
-        let why = format!("removed by somebody else and put back at once{before}");
+        let how = if with_interface { "went with its interface" } else { "removed by somebody else" };
+        let why = format!("{how} and put back at once{before}");
         let (from, to) = (Some("removed".to_owned()), Some("set".to_owned()));
         let subject = named.join(", ");
         Some(Event { level: Level::Warn, kind: "resource".into(), subject, from, to, why, took_ms: None })
@@ -108,6 +109,10 @@ impl Worker {
             |held: &Held| !addresses.of(held.set.ip).any(|there| is(there, spec(&held.entry), interfaces));
         let keys: Vec<_> = self.held.iter().filter(|(_, held)| missing(held)).map(|(&key, _)| key).collect();
         let (mut sets, mut whose) = (Vec::new(), Vec::new());
+        // What an interface takes with it when it goes, or is switched off, is nobody's doing.
+        let was_up =
+            |index: u32| self.seen.is_empty() || self.seen.iter().any(|one| one.index == index && one.up);
+        let mut with_interface = true;
         for key in keys {
             let Some(held) = self.held.get_mut(&key) else { continue };
             let Some(lifetime) = held.rest(now) else { continue };
@@ -116,6 +121,7 @@ impl Worker {
             if down {
                 continue;
             }
+            with_interface &= gone || !was_up(held.set.ifindex);
             if gone {
                 // One of the same name may have come, with another number.
                 let Ok(set) = place(spec(&held.entry), interfaces, &mut self.netlink) else { continue };
@@ -136,7 +142,7 @@ impl Worker {
         let mut ips: Vec<IpAddr> = set.iter().map(|&(_, ip)| ip).collect();
         ips.sort_unstable();
         self.announce_on(interfaces, set);
-        if let Some(event) = self.put_back.event(&ips, now) {
+        if let Some(event) = self.put_back.event(&ips, with_interface, now) {
             tell(&self.reports, Report::Event(Box::new(event)));
         }
     }
@@ -186,13 +192,14 @@ mod tests {
     #[test]
     fn who_removes_all_the_time_is_said_now_and_then() {
         let (mut put_back, ip) = (PutBack::default(), |n: u8| IpAddr::from([10, 0, 0, n]));
-        let first = put_back.event(&[ip(1)], Time::from_millis(0)).expect("said");
-        assert_eq!((first.subject.as_str(), first.why.contains("last said")), ("10.0.0.1", false));
+        let first = put_back.event(&[ip(1)], true, Time::from_millis(0)).expect("said");
+        assert_eq!(first.subject, "10.0.0.1");
+        assert_eq!(first.why, "went with its interface and put back at once");
         for ms in 1..10 {
-            assert_eq!(put_back.event(&[ip(1), ip(2)], Time::from_millis(ms * 1000)), None);
+            assert_eq!(put_back.event(&[ip(1), ip(2)], false, Time::from_millis(ms * 1000)), None);
         }
         let many: Vec<_> = (0..9).map(ip).collect();
-        let next = put_back.event(&many, Time::from_millis(10_000)).expect("said again");
+        let next = put_back.event(&many, false, Time::from_millis(10_000)).expect("said again");
         assert!(next.subject.ends_with("10.0.0.4, 4 more"), "{}", next.subject);
         assert!(next.why.contains("18 since"), "{}", next.why);
     }

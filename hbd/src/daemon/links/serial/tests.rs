@@ -312,3 +312,22 @@ async fn tries_become_rarer() {
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
 }
+
+#[tokio::test]
+async fn a_line_of_ones_own_that_is_being_closed_is_waited_for_and_another_ones_is_said() {
+    let modem = NullModem::new(57600);
+    let (mut a, mut b) = pair(&modem, 57600).await;
+    // A new configuration of the same device: the old line is still open when the new one is first tried.
+    let other = |baud| {
+        let device = modem.a.clone();
+        [Link { name: "serial:other".into(), kind: LinkKind::Serial { device, baud } }]
+    };
+    let changes = a.links.reload(&other(38400), KEEPALIVE, now());
+    a.note(changes);
+    until("open again", &mut a, &mut b, |a, _| a.line().open).await;
+    assert_eq!((a.line().baud, &a.changes), (38400, &vec![]));
+    let mut second = End::new(&modem.a, 57600);
+    until("said", &mut second, &mut b, |second, _| !second.changes.is_empty()).await;
+    let said = second.changes[0].clone().unwrap();
+    assert!(said.contains("another program has it"), "{said}");
+}
