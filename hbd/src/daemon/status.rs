@@ -73,6 +73,12 @@ fn add_line(status: &mut Value, line: &LineStatus) {
             "fill_percent": line.fill_percent,
             "skipped": line.skipped,
             "damaged": line.dropped.total(),
+            "damaged_by": {
+                "cut": line.dropped.cut,
+                "short": line.dropped.short,
+                "long": line.dropped.long,
+                "crc": line.dropped.crc,
+            },
         });
     }
 }
@@ -246,7 +252,8 @@ mod tests {
         let links = &value["nodes"][0]["links"];
         assert_eq!(links[0].get("line"), None);
         let line = json!({
-            "device": "/dev/ttyS0", "baud": 9600, "open": true, "fill_percent": 91, "skipped": 2, "damaged": 3
+            "device": "/dev/ttyS0", "baud": 9600, "open": true, "fill_percent": 91, "skipped": 2, "damaged": 3,
+            "damaged_by": {"cut": 1, "short": 0, "long": 0, "crc": 2}
         });
         assert_eq!(links[1]["line"], line);
     }
