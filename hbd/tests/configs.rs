@@ -292,3 +292,27 @@ proptest! {
         hbd::fuzz::config(format!("[[group]]\nname = \"g\"\nresources = [\"{spelling}\"]\n").as_bytes());
     }
 }
+
+#[test]
+fn heartbeats_too_long_for_one_packet_are_said_to_be() {
+    let with = |groups: usize| {
+        let mut text = String::from(
+            "[cluster]\nname = \"lvs\"\n[[node]]\nname = \"midas\"\n[[node]]\nname = \"estepe\"\n\
+             [[link]]\ntype = \"bcast\"\ninterface = \"eth1\"\n",
+        );
+        for n in 0..groups {
+            text.push_str(&format!(
+                "[[group]]\nname = \"g{n}\"\nresources = [\"IPaddr::10.3.{}.{}/16/eth0\"]\n",
+                n / 200,
+                n % 200 + 1
+            ));
+        }
+        config::parse(&text, Path::new("many.toml"), "midas", &Machine).expect("good").warnings
+    };
+    assert_eq!(with(100), Vec::<String>::new());
+    let warnings = with(120);
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("more than an Ethernet packet holds"),
+        "{warnings:?}"
+    );
+}
