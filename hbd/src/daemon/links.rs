@@ -3,7 +3,7 @@
 //! A link that fails keeps its socket and goes on trying with each message (a cable that is back is
 //! used at once); beside that, a fresh socket is tried every second, for an interface that was
 //! taken away and made again. It is reported once when it breaks, and once when a message went out again.
-//! Serial lines have a life of their own: see [`serial`].
+//! Serial lines have a life of their own: see `links/serial.rs`.
 
 mod interfaces;
 mod outbox;
