@@ -42,7 +42,9 @@ fn spec(text: &str) -> Option<Spec> {
     let root = Table::new(ROOT.to_owned(), table.span(), table.get_ref(), &report);
     let spec = parse::read(&root, &report);
     root.finish();
-    eprint!("{}", report.into_problems().render(false));
+    if report.has_errors() {
+        eprint!("{}", report.into_problems().render(false));
+    }
     spec
 }
 
