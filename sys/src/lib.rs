@@ -11,6 +11,7 @@
 //! | [`udp`] | heartbeat sockets tied to their interface |
 //! | [`ping`] | ICMP and ICMPv6 echo |
 //! | [`process`] | signals to whole process groups |
+//! | [`watchdog`] | the clock that resets a frozen machine |
 //! | [`watch`] | waiting for descriptors, an exact alarm clock |
 //!
 //! Nothing here decides anything, and nothing here waits without a bound. Calls block unless they are `async`; keep
@@ -28,3 +29,4 @@ pub mod rt;
 pub mod serial;
 pub mod udp;
 pub mod watch;
+pub mod watchdog;

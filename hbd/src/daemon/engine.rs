@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::ask::Ask;
 use super::disk::{self, Disk};
+use super::dog::Dog;
 use super::links::{Change, Links};
 use super::log::{self, LogQueue};
 use super::net::{self, Net};
@@ -53,6 +54,8 @@ pub struct Parts {
     pub log: LogQueue,
     /// The service manager.
     pub notifier: Notifier,
+    /// The machine's watchdog.
+    pub dog: Option<Dog>,
     /// From the core's keys to resources.
     pub table: Table,
     /// What is not as it should be already.
@@ -75,6 +78,8 @@ pub struct Engine {
     ended: bool,
     /// When the service manager is to hear that the loop turns.
     alive_due: Option<Time>,
+    /// When the watchdog's thread last heard that the loop turns.
+    dog_told: Time,
     /// The ping points, and whether they answer.
     points: Vec<(String, bool)>,
     status_line: String,
@@ -100,6 +105,7 @@ impl Engine {
             leaving: false,
             ended: false,
             alive_due,
+            dog_told: started,
             points: Vec::new(),
             status_line: String::new(),
             status_old: true,
@@ -128,7 +134,8 @@ impl Engine {
 
     /// When something is due if nothing else happens.
     pub fn wake_at(&self) -> Option<Time> {
-        [self.parts.core.deadline(), self.parts.links.due(), self.alive_due].into_iter().flatten().min()
+        let dog = self.parts.dog.as_ref().map(|dog| self.dog_told + dog.every());
+        [self.parts.core.deadline(), self.parts.links.due(), self.alive_due, dog].into_iter().flatten().min()
     }
 
     /// Comes back when a datagram may be waiting.
@@ -164,6 +171,10 @@ impl Engine {
             } else {
                 tracing::info!("{}", line.text);
             }
+        }
+        if let Some(dog) = &self.parts.dog {
+            dog.alive();
+            self.dog_told = now;
         }
         if let (Some(due), Some(within)) = (self.alive_due, self.parts.notifier.watchdog()) {
             // Half as late as the manager allows; earlier, if the loop is awake anyway.
@@ -323,6 +334,9 @@ impl Engine {
             tracing::error!(
                 "who may steer and the failback window stay as they were: the work thread has too much to do"
             );
+        }
+        if config.watchdog != self.config.watchdog {
+            tracing::warn!("[watchdog] changes at the next start of hbd");
         }
         if config.daemon.realtime != self.config.daemon.realtime {
             tracing::warn!("[daemon] realtime changes at the next start of hbd");
@@ -498,6 +512,7 @@ impl Engine {
             Trouble::State => ("state", "state file".to_owned()),
             Trouble::Events => ("state", "events file".to_owned()),
             Trouble::Link(name) => ("link", name),
+            Trouble::Watchdog => ("daemon", "watchdog".to_owned()),
             Trouble::Ping(name) => ("ping", name),
             Trouble::Device(node, agent) => ("fence", format!("{node} ({agent})")),
             Trouble::Addresses => ("resource", "addresses".to_owned()),
@@ -528,6 +543,10 @@ impl Engine {
         let (done, wait) = sync_channel(1);
         if self.parts.disk.ask(disk::Job::Flush(done)).is_err() || wait.recv_timeout(CLOSE).is_err() {
             tracing::error!("the disk did not take the last events in time");
+        }
+        // Last of all: what comes before may hang, and then a reset is right.
+        if let Some(mut dog) = self.parts.dog.take() {
+            dog.end();
         }
         tracing::info!("hbd ends");
     }

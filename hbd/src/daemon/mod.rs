@@ -17,6 +17,7 @@ mod alert;
 pub mod args;
 pub mod ask;
 pub mod disk;
+pub mod dog;
 pub mod history;
 pub mod links;
 pub mod log;

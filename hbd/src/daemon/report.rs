@@ -90,6 +90,8 @@ pub enum Trouble {
     Link(String),
     /// A fence device, by the node and the agent.
     Device(String, String),
+    /// The machine's watchdog.
+    Watchdog,
     /// A ping point that cannot be asked, by name.
     Ping(String),
     /// Addresses: announcements, leftovers.

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::args::Args;
 use super::ask;
+use super::dog::Dog;
 use super::engine::{Engine, Parts};
 use super::event_loop::{self, Ports, Signals};
 use super::history::History;
@@ -142,7 +143,7 @@ fn live(args: Args, request: Request, config: Config, keyring: Keyring, log: Log
         listener,
         socket: socket_path.clone(),
         asks,
-        reports,
+        reports: reports.clone(),
         history: History::new(former.events),
         config: WorkConfig::of(&config),
         agents: (config.me.clone(), config.cluster.name.clone(), args.run_dir.join("agents")),
@@ -155,6 +156,14 @@ fn live(args: Args, request: Request, config: Config, keyring: Keyring, log: Log
     if net.ask(net::Job::Sweep { keep: table.all_addresses() }).is_err() {
         tracing::error!("leftover addresses could not be looked for");
     }
+    let dog = config.watchdog.as_ref().and_then(|settings| match Dog::start(settings, reports) {
+        Ok(dog) => Some(dog),
+        Err(why) => {
+            tracing::error!("{why}");
+            troubles.set(Trouble::Watchdog, Some(why));
+            None
+        }
+    });
     let notifier = Notifier::from_env().unwrap_or_else(|error| {
         tracing::warn!("the service manager is not told anything: {error}");
         Notifier::default()
@@ -163,7 +172,7 @@ fn live(args: Args, request: Request, config: Config, keyring: Keyring, log: Log
     let started = now();
     let (links, changes) = Links::open(&config.me, &config.links, config.cluster.keepalive, started);
     let core = Core::new(settings(&config), keyring, found.state, boot, started);
-    let parts = Parts { core, links, net, work, disk, log, notifier, table, troubles };
+    let parts = Parts { dog, core, links, net, work, disk, log, notifier, table, troubles };
     let mut engine = Engine::new(parts, config, request, former.next, started);
     engine.link_changes(changes);
     runtime.block_on(event_loop::run(&mut engine, Ports { reported, asked, signals, alarm }));

@@ -171,7 +171,6 @@ pub fn unsupported(config: &Config) -> Vec<(String, String)> {
         }
     };
     part(config.witness.is_some(), "witness", "the [witness] is not asked: not in this version");
-    part(config.watchdog.is_some(), "watchdog", "the [watchdog] is not used: not in this version");
     part(config.console.is_some(), "console", "the [console] is not opened: not in this version");
     all
 }
