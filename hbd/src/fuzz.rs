@@ -83,11 +83,12 @@ pub fn control(data: &[u8]) {
         assert_eq!(serde_json::from_slice::<Answer>(&said).ok(), Some(answer));
     }
     let endless = matches!(&request, Some(Request { verb: Verb::Events { follow: true, .. }, .. }));
-    converse(data, endless);
+    converse(data, line, endless);
 }
 
-/// Sends `data` to a server whose loop answers nothing. If `endless`, the client goes away without listening.
-fn converse(data: &[u8], endless: bool) {
+/// Sends `data`, of which `line` is the request, to a server whose loop answers nothing. If `endless`, the client goes away
+/// without listening.
+fn converse(data: &[u8], line: &[u8], endless: bool) {
     // What does not fit the socket would wait for the server, which does not run yet.
     const FITS: usize = 64 * 1024;
     let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
@@ -106,8 +107,11 @@ fn converse(data: &[u8], endless: bool) {
         tokio::time::timeout(bound, server.client(&theirs)).await.expect("a client ends");
     });
     let Some(mut ours) = ours else { return };
-    let mut answer = String::new();
-    ours.read_to_string(&mut answer).expect("the server has closed");
+    let mut answer = Vec::new();
+    // What stands behind the request is not read, and its sender is told so, but only behind the answer.
+    let end = ours.read_to_end(&mut answer);
+    assert!(end.is_ok() || data.len() > line.len() + 1, "the server has closed");
+    let answer = String::from_utf8(answer).expect("text");
     assert!(answer.ends_with('\n'), "whole lines: {answer:?}");
     let answers: Vec<Answer> =
         answer.lines().map(|line| serde_json::from_str(line).expect("an answer")).collect();
