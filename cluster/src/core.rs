@@ -201,9 +201,9 @@ impl Core {
         self.keyring = keyring;
     }
 
-    /// How many datagrams were not believed, by reason.
-    pub fn rejected(&self) -> &BTreeMap<String, u64> {
-        &self.rejected
+    /// How many datagrams were not believed, by reason, for each link in the order of the configuration.
+    pub fn rejected(&self) -> impl Iterator<Item = (&str, &BTreeMap<String, u64>)> + Clone {
+        self.settings.links.iter().map(String::as_str).zip(&self.rejected_on)
     }
 
     /// When the core wants an [`Input::Tick`] at the latest.

@@ -25,7 +25,8 @@ pub struct Line {
 
 #[derive(Debug)]
 struct Said {
-    count: u64,
+    /// By link.
+    counts: BTreeMap<String, u64>,
     next: Time,
 }
 
@@ -39,41 +40,55 @@ pub struct Rejected {
 }
 
 impl Rejected {
-    /// What is to be said now of the `counts` by reason, as [`cluster::Core::rejected`] gives them.
-    pub fn look(&mut self, now: Time, counts: &BTreeMap<String, u64>) -> Vec<Line> {
-        let total = counts.values().sum();
+    /// What is to be said now of the counts by reason of each link, as [`cluster::Core::rejected`] gives them.
+    pub fn look<'a>(
+        &mut self,
+        now: Time,
+        links: impl Iterator<Item = (&'a str, &'a BTreeMap<String, u64>)> + Clone,
+    ) -> Vec<Line> {
+        let total = links.clone().flat_map(|(_, counts)| counts.values()).sum();
         if total == self.total && self.due.is_none_or(|due| now < due) {
             return Vec::new();
         }
         self.total = total;
         self.due = None;
-        counts.iter().filter_map(|(reason, &count)| self.reason(now, reason, count)).collect()
+        let mut reasons: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
+        for (link, counts) in links {
+            for (reason, &count) in counts {
+                reasons.entry(reason).or_default().insert(link, count);
+            }
+        }
+        reasons.iter().filter_map(|(reason, counts)| self.reason(now, reason, counts)).collect()
     }
 
-    fn reason(&mut self, now: Time, reason: &str, count: u64) -> Option<Line> {
+    fn reason(&mut self, now: Time, reason: &str, counts: &BTreeMap<&str, u64>) -> Option<Line> {
         let (fault, meaning) = meaning(reason);
-        let pause = if fault { PAUSE } else { LONG_PAUSE };
-        let (new, first) = match self.said.get_mut(reason) {
-            Some(said) => {
-                let new = count - said.count.min(count);
-                if new == 0 {
-                    return None;
-                }
-                if now < said.next {
-                    self.due = Some(self.due.map_or(said.next, |due| due.min(said.next)));
-                    return None;
-                }
-                *said = Said { count, next: now + pause };
-                (new, false)
-            }
-            None => {
-                self.said.insert(reason.to_owned(), Said { count, next: now + pause });
-                (count, true)
-            }
+        let before = self.said.get(reason);
+        let new_on = |link: &str, count: u64| {
+            // A link that a reload has made anew counts from nothing again.
+            let before = before.and_then(|said| said.counts.get(link)).copied().unwrap_or(0);
+            if count < before { count } else { count - before }
         };
-        let more = if first { "" } else { " more" };
+        let new: u64 = counts.iter().map(|(link, &count)| new_on(link, count)).sum();
+        if new == 0 {
+            return None;
+        }
+        if let Some(said) = before.filter(|said| now < said.next) {
+            self.due = Some(self.due.map_or(said.next, |due| due.min(said.next)));
+            return None;
+        }
+        let on: Vec<&str> =
+            counts.iter().filter(|(link, count)| new_on(link, **count) > 0).map(|(link, _)| *link).collect();
+        let more = if before.is_none() { "" } else { " more" };
         let datagrams = if new == 1 { "datagram was" } else { "datagrams were" };
-        Some(Line { fault, text: format!("{new}{more} {datagrams} not believed ({reason}): {meaning}") })
+        let on = on.join(", ");
+        let pause = if fault { PAUSE } else { LONG_PAUSE };
+        let counts = counts.iter().map(|(link, &count)| ((*link).to_owned(), count)).collect();
+        self.said.insert(reason.to_owned(), Said { counts, next: now + pause });
+        Some(Line {
+            fault,
+            text: format!("{new}{more} {datagrams} not believed ({reason}) on {on}: {meaning}"),
+        })
     }
 }
 
@@ -122,35 +137,53 @@ mod tests {
         list.iter().map(|&(reason, count)| (reason.to_owned(), count)).collect()
     }
 
+    /// What is said of these counts of one link.
+    fn said(rejected: &mut Rejected, now: Time, list: &[(&str, u64)]) -> Vec<Line> {
+        let counts = counts(list);
+        rejected.look(now, [("bcast:eth1", &counts)].into_iter())
+    }
+
     #[test]
     fn the_first_is_said_at_once_and_the_rest_once_a_minute() {
         let mut rejected = Rejected::default();
-        assert_eq!(rejected.look(t(0), &counts(&[])), []);
-        let said = rejected.look(t(1), &counts(&[("tag", 1)]));
-        assert_eq!(said.len(), 1);
-        assert!(said[0].fault && said[0].text.starts_with("1 datagram was not believed (tag): "), "{said:?}");
+        assert_eq!(said(&mut rejected, t(0), &[]), []);
+        let lines = said(&mut rejected, t(1), &[("tag", 1)]);
+        assert_eq!(lines.len(), 1);
+        let begin = "1 datagram was not believed (tag) on bcast:eth1: ";
+        assert!(lines[0].fault && lines[0].text.starts_with(begin), "{lines:?}");
         for second in 2..61 {
-            assert_eq!(rejected.look(t(second), &counts(&[("tag", second * 1000)])), []);
+            assert_eq!(said(&mut rejected, t(second), &[("tag", second * 1000)]), []);
         }
         // Nothing new came in the last second: what was counted before is still said.
-        let said = rejected.look(t(61), &counts(&[("tag", 60_000)]));
-        assert_eq!(said.len(), 1);
-        assert!(said[0].text.starts_with("59999 more datagrams were not believed (tag)"), "{said:?}");
-        assert_eq!(rejected.look(t(1000), &counts(&[("tag", 60_000)])), []);
-        assert_eq!(rejected.look(t(1001), &counts(&[("tag", 60_001)])).len(), 1);
+        let lines = said(&mut rejected, t(61), &[("tag", 60_000)]);
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].text.starts_with("59999 more datagrams were not believed (tag)"), "{lines:?}");
+        assert_eq!(said(&mut rejected, t(1000), &[("tag", 60_000)]), []);
+        assert_eq!(said(&mut rejected, t(1001), &[("tag", 60_001)]).len(), 1);
     }
 
     #[test]
     fn each_reason_has_its_own_measure() {
         let mut rejected = Rejected::default();
-        let said = rejected.look(t(0), &counts(&[("foreign_cluster", 5), ("magic", 2)]));
-        assert_eq!(said.iter().map(|line| line.fault).collect::<Vec<_>>(), [false, true]);
-        let said = rejected.look(t(60), &counts(&[("foreign_cluster", 300), ("magic", 3), ("tag", 1)]));
-        assert_eq!(said.len(), 2, "a neighbour is not told of each minute: {said:?}");
-        assert_eq!(
-            rejected.look(t(3600), &counts(&[("foreign_cluster", 300), ("magic", 3), ("tag", 1)])).len(),
-            1
-        );
+        let lines = said(&mut rejected, t(0), &[("foreign_cluster", 5), ("magic", 2)]);
+        assert_eq!(lines.iter().map(|line| line.fault).collect::<Vec<_>>(), [false, true]);
+        let lines = said(&mut rejected, t(60), &[("foreign_cluster", 300), ("magic", 3), ("tag", 1)]);
+        assert_eq!(lines.len(), 2, "a neighbour is not told of each minute: {lines:?}");
+        let later = [("foreign_cluster", 300), ("magic", 3), ("tag", 1)];
+        assert_eq!(said(&mut rejected, t(3600), &later).len(), 1);
+    }
+
+    #[test]
+    fn a_line_names_the_links_that_brought_something_new() {
+        let mut rejected = Rejected::default();
+        let (one, two, none) = (counts(&[("tag", 1)]), counts(&[("tag", 2)]), counts(&[]));
+        let lines = rejected.look(t(0), [("a", &one), ("b", &one), ("c", &none)].into_iter());
+        assert!(lines[0].text.starts_with("2 datagrams were not believed (tag) on a, b: "), "{lines:?}");
+        let lines = rejected.look(t(60), [("a", &one), ("b", &two), ("c", &none)].into_iter());
+        assert!(lines[0].text.starts_with("1 more datagram was not believed (tag) on b: "), "{lines:?}");
+        // Made anew by a reload: what it has counted since then is new.
+        let lines = rejected.look(t(120), [("a", &one), ("b", &one), ("c", &none)].into_iter());
+        assert!(lines[0].text.starts_with("1 more datagram was not believed (tag) on b: "), "{lines:?}");
     }
 
     #[test]
@@ -162,7 +195,7 @@ mod tests {
             .map(|second| {
                 let all: Vec<(&str, u64)> =
                     reasons.iter().map(|&reason| (reason, second * 100_000)).collect();
-                rejected.look(t(second), &counts(&all)).len()
+                said(&mut rejected, t(second), &all).len()
             })
             .sum();
         assert!(lines <= 6 * 1441 + 2 * 25, "{lines}");
