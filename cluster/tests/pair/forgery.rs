@@ -103,7 +103,7 @@ fn cut_at_any_length_or_longer_than_it_was() {
     assert_eq!(reasons, wanted.map(|(reason, count)| (reason.to_owned(), count)).into());
     let longer: Vec<Vec<u8>> = (1..100).map(|more| [packet.as_slice(), &vec![0; more]].concat()).collect();
     assert_eq!(counted(&mut w, &longer), only("tag", 99));
-    let endless = [packet.as_slice(), &[0; 9000]].concat();
+    let endless = [packet.as_slice(), &[0; proto::MAX_PACKET]].concat();
     assert_eq!(counted(&mut w, &[endless]), only("too_long", 1));
     counts(&mut w, &packet);
 }

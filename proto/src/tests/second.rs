@@ -107,7 +107,7 @@ fn it_refuses_what_this_one_refuses_and_for_the_same_reason() {
                 packets.push((n, bytes));
             }
         }
-        packets.push((n, [packet.as_slice(), &[0; 9000]].concat()));
+        packets.push((n, [packet.as_slice(), &[0; MAX_PACKET]].concat()));
     }
     assert_eq!(agree(&packets), 0);
 }

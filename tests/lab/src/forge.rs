@@ -12,6 +12,8 @@ use crate::{LabError, Result};
 
 /// Magic, version, method, key id, cluster id.
 const HEADER: usize = 13;
+/// No packet is longer.
+const LONGEST: usize = 9216;
 /// Of sha256 and md5.
 const TAG: usize = 16;
 
@@ -37,7 +39,7 @@ pub fn forgeries(packet: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         all.push((reason, packet[..length].to_vec()));
     }
     all.push(("tag", [packet, &[0]].concat()));
-    all.push(("too_long", [packet, &[0; 8192]].concat()));
+    all.push(("too_long", [packet, &[0; LONGEST]].concat()));
     for (offset, reason) in [(3, "method"), (4, "unknown_key")] {
         for value in (0..=255).filter(|value| *value != packet[offset]) {
             let mut bytes = packet.to_vec();
