@@ -326,10 +326,13 @@ fn script(table: &Table<'_>, report: &Report<'_>) -> Option<Script> {
         let help = "write its whole path: \"/usr/local/bin/check\"";
         report.error(&program.span, format!("'{}' is no absolute path", shown(program.value)), help);
     }
-    Some(Script {
-        program: PathBuf::from(program.value),
-        args: args.into_iter().map(|at| at.value.to_owned()).collect(),
-        calling,
-        expect,
-    })
+    let mut args: Vec<String> = args.into_iter().map(|at| at.value.to_owned()).collect();
+    let mut path = PathBuf::from(program.value);
+    // As Piranha's send_program has it: the arguments behind the program, in one text.
+    if args.is_empty() && !path.exists() {
+        let mut words = program.value.split_whitespace();
+        path = words.next().map(PathBuf::from).unwrap_or(path);
+        args = words.map(str::to_owned).collect();
+    }
+    Some(Script { program: path, args, calling, expect })
 }

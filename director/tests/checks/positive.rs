@@ -75,3 +75,10 @@ async fn script_with_a_deadline() {
     let why = run(&spec(text), &here(1), crate::support::SHORT).await.result.unwrap_err();
     assert_eq!(why, "no answer within 300ms and the program was ended");
 }
+
+#[tokio::test]
+async fn a_program_with_its_arguments_behind_it_as_piranha_has_it() {
+    let text =
+        "type = \"script\"\nprogram = \"/bin/echo answered by %h\"\nexpect = \"/^answered by 127.0.0.1$/\"";
+    good(text, &here(53)).await;
+}

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use director::check::Outcome;
+
 use crate::support::{bad, good, here};
 
 /// Killed at the end of the test.
@@ -72,6 +74,12 @@ fn serve(folder: &Path, more: &[&str]) -> Server {
     Server(child, port)
 }
 
+/// A certificate for five days ends in five of them only within the second it was made in.
+fn five_days(outcome: &Outcome) -> bool {
+    let said = outcome.warning.as_deref();
+    matches!(said, Some("the certificate ends in 5 days" | "the certificate ends in 4 days"))
+}
+
 #[tokio::test]
 async fn authority_name_and_end() {
     let folder = tempfile::tempdir().unwrap();
@@ -85,7 +93,7 @@ async fn authority_name_and_end() {
     // By the host asked for, or by a name of its own.
     let outcome =
         good(&https(&format!("{ca}host = \"www.example.com\"\nexpect = \"/s_server/\"")), &target).await;
-    assert_eq!(outcome.warning.as_deref(), Some("the certificate ends in 5 days"));
+    assert!(five_days(&outcome), "{outcome:?}");
     let quiet = format!("{ca}tls_name = \"www.example.com\"\nwarn_before = \"24h\"");
     assert_eq!(good(&https(&quiet), &target).await.warning, None);
     // The address is not in the certificate, nor is another name.
@@ -94,7 +102,7 @@ async fn authority_name_and_end() {
         .await;
     // Whoever asks for no verification gets none, and still the warning.
     let outcome = good(&https("verify = false"), &target).await;
-    assert_eq!(outcome.warning.as_deref(), Some("the certificate ends in 5 days"));
+    assert!(five_days(&outcome), "{outcome:?}");
     // The same by the plainest check.
     good(&format!("type = \"connect\"\ntls = true\n{ca}tls_name = \"www.example.com\""), &target).await;
     bad(&format!("type = \"connect\"\ntls = true\n{ca}"), &target, "not good for 127.0.0.1").await;
