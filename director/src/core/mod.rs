@@ -319,6 +319,10 @@ impl Core {
 
     fn alert_down(&mut self, now: Time, at: usize, place: usize) {
         let real = &mut self.services[at].reals[place];
+        if real.place.is_some() || real.by_file {
+            // Whoever took it out knows.
+            return;
+        }
         let failures = real.health.iter().map(health::Health::failures).max().unwrap_or(0);
         let fall =
             self.config.virtuals[at].reals[place].checks.iter().map(|check| check.fall).min().unwrap_or(1);

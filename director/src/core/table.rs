@@ -13,6 +13,8 @@ use crate::table::{Change, Key, Service as Entry, Table, plan};
 
 /// Between two looks at the kernel's table.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Every so many looks the sync daemon is seen to: its interface may have come, or somebody has stopped it.
+const SYNC_LOOKS: u32 = 10;
 
 /// What is known of the kernel.
 #[derive(Clone, Debug)]
@@ -28,6 +30,7 @@ pub struct Kernel {
     /// The changes that are on their way.
     applying: Option<Vec<Change>>,
     next_look: Time,
+    looks: u32,
     /// How many changes of others were undone.
     pub drift_repaired: u64,
     /// Why the kernel could not be read, or refused a change: at the last try.
@@ -48,6 +51,7 @@ impl Kernel {
             reading: None,
             applying: None,
             next_look: now,
+            looks: 0,
             drift_repaired: 0,
             trouble: None,
             refused: BTreeMap::new(),
@@ -312,6 +316,10 @@ impl Core {
             self.kernel.changed.extend(self.kernel.refused.keys().copied());
             self.kernel.reading = Some(false);
             self.actions.push_back(Action::Read);
+            self.kernel.looks = self.kernel.looks.wrapping_add(1);
+            if self.config.sync.is_some() && self.kernel.looks.is_multiple_of(SYNC_LOOKS) {
+                self.sync();
+            }
         }
     }
 

@@ -188,6 +188,9 @@ fn the_sync_daemon_follows_the_role() {
     assert_eq!(world.kernel.sync.clone().unwrap().direction, Direction::Backup);
     assert_eq!(world.core.status(world.now).role, "standby");
     assert_eq!(world.table(1), "1:10", "the standby holds the same table");
+    world.kernel.sync = None;
+    world.run(11 * SECOND);
+    assert!(world.kernel.sync.is_some(), "one that somebody stopped runs again");
     world.reload(config(vec![www(1, &[1])]));
     assert_eq!(world.kernel.sync, None);
 }

@@ -77,15 +77,21 @@ fn of_one_service_only_if_it_is_named() {
 
 #[test]
 fn maintenance_is_out_at_once_and_alerts_nobody() {
-    let mut world = world();
+    let mut all = config(vec![www(1, &[1, 2])]);
+    let every = 600 * SECOND;
+    all.alerts = vec![crate::config::model::Alert { exec: "/tell".into(), after: 1, every }];
+    let mut world = World::new(all);
+    world.run(10 * SECOND);
     world.order(Order::Maintain { real: "web1".into(), service: None, deadline_ms: Some(5000) }).unwrap();
     assert_eq!(world.table(1), "1:0 2:10");
     world.dies(1);
     world.run(20 * SECOND);
     assert_eq!(world.table(1), "2:10", "after the deadline it is removed");
     assert_eq!(world.real("www", "web1").state, "maintenance");
+    assert_eq!(world.runs, Vec::<Vec<String>>::new());
     world.order(enable("web1")).unwrap();
-    world.run(SECOND);
+    world.run(3 * SECOND);
+    assert_eq!(world.runs.len(), 1, "now it is news");
     assert_eq!(world.real("www", "web1").state, "down", "what the checks say counts again");
     assert_eq!(world.table(1), "1:0 2:10");
 }
