@@ -33,6 +33,12 @@ fn proofs(cell: &str) -> Vec<(String, String, String)> {
 
 /// What is wrong with a proof; `None` if it is there and runs.
 fn missing(kind: &str, file: &str, name: &str) -> Option<String> {
+    if kind == "vm" {
+        let runs = read("tests/vm/run").lines().any(|line| line.starts_with("ALL=(") && line.contains(file));
+        let there = std::fs::read_to_string(root().join("tests/vm").join(file))
+            .is_ok_and(|text| text.contains(&format!("guest \"{name}\"")));
+        return (!(runs && there)).then(|| format!("tests/vm/{file} has no \"{name}\", or is not run"));
+    }
     let folder = match kind {
         "core" => "cluster/tests/pair",
         "lab" => "tests/lab/tests/scenarios",
@@ -91,6 +97,8 @@ fn what_is_not_there_is_noticed() {
         ("lab", "no_such_file", "x"),
         ("lab", "cuts", "degraded"),
         ("sim", "trial", "settle"),
+        ("vm", "dog", "no such guest"),
+        ("vm", "no-such-file", "x"),
         ("hope", "cuts", "x"),
     ] {
         assert!(missing(kind, file, name).is_some(), "{kind} {file}::{name}");
