@@ -152,7 +152,11 @@ impl Core {
             if !past(resource.failures_expire()) {
                 continue;
             }
-            let extra = resource.given_up() && self.is_looked_after_or_idle(g);
+            let extra = resource.given_up();
+            if extra && !self.is_looked_after_or_idle(g) {
+                // It cannot be tried again now (maintenance, a doubt): its failures count until it can.
+                continue;
+            }
             let resource = &mut self.groups[g].resources[i];
             resource.failures = 0;
             resource.care.failed_at.clear();

@@ -169,6 +169,22 @@ fn an_extra_that_does_not_start_keeps_nothing_from_starting() {
 }
 
 #[test]
+fn an_extra_whose_failures_expire_during_maintenance_is_tried_again_after_it() {
+    let window = Duration::from_secs(4);
+    let extra = |web: &mut ResourceSettings| {
+        (web.on_fail, web.restarts, web.failure_window) = (OnFail::Ignore, 0, window);
+    };
+    let mut w = World::settled_with(looked_after(extra));
+    die_and_settle(&mut w, 0);
+    w.command(0, Command::Maintenance { on: true });
+    w.run_for(window * 2);
+    assert_eq!(w.runs(0), ["vip1", "vip2"]);
+    w.command(0, Command::Maintenance { on: false });
+    w.run(2000);
+    w.expect_owner(0);
+}
+
+#[test]
 fn a_failure_that_blocks_leaves_everything_for_the_operator() {
     let mut w = World::settled_with(looked_after(|web| web.on_fail = OnFail::Block));
     let from = w.log.len();
