@@ -31,7 +31,9 @@ const ROUNDS: usize = 8;
 /// * Each [`Action::Run`] is answered by exactly one [`Input::OpDone`], each [`Action::Persist`] by one
 ///   [`Input::Persisted`], each [`Action::Fence`] by one [`Input::FenceDone`], each [`Action::Drain`] by one [`Input::Drained`] after what waited in the sockets.
 ///
-/// It has no clock, no randomness and no I/O: the same inputs at the same times give the same actions.
+/// It has no clock, no randomness and no I/O: the same inputs at the same times give the same actions. A clone goes on
+/// as the original would.
+#[derive(Clone, Debug)]
 pub struct Core {
     pub(crate) settings: Settings,
     pub(crate) keyring: Keyring,

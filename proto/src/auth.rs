@@ -94,6 +94,7 @@ impl FromStr for Method {
 
 /// A key ready for use: the secret is mixed in once, and each packet goes on from a copy of that.
 /// The copies wipe themselves when dropped, and the secret itself is not kept.
+#[derive(Clone)]
 pub(crate) enum Signer {
     Sha256(Hmac<Sha256>),
     Md5(Hmac<Md5>),

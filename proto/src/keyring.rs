@@ -47,6 +47,7 @@ impl fmt::Display for KeyProblem {
 }
 
 /// A key of the file.
+#[derive(Clone)]
 pub(crate) struct Key {
     /// Its number in the file and on the wire.
     pub(crate) id: u8,
@@ -58,6 +59,7 @@ pub(crate) struct Key {
 ///
 /// The secrets themselves are not kept, only what an HMAC made of them, which is wiped on drop.
 /// `Debug` shows ids and methods alone.
+#[derive(Clone)]
 pub struct Keyring {
     /// The key that signs.
     signing: Key,
