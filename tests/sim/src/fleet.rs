@@ -16,7 +16,7 @@ const BATCH: u64 = 64;
 const PROGRESS: Duration = Duration::from_secs(5);
 
 /// What is to be run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Job {
     /// The first seed.
     pub first: u64,
@@ -32,6 +32,8 @@ pub struct Job {
     pub enough: usize,
     /// Say how it goes.
     pub progress: bool,
+    /// Only violations of these names count; all do, if there are none.
+    pub until: Vec<String>,
 }
 
 /// The figures.
@@ -106,7 +108,10 @@ fn work(
             figures.seeds.fetch_add(1, Ordering::Relaxed);
             figures.events.fetch_add(outcome.events, Ordering::Relaxed);
             figures.millis.fetch_add(outcome.time / (S / 1000), Ordering::Relaxed);
-            if let Some(violation) = outcome.violation {
+            let counts = |violation: &Violation| {
+                job.until.is_empty() || job.until.iter().any(|name| name == violation.name)
+            };
+            if let Some(violation) = outcome.violation.filter(counts) {
                 found(seed, violation);
             }
             if stop.load(Ordering::Relaxed) {

@@ -11,6 +11,8 @@ mod check;
 mod dice;
 mod fault;
 mod fleet;
+mod model;
+mod mutants;
 mod plan;
 mod report;
 mod run;
@@ -63,6 +65,15 @@ struct Args {
     /// Stop at so many violations.
     #[arg(long, default_value_t = 1)]
     enough: usize,
+    /// Count only violations of these names.
+    #[arg(long, value_delimiter = ',')]
+    until: Vec<String>,
+    /// See whether each mutant of the core is caught (those whose names contain this; all, if nothing is given).
+    #[arg(long, num_args = 0..=1, default_missing_value = "")]
+    mutants: Option<String>,
+    /// Explore small worlds to the end.
+    #[arg(long)]
+    exhaustive: bool,
     /// Print only the name of each violation.
     #[arg(long)]
     brief: bool,
@@ -118,6 +129,7 @@ fn many(args: &Args) -> ExitCode {
         nodes: args.nodes.clamp(2, 4),
         enough: args.enough.max(1),
         progress: !args.brief,
+        until: args.until.clone(),
     };
     let sum = fleet::run_all(&job);
     for (seed, violation) in &sum.violations {
@@ -142,11 +154,55 @@ fn many(args: &Args) -> ExitCode {
     if sum.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+fn explore() -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for bounds in model::all() {
+        let started = std::time::Instant::now();
+        let found = model::explore(&bounds);
+        println!(
+            "{bounds:?}: {} states, {} steps, longest history {} steps, {} ends, {}, in {:.1} s",
+            found.states,
+            found.steps,
+            found.depth,
+            found.ends,
+            if found.whole { "all of it" } else { "NOT all of it" },
+            started.elapsed().as_secs_f64()
+        );
+        if let Some(steps) = found.violation {
+            println!("violated:\n  {}", steps.join("\n  "));
+            code = ExitCode::FAILURE;
+        } else if !found.whole {
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
+}
+
+fn hunt(only: &str, threads: usize) -> ExitCode {
+    match mutants::run(only, threads) {
+        Ok(survivors) if survivors.is_empty() => ExitCode::SUCCESS,
+        Ok(survivors) => {
+            eprintln!("not caught: {}", survivors.join(", "));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     run::catch_panics();
     if args.list {
         return list();
+    }
+    if let Some(only) = &args.mutants {
+        return hunt(only, args.threads.max(1));
+    }
+    if args.exhaustive {
+        return explore();
     }
     match args.seed {
         Some(seed) => one(seed, &args),

@@ -67,6 +67,7 @@ pub fn resource(key: u64, address: bool) -> ResourceSettings {
 /// A resource that is looked at while it runs, now and then.
 fn looked_after(dice: &mut Dice, key: u64) -> ResourceSettings {
     let mut resource = resource(key, dice.one_in(2));
+    resource.parallel = !resource.address && dice.one_in(3);
     if !resource.address && dice.one_in(2) {
         resource.monitor = Some(Duration::from_millis(dice.pick(&[300, 1000])));
         resource.restarts = dice.below(3) as u32;
@@ -98,7 +99,7 @@ fn settings(dice: &mut Dice, nodes: usize) -> (Settings, u64) {
                 name: format!("g{g}"),
                 resources,
                 preferred: names.get(preferred).cloned(),
-                after: Vec::new(),
+                after: (0..g).filter(|_| dice.one_in(4)).map(|g| format!("g{g}")).collect(),
                 requires: dice.pick(&[Requires::Nothing, Requires::Fencing]),
             }
         })

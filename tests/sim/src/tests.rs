@@ -17,6 +17,34 @@ fn the_same_seed_is_the_same_run_byte_for_byte() {
 }
 
 #[test]
+fn every_mutant_still_fits_the_source() {
+    let all = crate::mutants::Mutant::all().expect("readable");
+    assert!(all.len() >= 18);
+    let known: Vec<&str> = crate::check::CHECKERS.iter().map(|(name, _)| *name).collect();
+    for mutant in &all {
+        let files = mutant.applied().unwrap_or_else(|error| panic!("{error}"));
+        for (file, text) in files {
+            assert_ne!(crate::mutants::source(&file), Ok(text), "{} changes something", mutant.name);
+        }
+        for name in &mutant.expect {
+            let trial =
+                crate::trial::TRIALS.iter().any(|(trial, _)| trial.split(' ').next() == Some(name.as_str()));
+            assert!(known.contains(&name.as_str()) || trial || name == "L2", "{}: {name}", mutant.name);
+        }
+    }
+}
+
+#[test]
+fn a_small_world_explored_to_the_end_violates_nothing() {
+    for bounds in crate::model::small() {
+        let found = crate::model::explore(&bounds);
+        assert_eq!(found.violation, None, "{bounds:?}");
+        assert!(found.whole, "{bounds:?}");
+        assert!(found.states > 500 && found.ends > 5, "{found:?}");
+    }
+}
+
+#[test]
 fn different_seeds_are_different_runs() {
     let record = |seed| run(&Plan::new(seed, 2), Trace::everything()).trace.hash();
     assert_ne!(record(1), record(2));

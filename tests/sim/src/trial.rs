@@ -21,6 +21,7 @@ pub const TRIALS: &[(&str, Trial)] = &[
     ("L4", l4_hung_agent),
     ("L5 medium", l5_one_medium),
     ("L5 loss", l5_few_losses),
+    ("L6", l6_switch_that_wakes_late),
     ("S8", s8_standby_takes_nothing),
     ("S9", s9_forgeries),
     ("S10", s10_wall_clock),
@@ -46,8 +47,9 @@ fn nanos(time: std::time::Duration) -> u64 {
 
 /// Time for all operations of a start or a stop of any group, and the messages between.
 fn work(world: &World) -> u64 {
-    let most = world.settings.groups.iter().map(|group| group.resources.len() as u64).max().unwrap_or(0);
-    (most + 1) * world.setup.op_time + 2 * world.setup.disk_time + 10 * MS
+    // One group may have to wait for another.
+    let most: u64 = world.settings.groups.iter().map(|group| group.resources.len() as u64 + 1).sum();
+    most * world.setup.op_time + 2 * world.setup.disk_time + 10 * MS
 }
 
 /// Lets time pass in which nothing may be started, stopped or moved.
@@ -92,7 +94,8 @@ fn l1_power_loss(world: &mut World, dice: &mut Dice) {
     let detect = nanos(world.settings.deadtime) * 101 / 100 + 5 * MS;
     world.run_for(detect + work(world));
     for &g in &groups {
-        if world.settings.groups[g].requires == Requires::Nothing {
+        let group = &world.settings.groups[g];
+        if group.requires == Requires::Nothing && group.after.is_empty() {
             check_taken(world, g, n);
         }
     }
@@ -123,6 +126,10 @@ fn l4_hung_agent(world: &mut World, dice: &mut Dice) {
         return;
     }
     let other = (hung + 1) % groups;
+    let (one, two) = (&world.settings.groups[hung], &world.settings.groups[other]);
+    if one.after.contains(&two.name) || two.after.contains(&one.name) {
+        return;
+    }
     let Some(from) = world.owner(other) else { return };
     let to = (from + 1) % world.machines.len();
     world.set_mood(n, service, Mood::Hangs);
@@ -180,6 +187,31 @@ fn l5_few_losses(world: &mut World, dice: &mut Dice) {
         world.wire.calm();
         let pause = keepalive * 3 / 2 + dice.below(S);
         quiet(world, "L5", pause);
+    }
+}
+
+/// L6: any boot order ends with one owner, also where the switch wakes up later than the machines do: initdead is waited
+/// for before anything is taken.
+fn l6_switch_that_wakes_late(world: &mut World, dice: &mut Dice) {
+    for n in 0..world.machines.len() {
+        world.power_off(n);
+    }
+    cut_everything(world);
+    for n in 0..world.machines.len() {
+        world.run_for(dice.below(200 * MS));
+        world.boot(n);
+    }
+    let initdead = nanos(world.settings.initdead);
+    quiet(world, "L6", initdead / 2 + dice.below(initdead / 4));
+    world.wire.calm();
+    settle(world, "L6", initdead + nanos(world.settings.deadtime) + 4 * work(world) + S);
+}
+
+fn cut_everything(world: &mut World) {
+    for from in 0..world.machines.len() {
+        for to in (0..world.machines.len()).filter(|&to| to != from) {
+            (0..world.wire.links).for_each(|link| world.wire.cut(from, to, link));
+        }
     }
 }
 
@@ -355,11 +387,7 @@ fn quiet_group(world: &mut World, g: usize, home: usize, time: u64) {
 fn s19_split(world: &mut World, dice: &mut Dice) {
     let deadtime = nanos(world.settings.deadtime);
     let owners: Vec<Option<usize>> = (0..world.settings.groups.len()).map(|g| world.owner(g)).collect();
-    for from in 0..world.machines.len() {
-        for to in (0..world.machines.len()).filter(|&to| to != from) {
-            (0..world.wire.links).for_each(|link| world.wire.cut(from, to, link));
-        }
-    }
+    cut_everything(world);
     world.run_for(deadtime * 6 / 5 + work(world) + dice.below(3 * S));
     world.announced.clear();
     world.wire.calm();
@@ -383,7 +411,9 @@ fn s19_split(world: &mut World, dice: &mut Dice) {
         let id = GroupId::of(&group.name);
         let said: Vec<usize> = world.announced.iter().filter(|(_, of)| *of == id).map(|(n, _)| *n).collect();
         let keeper = world.owner(g);
-        if said.len() != 1 || said.first().copied() != keeper {
+        // One that had to wait for another group may have been taken and not yet started.
+        let once = said.len() == 1 || !world.settings.groups[g].after.is_empty();
+        if !once || said.first().copied() != keeper {
             world.blame("S19", format!("g{g}: kept by {keeper:?}, announced by {said:?}"));
         }
     }

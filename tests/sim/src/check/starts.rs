@@ -1,6 +1,7 @@
 //! Operations: the right one, at the right time, on the right node.
 
-use cluster::{OnFail, OpKind, ResourceSettings, Run};
+use cluster::status::Status;
+use cluster::{GroupSettings, OnFail, OpKind, ResourceSettings, Run};
 use proto::{GroupId, NodeState};
 
 use super::{Notes, Sight};
@@ -53,6 +54,9 @@ pub fn s7_in_order_and_one_at_a_time(notes: &mut Notes, world: &World, sight: &S
             }
             if run.op == OpKind::Start {
                 let status = world.status(*n)?;
+                if let Some(what) = before_another(&status, group) {
+                    return Some(what);
+                }
                 let owner = &status.groups.iter().find(|seen| seen.name == group.name)?.owner;
                 if owner.as_ref() != Some(&settings.me) {
                     return Some(format!("{} starts {}, which {owner:?} owns", settings.me, group.name));
@@ -62,6 +66,17 @@ pub fn s7_in_order_and_one_at_a_time(notes: &mut Notes, world: &World, sight: &S
         _ => {}
     }
     None
+}
+
+/// Groups start after those they name.
+fn before_another(status: &Status, group: &GroupSettings) -> Option<String> {
+    let runs = |name: &&String| {
+        let seen = status.groups.iter().find(|seen| seen.name == **name);
+        // One that is restarted in place counts as starting; one may go home in the very moment it has started.
+        seen.is_none_or(|seen| matches!(seen.state.as_str(), "started" | "starting" | "stopping"))
+    };
+    let name = group.after.iter().find(|name| !runs(name))?;
+    Some(format!("{} starts on {} before {name} does", group.name, status.node))
 }
 
 fn out_of_order(world: &World, n: usize, run: &Run, resources: &[ResourceSettings]) -> Option<String> {

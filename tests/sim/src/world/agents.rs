@@ -109,7 +109,8 @@ impl World {
                 if address {
                     real.held = told;
                 }
-                real.lied = mood == Mood::Lies;
+                // What a lie left running is known again, and no better for it until it is stopped.
+                real.lied = mood == Mood::Lies || real.lied && real.on;
                 if told { OpResult::Running } else { OpResult::NotRunning }
             }
             (_, Mood::Lies) => {
@@ -131,6 +132,12 @@ impl World {
                     (true, _) => OpResult::Failed("told to fail".to_owned()),
                 }
             }
+        };
+        real.told = match result {
+            OpResult::Running => true,
+            OpResult::NotRunning => false,
+            OpResult::Ok => run.op == OpKind::Start,
+            OpResult::Failed(_) | OpResult::TimedOut => real.on,
         };
         self.sight(&Sight::Truth);
         result

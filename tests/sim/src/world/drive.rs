@@ -64,6 +64,14 @@ impl World {
 
     fn step_core(&mut self, n: usize, input: Input) -> Vec<Action> {
         self.events += 1;
+        let ticks = &mut self.machines[n].ticks;
+        ticks.1 = if ticks.0 == self.now { ticks.1 + 1 } else { 0 };
+        ticks.0 = self.now;
+        if ticks.1 > super::BUSY {
+            let name = self.machines[n].name.clone();
+            self.blame("BUSY", format!("{name} gives itself work without end"));
+            return Vec::new();
+        }
         let now = self.local(n);
         let machine = &mut self.machines[n];
         let Some(core) = machine.core.as_mut() else { return Vec::new() };
@@ -74,10 +82,20 @@ impl World {
 
     fn note_heard(&mut self, n: usize, packet: &Packet) {
         let Some(message) = &packet.message else { return };
+        let boot = self.machines[n].boot;
+        if !message.echoes.iter().any(|echo| echo.boot == boot) {
+            // Not proven fresh, so not believed: it may come again and be the first of its kind.
+            return;
+        }
         let at = self.local(n);
         let newest = &mut self.machines[n].heard[packet.from];
         if newest.boot != message.boot || newest.sequence < message.sequence {
-            *newest = Newest { boot: message.boot, sequence: message.sequence, at };
+            *newest = Newest {
+                incarnation: message.incarnation,
+                boot: message.boot,
+                sequence: message.sequence,
+                at,
+            };
         }
     }
 
@@ -86,8 +104,8 @@ impl World {
         let Some(message) = &packet.message else { return false };
         let newest = &self.machines[n].heard[packet.from];
         packet.from != n
-            && message.boot == self.machines[packet.from].boot
-            && (newest.boot != message.boot || newest.sequence < message.sequence)
+            && (message.incarnation > newest.incarnation
+                || newest.boot == message.boot && newest.sequence < message.sequence)
     }
 
     /// What is due is done first, so that whatever comes after is the forged datagram's doing.

@@ -37,13 +37,15 @@ pub struct Real {
     pub mood: Mood,
     /// Its agent lied of it, so the core cannot know.
     pub lied: bool,
+    /// What the core was last told of it.
+    pub told: bool,
     /// It died by itself, and nobody has looked since.
     pub died: bool,
 }
 
 impl Default for Real {
     fn default() -> Self {
-        Self { on: false, lease: None, held: false, mood: Mood::Good, lied: false, died: false }
+        Self { on: false, lease: None, held: false, mood: Mood::Good, lied: false, told: false, died: false }
     }
 }
 
@@ -96,6 +98,8 @@ pub struct CrashPoint {
 /// The newest that was heard of a peer in the present life.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Newest {
+    /// The incarnation of the peer.
+    pub incarnation: u64,
     /// The life of the peer.
     pub boot: u64,
     /// The sequence.
@@ -167,7 +171,7 @@ pub struct Machine {
     pub device: Device,
     /// And how long it takes.
     pub fence_time: u64,
-    /// Ticks at one instant, to find a busy loop.
+    /// Inputs at one instant, to find a busy loop.
     pub ticks: (u64, u32),
 }
 
