@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::core::Core;
 use crate::event::Level;
-use crate::group::{Group, Local, Recovery, ResourceState, Then};
+use crate::group::{Group, Local, Recovery, Resource, ResourceState, Then};
 use crate::io::OpKind;
 use crate::settings::OnFail;
 use crate::time::Time;
@@ -149,7 +149,8 @@ impl Core {
         let past = |at: Option<Time>| at.is_some_and(|at| at <= now);
         for i in 0..self.groups[g].resources.len() {
             let resource = &mut self.groups[g].resources[i];
-            if !past(resource.failures_expire()) {
+            let forgotten = resource.given_up() && resource.care.failed_at.is_empty();
+            if !(forgotten || past(resource.failures_expire())) {
                 continue;
             }
             let extra = resource.given_up();
@@ -178,7 +179,8 @@ impl Core {
         }
         let group = &mut self.groups[g];
         let counts = group.resources.iter().any(|resource| !resource.care.failed_at.is_empty());
-        group.failing = counts || group.rests_until.is_some();
+        group.failing =
+            counts || group.rests_until.is_some() || group.resources.iter().any(Resource::given_up);
         group.retries = if counts { group.retries } else { 0 };
     }
 
@@ -222,7 +224,8 @@ impl Group {
     /// Nothing that failed here is held against this node any more.
     pub(crate) fn forget_failures(&mut self) {
         self.failed = false;
-        self.failing = false;
+        // An extra that was left alone is tried again as soon as it may be.
+        self.failing = self.resources.iter().any(Resource::given_up);
         self.rests_until = None;
         self.retries = 0;
         self.failed_at.clear();

@@ -185,6 +185,20 @@ fn an_extra_whose_failures_expire_during_maintenance_is_tried_again_after_it() {
 }
 
 #[test]
+fn an_extra_that_was_cleaned_up_during_maintenance_is_tried_again_after_it() {
+    let extra = |web: &mut ResourceSettings| (web.on_fail, web.restarts) = (OnFail::Ignore, 0);
+    let mut w = World::settled_with(looked_after(extra));
+    die_and_settle(&mut w, 0);
+    w.command(0, Command::Maintenance { on: true });
+    let c = w.command(0, Command::Cleanup { group: None });
+    done(w.finish(c));
+    assert_eq!(w.runs(0), ["vip1", "vip2"]);
+    w.command(0, Command::Maintenance { on: false });
+    w.run(2000);
+    w.expect_owner(0);
+}
+
+#[test]
 fn a_failure_that_blocks_leaves_everything_for_the_operator() {
     let mut w = World::settled_with(looked_after(|web| web.on_fail = OnFail::Block));
     let from = w.log.len();
