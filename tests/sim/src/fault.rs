@@ -367,8 +367,13 @@ pub fn apply(world: &mut World, n: usize, fault: &Fault) {
             }
         }
         Fault::DiskSlow { write, time } => {
-            world.machines[n].disk.time = *write;
-            world.disk_trouble(n);
+            let disk = &mut world.machines[n].disk;
+            disk.time = *write;
+            disk.slowest = disk.slowest.max(*write);
+            if *write >= S {
+                // It is not waited for that long.
+                world.disk_trouble(n);
+            }
             world.at(*time, Happening::Undo(Undo::Disk(n)));
         }
         Fault::DiskFails { time } => {

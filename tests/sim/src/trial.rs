@@ -22,6 +22,7 @@ pub const TRIALS: &[(&str, Trial)] = &[
     ("L5 medium", l5_one_medium),
     ("L5 loss", l5_few_losses),
     ("L6", l6_switch_that_wakes_late),
+    ("S3", s3_failed_stop),
     ("S8", s8_standby_takes_nothing),
     ("S9", s9_forgeries),
     ("S10", s10_wall_clock),
@@ -212,6 +213,38 @@ fn cut_everything(world: &mut World) {
         for to in (0..world.machines.len()).filter(|&to| to != from) {
             (0..world.wire.links).for_each(|link| world.wire.cut(from, to, link));
         }
+    }
+}
+
+/// S3: a failed stop is not forgotten when the node it happened on is lost, nor when the other one is restarted.
+fn s3_failed_stop(world: &mut World, dice: &mut Dice) {
+    let Some((g, n)) = owner_of_any(world, dice) else { return };
+    let resources = &world.settings.groups[g].resources;
+    let key = resources[dice.index(resources.len())].key;
+    world.set_mood(n, key, Mood::FailsStop);
+    world.command(n, Command::Move { group: format!("g{g}"), to: None });
+    world.run_for(work(world) + 20 * world.setup.disk_time);
+    let blocked = world.status(n).is_some_and(|status| status.groups[g].state == "blocked");
+    if !blocked {
+        // Another group was in the way, or the stop had not come to that resource.
+        return;
+    }
+    world.power_off(n);
+    let other = (n + 1) % world.machines.len();
+    if dice.one_in(2) {
+        world.kill(other);
+        world.run_for(dice.below(300 * MS));
+        world.boot(other);
+    }
+    let most = nanos(world.settings.initdead) + 2 * nanos(world.settings.deadtime);
+    world.run_for(most);
+    if world.violation.is_none() && world.runs_any(other, g) {
+        world.blame("S3", format!("g{g} was started although a stop had failed on the node that was lost"));
+    }
+    world.fence_acks();
+    world.run_for(work(world) + 50 * MS);
+    if world.violation.is_none() && world.owner(g).is_none() && world.settings.groups[g].after.is_empty() {
+        world.blame("L1", format!("g{g} was not taken on the operator's word"));
     }
 }
 

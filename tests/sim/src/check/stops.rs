@@ -50,7 +50,7 @@ pub fn s3_a_failed_stop_is_never_followed_by_a_start(
             note.warned[*n].fill(None);
         }
         Sight::Died { n, ran_until } => {
-            let written = 10 * world.setup.disk_time;
+            let written = 10 * world.machines[*n].disk.slowest;
             for warned in &mut note.warned[*n] {
                 *warned = warned.filter(|(_, since)| since + written < *ran_until);
             }

@@ -82,6 +82,8 @@ pub struct Disk {
     pub fails: bool,
     /// The time a write takes.
     pub time: u64,
+    /// The longest it ever took.
+    pub slowest: u64,
 }
 
 /// How the daemon is to end between two actions.
@@ -187,7 +189,7 @@ impl Machine {
             off: true,
             clock,
             settings,
-            disk: Disk { time: disk_time, ..Disk::default() },
+            disk: Disk { time: disk_time, slowest: disk_time, ..Disk::default() },
             real: Vec::new(),
             frozen: None,
             freezes: 0,
