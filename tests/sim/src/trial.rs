@@ -219,6 +219,10 @@ fn cut_everything(world: &mut World) {
 /// S3: a failed stop is not forgotten when the node it happened on is lost, nor when the other one is restarted.
 fn s3_failed_stop(world: &mut World, dice: &mut Dice) {
     let Some((g, n)) = owner_of_any(world, dice) else { return };
+    if fenced(world, g) {
+        // What a fence has made certain may be started.
+        return;
+    }
     let resources = &world.settings.groups[g].resources;
     let key = resources[dice.index(resources.len())].key;
     world.set_mood(n, key, Mood::FailsStop);
@@ -282,10 +286,27 @@ fn s8_standby_takes_nothing(world: &mut World, dice: &mut Dice) {
 
 /// S9: what is forged or replayed moves nothing.
 fn s9_forgeries(world: &mut World, dice: &mut Dice) {
+    if dice.one_in(2) {
+        return s9_forgeries_after_a_restart(world, dice);
+    }
     for _ in 0..6 {
         let n = dice.index(world.machines.len());
         fault::forge(world, n, dice.next(), 6);
         quiet(world, "S9", dice.span(400 * MS));
+    }
+}
+
+/// S9: nor does what a dead peer once said, to a node that has just been restarted.
+fn s9_forgeries_after_a_restart(world: &mut World, dice: &mut Dice) {
+    let n = dice.index(world.machines.len());
+    for other in (0..world.machines.len()).filter(|&other| other != n) {
+        world.power_off(other);
+    }
+    world.kill(n);
+    world.boot(n);
+    for _ in 0..6 {
+        fault::forge(world, n, dice.next(), 6);
+        world.run_for(dice.span(400 * MS));
     }
 }
 

@@ -103,7 +103,9 @@ impl World {
     fn is_merely_late(&self, n: usize, packet: &Packet) -> bool {
         let Some(message) = &packet.message else { return false };
         let newest = &self.machines[n].heard[packet.from];
+        // What was sent before this life began cannot be proof of anything to it.
         packet.from != n
+            && packet.sent >= self.machines[n].born
             && (message.incarnation > newest.incarnation
                 || newest.boot == message.boot && newest.sequence < message.sequence)
     }

@@ -32,6 +32,7 @@ impl World {
         machine.settings = settings;
         machine.life += 1;
         machine.boot = boot;
+        machine.born = self.now;
         machine.off = false;
         machine.frozen = None;
         machine.unleased = false;

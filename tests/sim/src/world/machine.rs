@@ -129,6 +129,8 @@ pub struct Machine {
     pub life: u32,
     /// The nonce of the present life.
     pub boot: u64,
+    /// When it began.
+    pub born: u64,
     /// Without power.
     pub off: bool,
     /// Its clock.
@@ -186,6 +188,7 @@ impl Machine {
             core: None,
             life: 0,
             boot: 0,
+            born: 0,
             off: true,
             clock,
             settings,
