@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -20,6 +20,8 @@ use crate::{LabError, Result};
 
 /// No operator's command that is waited for takes longer.
 const ORDER_BOUND: &str = "15s";
+/// An hbd that was just started may not have its socket yet.
+const FRESH: Duration = Duration::from_secs(20);
 /// hbd leaves in order within this, even with agents that hang.
 const LEAVE_BOUND: Duration = Duration::from_secs(60);
 
@@ -37,6 +39,8 @@ pub struct Stage {
     /// What was said of standby or maintenance may be undone by something that is still under way.
     unsure: bool,
     marked_talk: bool,
+    /// When the hbd of each node was last started.
+    started: [Option<Instant>; 2],
 }
 
 impl Stage {
@@ -72,7 +76,8 @@ impl Stage {
         }
         let pair = Arc::new(pair);
         let (model, alone) = (Model::default(), [false; 2]);
-        let mut stage = Stage { disks, pair, model, alone, unsure: false, marked_talk: true };
+        let mut stage =
+            Stage { disks, pair, model, alone, unsure: false, marked_talk: true, started: [None; 2] };
         for (n, node) in NODES.iter().enumerate() {
             stage.pair.world.power_off(node)?;
             stage.boot(n)?;
@@ -85,8 +90,13 @@ impl Stage {
         self.pair.world.boot(node)?;
         self.disks.attach(&self.pair.world, node)?;
         self.pair.start_echo(node)?;
-        self.mark("up", node)?;
-        self.pair.start_again(node)
+        self.start(n)
+    }
+
+    fn start(&mut self, n: usize) -> Result<()> {
+        self.mark("up", NODES[n])?;
+        self.started[n] = Some(Instant::now());
+        self.pair.start_again(NODES[n])
     }
 
     fn mark(&self, word: &str, about: &str) -> Result<()> {
@@ -154,10 +164,7 @@ impl Stage {
                 self.mark("down", NODES[*n])?;
                 self.pair.crash(NODES[*n])?;
             }
-            Act::Start(n) => {
-                self.mark("up", NODES[*n])?;
-                self.pair.start_again(NODES[*n])?;
-            }
+            Act::Start(n) => self.start(*n)?,
             Act::Leave(n) => self.leave(*n)?,
             Act::PowerOff(n) => {
                 if before.nodes[*n].frozen {
@@ -262,7 +269,8 @@ impl Stage {
             "fence-ack" => self.mark("ack", about)?,
             _ => {}
         }
-        let order = Order { node: NODES[n], words: words.to_vec(), waits };
+        let fresh = self.started[n].is_some_and(|at| at.elapsed() < FRESH);
+        let order = Order { node: NODES[n], words: words.to_vec(), waits, fresh };
         if waits {
             return Ok(Some(order));
         }
@@ -277,6 +285,8 @@ pub struct Order {
     node: &'static str,
     words: Vec<&'static str>,
     waits: bool,
+    /// Its hbd was just started.
+    fresh: bool,
 }
 
 impl Order {
@@ -294,6 +304,7 @@ impl Order {
         let good = |output: &Output| match output.code {
             0 => true,
             1 => !output.stderr.trim().is_empty(),
+            3 => self.fresh && !output.stderr.trim().is_empty(),
             _ => false,
         };
         match said {
