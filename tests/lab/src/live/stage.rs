@@ -64,7 +64,7 @@ impl Stage {
                 }
             }
             for node in NODES {
-                settings.more += &format!("[[fence]]\nnode = \"{node}\"\nagent = \"/bin/false\"\n");
+                settings.more += &format!("[[fence]]\nnode = \"{node}\"\nagent = \"/bin/false\"\nmonitor = \"0s\"\n");
             }
             settings
         })?

@@ -13,7 +13,7 @@ use super::WHILE;
 
 const LANS: [Lan; 2] = [Lan::Service, Lan::Heartbeat];
 
-/// A group that requires fencing; in this version its only fence is the operator's word.
+/// A group that requires fencing, with devices that never do it: what is left is the operator's word.
 fn fenced() -> Result<Pair> {
     Pair::with(|settings| {
         let mut settings = settings.group(GROUP, Some("a"), &[&address(VIP, 16, "eth0")]);
