@@ -16,7 +16,13 @@ pub fn monotonic_ns() -> u64 {
     t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64
 }
 
-/// Asks `question` every `every` until it answers `Some`, at most for `bound`.
+/// A bound for this machine: `LAB_SLOW` says how many times slower it is than the one the bounds were made for.
+pub fn patience(bound: Duration) -> Duration {
+    let factor = std::env::var("LAB_SLOW").ok().and_then(|text| text.parse::<u32>().ok());
+    bound * factor.unwrap_or(1).clamp(1, 100)
+}
+
+/// Asks `question` every `every` until it answers `Some`, at most for `bound` (see [`patience`]).
 ///
 /// # Errors
 /// `bound` passed; the error names `what` was waited for.
@@ -27,6 +33,7 @@ pub fn wait_for<T>(
     mut question: impl FnMut() -> Option<T>,
 ) -> Result<T> {
     let start = Instant::now();
+    let bound = patience(bound);
     loop {
         if let Some(answer) = question() {
             return Ok(answer);

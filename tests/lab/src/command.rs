@@ -75,6 +75,7 @@ pub fn run(mut command: Command, input: &str, bound: Duration) -> Result<Output>
 /// The kernel refuses to wait for it.
 pub fn wait(child: &mut Child, bound: Duration) -> Result<Option<ExitStatus>> {
     let start = Instant::now();
+    let bound = crate::clock::patience(bound);
     let mut pause = Duration::from_micros(200);
     loop {
         if let Some(status) = child.try_wait().context(|| "cannot wait for a child".to_owned())? {

@@ -16,6 +16,7 @@
 //! * [`agent`] is a resource agent that does as told and writes down its calls; [`watch`] sees every change of an address.
 //! * [`wall`] gives each node a wall clock of its own to be wrong; [`live`] is the long random walk through all faults.
 //! * [`power`] is a fence device: a power switch that hbd can be given.
+//! * [`farm`] is a pair of directors with real servers behind them, for a kernel with IPVS.
 //! * [`pair`] joins these into what a scenario wants: a running pair in one line; [`scenario`] is the rest.
 //!
 //! Nothing touches the host's network: every namespace is anonymous and held by one process, which ends
@@ -28,6 +29,7 @@ pub mod clock;
 pub mod command;
 pub mod demo;
 mod error;
+pub mod farm;
 pub mod flood;
 pub mod forge;
 pub mod hbd;

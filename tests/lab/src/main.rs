@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use lab::farm::ask;
 use lab::probe::{echo, report, run};
 use lab::{LabError, Result, live, net};
 
@@ -65,6 +66,49 @@ enum Command {
         target: SocketAddr,
         #[arg(long)]
         json: PathBuf,
+    },
+    /// Be a real server that says its name
+    #[command(hide = true)]
+    Serve {
+        #[arg(long)]
+        name: String,
+        /// http:ADDRESS:PORT, line:…, udp:…
+        #[arg(required = true)]
+        places: Vec<lab::farm::serve::Place>,
+    },
+    /// Ask real servers their names, again and again
+    #[command(hide = true)]
+    Ask {
+        /// http:ADDRESS:PORT, line:…, udp:…
+        place: lab::farm::serve::Place,
+        #[arg(long, default_value_t = 1)]
+        count: u32,
+        /// From these addresses in turn
+        #[arg(long)]
+        from: Vec<std::net::IpAddr>,
+        #[arg(long, default_value = "10ms", value_parser = duration)]
+        pause: Duration,
+        #[arg(long, default_value = "5s", value_parser = duration)]
+        patience: Duration,
+        /// End when stdin ends, too
+        #[arg(long)]
+        until_eof: bool,
+        /// Write what was seen here instead of to stdout
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
+    /// Keep one connection open and talk over it until stdin ends
+    #[command(hide = true)]
+    Talk {
+        address: SocketAddr,
+        #[arg(long, default_value = "100ms", value_parser = duration)]
+        pause: Duration,
+        #[arg(long, default_value = "60s", value_parser = duration)]
+        patience: Duration,
+        #[arg(long)]
+        until_eof: bool,
+        #[arg(long)]
+        json: Option<PathBuf>,
     },
     /// Send garbage datagrams
     Flood {
@@ -211,6 +255,16 @@ fn act(command: Command) -> Result<()> {
             let stop = stop_at_eof(true);
             lab::demo::visit::visit(target, &stop, &json)
         }
+        Command::Serve { name, places } => lab::farm::serve::serve(&name, &places),
+        Command::Ask { place, count, from, pause, patience, until_eof, json } => {
+            let stop = stop_at_eof(until_eof);
+            let plan = ask::Plan { from, count, pause, patience };
+            write_json(&ask::ask(place, &plan, &stop), json)
+        }
+        Command::Talk { address, pause, patience, until_eof, json } => {
+            let stop = stop_at_eof(until_eof);
+            write_json(&ask::talk(address, pause, patience, &stop)?, json)
+        }
         Command::Flood { targets, count } => {
             println!("{}", lab::flood::flood(&targets, count)?);
             Ok(())
@@ -248,6 +302,12 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string(value).map_err(|e| LabError(format!("no JSON: {e}")))?;
     println!("{text}");
     Ok(())
+}
+
+fn write_json(value: &impl serde::Serialize, file: Option<PathBuf>) -> Result<()> {
+    let Some(path) = file else { return print_json(value) };
+    let text = serde_json::to_string(value).map_err(|e| LabError(format!("no JSON: {e}")))?;
+    std::fs::write(&path, text).map_err(|e| LabError(format!("cannot write {}: {e}", path.display())))
 }
 
 fn probe(plan: &run::Plan, until_eof: bool, json: Option<PathBuf>, csv: Option<PathBuf>) -> Result<()> {
