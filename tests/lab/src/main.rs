@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use lab::farm::ask;
+use lab::farm::{ask, table};
 use lab::probe::{echo, report, run};
 use lab::{LabError, Result, live, net};
 
@@ -109,6 +109,24 @@ enum Command {
         until_eof: bool,
         #[arg(long)]
         json: Option<PathBuf>,
+    },
+    /// Print when which real server of a TCP service came, went or got another weight, until stdin ends
+    #[command(hide = true)]
+    Table {
+        service: SocketAddr,
+        #[arg(long, default_value = "1ms", value_parser = duration)]
+        pause: Duration,
+    },
+    /// Print the lab's clock, in nanoseconds
+    #[command(hide = true)]
+    Now,
+    /// Wait until the table has so many real servers, all of that weight; prints when, in nanoseconds
+    #[command(hide = true)]
+    Count {
+        total: usize,
+        weight: u32,
+        #[arg(long, default_value = "300s", value_parser = duration)]
+        patience: Duration,
     },
     /// Send garbage datagrams
     Flood {
@@ -260,6 +278,17 @@ fn act(command: Command) -> Result<()> {
             let stop = stop_at_eof(until_eof);
             let plan = ask::Plan { from, count, pause, patience };
             write_json(&ask::ask(place, &plan, &stop), json)
+        }
+        Command::Table { service, pause } => table::watch(service, pause, &stop_at_eof(true)),
+        Command::Now => {
+            println!("{}", lab::clock::monotonic_ns());
+            Ok(())
+        }
+        Command::Count { total, weight, patience } => {
+            let all = || (table::count(weight).ok()? == (total, total)).then(lab::clock::monotonic_ns);
+            let what = format!("{total} real servers of weight {weight}");
+            println!("{}", lab::clock::wait_for(&what, patience, Duration::from_millis(10), all)?);
+            Ok(())
         }
         Command::Talk { address, pause, patience, until_eof, json } => {
             let stop = stop_at_eof(until_eof);

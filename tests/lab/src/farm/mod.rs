@@ -11,6 +11,7 @@
 
 pub mod ask;
 pub mod serve;
+pub mod table;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
