@@ -59,6 +59,9 @@ enum Command {
         /// The folder with the resource agents
         #[arg(long)]
         agents: PathBuf,
+        /// Directors with real servers instead; needs a kernel with IPVS
+        #[arg(long)]
+        director: bool,
     },
     /// Fetch a web page again and again until stdin ends (used by the demonstration)
     #[command(hide = true)]
@@ -268,7 +271,8 @@ fn act(command: Command) -> Result<()> {
             probe(&run::Plan { targets, interval, duration, late }, until_eof, json, csv)
         }
         Command::Echo { name, bind } => echo::serve(&name, &bind),
-        Command::Demo { agents } => lab::demo::run(&agents),
+        Command::Demo { agents, director: false } => lab::demo::run(&agents),
+        Command::Demo { agents, director: true } => lab::farm::demo::run(&agents),
         Command::Visit { target, json } => {
             let stop = stop_at_eof(true);
             lab::demo::visit::visit(target, &stop, &json)

@@ -10,6 +10,7 @@
 //! as long (`LAB_SLOW` stretches every bound).
 
 pub mod ask;
+pub mod demo;
 pub mod serve;
 pub mod table;
 
