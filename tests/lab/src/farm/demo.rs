@@ -47,7 +47,7 @@ fn configuration() -> String {
     text
 }
 
-/// Runs the demonstration; `agents` is the folder with the resource agents.
+/// Runs the demonstration; `agents` is the folder with the resource agents, and `director` is in the PATH of agents.
 ///
 /// # Errors
 /// Something did not come to pass; the sentence says what.

@@ -51,15 +51,16 @@ fn make() -> Result<Farm> {
     farm.configure(&configuration())?;
     let addresses = ["10.77.1.1/32", "10.77.1.2/32", "10.77.1.3/32", "10.77.1.4/32", "fd77::1:1/128"];
     for address in addresses {
-        let nodad = if address.contains(':') { "nodad" } else { "" };
+        // An IPv6 address as long as this one would be taken as the source of everything, checks too.
+        let nodad = if address.contains(':') { "nodad preferred_lft 0" } else { "" };
         farm.shell("a", &format!("ip addr add {address} dev eth0 {nodad}"))?;
     }
     farm.shell(
         "a",
         "echo 1 >/proc/sys/net/ipv4/ip_forward
          for d in all eth0; do echo 0 >/proc/sys/net/ipv4/conf/$d/send_redirects; done
-         nft add table ip mark; nft 'add chain ip mark pre { type filter hook prerouting priority mangle; }'
-         nft add rule ip mark pre ip daddr 10.77.1.4 tcp dport 80 meta mark set 5",
+         nft add table ip farm; nft 'add chain ip farm pre { type filter hook prerouting priority mangle; }'
+         nft add rule ip farm pre ip daddr 10.77.1.4 tcp dport 80 meta mark set 5",
     )?;
     for real in REALS {
         for vip in ["10.77.1.1", "10.77.1.4", "fd77::1:1"] {
