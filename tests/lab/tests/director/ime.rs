@@ -50,7 +50,10 @@ fn make() -> Result<Farm> {
     for (real, number, _) in REALS {
         farm.shell(real, &format!("ip addr add 192.168.45.{number}/24 dev eth0"))?;
         farm.direct_routing(real, VIP)?;
-        farm.serve(real, &["http:0.0.0.0:80", "line:0.0.0.0:22", "udp:0.0.0.0:177", "agent:0.0.0.0:7777"])?;
+        // Datagrams are answered from the address they came to only by who listens on it.
+        let own = format!("udp:192.168.45.{number}:177");
+        let virtual_one = format!("udp:{VIP}:177");
+        farm.serve(real, &["http:0.0.0.0:80", "line:0.0.0.0:22", &own, &virtual_one, "agent:0.0.0.0:7777"])?;
     }
     farm.configure(&configuration())?;
     Ok(farm)

@@ -60,14 +60,15 @@ fn make() -> Result<Farm> {
 
 /// All services of a real server but these.
 fn serve(farm: &Farm, real: &str, but: &[&str]) -> Result<()> {
-    let places: Vec<String> = SERVICES
-        .iter()
-        .filter(|(name, ..)| !but.contains(name))
-        .map(|(_, _, port, protocol, _)| {
-            let kind = if *protocol == "udp" { "udp" } else { "line" };
-            format!("{kind}:0.0.0.0:{port}")
-        })
-        .collect();
+    let number = if real == "real1" { 3 } else { 4 };
+    let mut places = Vec::new();
+    for (_, vip, port, protocol, _) in SERVICES.iter().filter(|(name, ..)| !but.contains(name)) {
+        // Datagrams are answered from the address they came to only by who listens on it.
+        places.extend(match *protocol {
+            "udp" => vec![format!("udp:{vip}:{port}"), format!("udp:10.0.0.{number}:{port}")],
+            _ => vec![format!("line:0.0.0.0:{port}")],
+        });
+    }
     farm.serve(real, &places.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
