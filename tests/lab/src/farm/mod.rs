@@ -304,14 +304,17 @@ impl Client {
     }
 }
 
-/// (virtual, real, state) of a status.
+/// (virtual, real, state) of a status. A state counts when the kernel has it too; else it is "on its way".
 pub fn states(status: &Value) -> Vec<(String, String, String)> {
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
     let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
     let mut found = Vec::new();
     for service in list(status, "virtuals") {
         for real in list(&service, "reals") {
-            found.push((text(&service, "name"), text(&real, "name"), text(&real, "state")));
+            let serves = real["kernel_weight"].as_u64().unwrap_or(0) > 0;
+            let state = text(&real, "state");
+            let state = if serves == (state == "up") { state } else { "on its way".to_owned() };
+            found.push((text(&service, "name"), text(&real, "name"), state));
         }
     }
     found
