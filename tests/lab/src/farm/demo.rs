@@ -95,6 +95,7 @@ pub fn run(agents: &Path) -> Result<()> {
     let open = farm.talk("open", address)?;
     let client = farm.load("plug", &format!("http:{VIP}:80"), "50ms")?;
     calm();
+    farm.wait_synced("b", &format!("{VIP}:7"))?;
     let mut story = vec![(farm.world().power_off("a")?, "director a is without power".to_owned())];
     farm.pair.wait("b", "the director starts on b", |s| s.has("director", "started", Some("b")))?;
     story.push((monotonic_ns(), "director b has the address".to_owned()));

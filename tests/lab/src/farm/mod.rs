@@ -205,6 +205,17 @@ impl Farm {
         Ok(text.lines().map(|line| line.trim().to_owned()).collect())
     }
 
+    /// Waits until a node knows of an open connection to that service.
+    ///
+    /// # Errors
+    /// It did not come to know within [`BOUND`].
+    pub fn wait_synced(&self, node: &str, service: &str) -> Result<()> {
+        wait_for("the connection to be told to the other director", BOUND, Duration::from_millis(100), || {
+            let text = self.world().must(node, &["ipvsadm", "-L", "-n", "-c"]).ok()?;
+            text.lines().any(|line| line.contains("ESTABLISHED") && line.contains(service)).then_some(())
+        })
+    }
+
     /// Asks `count` times, one after the other (`http:192.168.1.30:80`).
     ///
     /// # Errors

@@ -104,9 +104,11 @@ fn the_owners_own_test_passes() {
         check(daemons("a")?.contains("master") && daemons("b")?.contains("backup"), || "roles".into())?;
         let open =
             farm.talk("open", "192.168.1.30:443".parse().map_err(|_| lab::LabError::new("no address"))?)?;
-        let before = open.lines();
+        // The kernel tells of a connection within a second or two.
+        farm.wait_synced("b", "192.168.1.30:443")?;
         farm.world().power_off("a")?;
         farm.pair.wait("b", "the director starts on b", |s| s.has("director", "started", Some("b")))?;
+        let before = open.lines();
         lab::clock::wait_for(
             "lines after the takeover",
             lab::pair::BOUND,
