@@ -12,7 +12,13 @@ const SERVICES: [(&str, &str, u16, &str, &str); 5] = [
     ("ipp", "10.0.0.5", 631, "tcp", "{ type = \"connect\" }"),
     ("lpd", "10.0.0.5", 515, "tcp", "{ type = \"connect\" }"),
     ("ldap", "10.0.0.6", 389, "tcp", "{ type = \"connect\" }"),
-    ("dns", "10.0.0.7", 53, "udp", "{ type = \"script\", exec = \"/etc/hbd/checkdns %h\", expect = \"OK\" }"),
+    (
+        "dns",
+        "10.0.0.7",
+        53,
+        "udp",
+        "{ type = \"script\", program = \"/etc/hbd/checkdns\", args = [\"%h\"], expect = \"OK\" }",
+    ),
     ("dns_tcp", "10.0.0.7", 53, "tcp", "{ type = \"connect\" }"),
 ];
 
