@@ -101,7 +101,9 @@ fn the_owners_own_test_passes() {
         }
         // The director with the address loses its power: the open connection goes on.
         let daemons = |node: &str| farm.world().must(node, &["ipvsadm", "-L", "--daemon"]);
-        check(daemons("a")?.contains("master") && daemons("b")?.contains("backup"), || "roles".into())?;
+        lab::scenario::until("one tells of connections, the other listens", || {
+            Ok(daemons("a")?.contains("master") && daemons("b")?.contains("backup"))
+        })?;
         let open =
             farm.talk("open", "192.168.1.30:443".parse().map_err(|_| lab::LabError::new("no address"))?)?;
         // The kernel tells of a connection within a second or two.
