@@ -64,7 +64,8 @@ impl Stage {
                 }
             }
             for node in NODES {
-                settings.more += &format!("[[fence]]\nnode = \"{node}\"\nagent = \"/bin/false\"\nmonitor = \"0s\"\n");
+                settings.more +=
+                    &format!("[[fence]]\nnode = \"{node}\"\nagent = \"/bin/false\"\nmonitor = \"0s\"\n");
             }
             settings
         })?
