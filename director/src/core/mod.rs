@@ -250,6 +250,8 @@ impl Core {
         let real = &mut self.services[at].reals[place];
         let (standing, why) = real.stands(now, settings);
         let before = std::mem::replace(&mut real.standing, standing);
+        // Also one that is not checked, which no check has admitted.
+        real.admitted |= standing == Standing::Up;
         real.why.clone_from(&why);
         if before == standing {
             return;

@@ -45,6 +45,18 @@ fn a_drained_server_takes_nothing_new_and_is_removed_when_its_connections_have_e
 }
 
 #[test]
+fn one_that_is_not_checked_finishes_its_connections_too() {
+    let mut service = www(1, &[1, 2]);
+    service.reals[0].checks.clear();
+    let mut world = World::new(config(vec![service]));
+    world.run(10 * SECOND);
+    world.conns.insert(real(1), 1);
+    world.order(drain("web1", None)).unwrap();
+    world.run(10 * SECOND);
+    assert_eq!(world.table(1), "1:0 2:10");
+}
+
+#[test]
 fn at_its_deadline_a_drain_ends_whatever_its_connections_do() {
     let mut world = world();
     world.conns.insert(real(1), 3);
