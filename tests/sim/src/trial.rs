@@ -219,8 +219,8 @@ fn cut_everything(world: &mut World) {
 /// S3: a failed stop is not forgotten when the node it happened on is lost, nor when the other one is restarted.
 fn s3_failed_stop(world: &mut World, dice: &mut Dice) {
     let Some((g, n)) = owner_of_any(world, dice) else { return };
-    if fenced(world, g) {
-        // What a fence has made certain may be started.
+    if !world.settings.fences.is_empty() {
+        // What a fence has made certain, for this group or another, may be started.
         return;
     }
     let resources = &world.settings.groups[g].resources;
@@ -308,6 +308,7 @@ fn s9_forgeries_after_a_restart(world: &mut World, dice: &mut Dice) {
         fault::forge(world, n, dice.next(), 6);
         world.run_for(dice.span(400 * MS));
     }
+    world.run_for(nanos(world.settings.initdead) + S);
 }
 
 /// S10: nor do jumps of the wall clock.
