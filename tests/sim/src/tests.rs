@@ -72,13 +72,18 @@ fn jumps_of_the_wall_clock_change_not_one_byte() {
             continue;
         }
         compared += 1;
-        let mut still = plan.clone();
-        still.steps.retain(|step| !matches!(step.fault, Fault::WallJump { .. }));
+        // The other way rather than not at all: a process that was frozen takes a moment for each input that has waited.
+        let mut other = plan.clone();
+        for step in &mut other.steps {
+            if let Fault::WallJump { open } = &mut step.fault {
+                *open = !*open;
+            }
+        }
         let sent = |plan: &Plan| {
             let lines = run(plan, Trace::everything()).trace.lines;
             lines.into_iter().filter(|line| line.contains(" sends ")).collect::<Vec<_>>()
         };
-        assert_eq!(sent(&plan), sent(&still), "seed {seed}");
+        assert!(sent(&plan) == sent(&other), "seed {seed}");
     }
     assert!(compared > 5, "only {compared} seeds have a jump");
 }
