@@ -7,6 +7,7 @@ use crate::event::Level;
 use crate::group::{CurrentOp, Group, Local, Then};
 use crate::io::{Action, OpId, OpKind, OpResult, Run};
 use crate::life::Phase;
+use crate::peer::Peer;
 use crate::recover::verb;
 use crate::standby::StandbyState;
 
@@ -38,6 +39,21 @@ impl Core {
         self.look_after(g);
     }
 
+    /// Why the next operation of a group is not begun yet, if so.
+    fn why_wait(&self, g: usize) -> Option<String> {
+        let group = &self.groups[g];
+        let stuck = |peer: &&Peer| peer.confirmed.is_none() && peer.stuck.contains(&group.id);
+        if group.local == Local::Starting
+            && let Some(peer) = self.peers.iter().find(stuck)
+        {
+            return Some(format!("a stop failed on {}, and something of it may still run there", peer.name));
+        }
+        self.waits_for_group(g).map(|name| match group.local {
+            Local::Starting => format!("it waits for group {name} to be started"),
+            _ => format!("it waits for group {name} to be stopped"),
+        })
+    }
+
     /// The group that this one waits for: it starts after those it names, and stops before them where both are here. (One
     /// that another node owns stops at once.)
     pub(crate) fn waits_for_group(&self, g: usize) -> Option<&str> {
@@ -61,7 +77,7 @@ impl Core {
         let Some(group) = self.groups.iter().find(|group| group.settings.name == name) else {
             return true; // no longer in the configuration: nothing to wait for
         };
-        let there = |peer: &crate::peer::Peer| {
+        let there = |peer: &Peer| {
             peer.live() && peer.report(group.id).is_some_and(|report| report.state == GroupState::Started)
         };
         matches!(group.local, Local::Started | Local::Recovering(_)) || self.peers.iter().any(there)
@@ -77,10 +93,9 @@ impl Core {
                 return;
             }
             let before = self.groups[g].local;
-            let waits = self.waits_for_group(g).map(str::to_owned);
+            let waits = self.why_wait(g);
             if before == Local::Starting {
-                self.groups[g].hold =
-                    waits.as_ref().map(|name| format!("it waits for group {name} to be started"));
+                self.groups[g].hold.clone_from(&waits);
             }
             match self.groups[g].next_op() {
                 Some(_) if waits.is_some() => return,

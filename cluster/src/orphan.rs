@@ -40,7 +40,8 @@ impl Core {
             self.changes += 1;
             self.news = true;
         }
-        if self.answer_release(g) || self.others_have(g) || stands {
+        let silent = stands && !self.heir_is_there(g);
+        if self.answer_release(g) || self.others_have(g) || stands && !silent {
             self.fence_the_stuck(g);
             return self.orphan(g, false);
         }
@@ -65,6 +66,12 @@ impl Core {
                     fence.into_iter().filter(|_| needed).map(|p| self.peers[p].id).collect();
             }
         }
+    }
+
+    /// Whom this node has given the group to is live.
+    fn heir_is_there(&self, g: usize) -> bool {
+        let to = self.groups[g].release.map(|release| release.to);
+        self.peers.iter().any(|peer| Some(peer.id) == to && peer.live())
     }
 
     fn orphan(&mut self, g: usize, is: bool) {

@@ -86,6 +86,10 @@ impl Core {
             let why = format!("two owners: this node keeps it, under epoch {}", mine.0);
             self.event(Level::Warn, "group", &name, None, None, why);
         } else if !disputed && self.groups[g].disputed && self.groups[g].local == Local::Started {
+            if self.doubt.is_some() {
+                // First the look at what is left, which ends with the announcement.
+                return false;
+            }
             self.out.push(Action::Announce { group: self.groups[g].id });
         }
         self.groups[g].disputed = disputed;

@@ -4,6 +4,7 @@ use crate::certain::Certain;
 use crate::core::Core;
 use crate::group::{Local, ResourceState, Then};
 use crate::life::Phase;
+use crate::settings::Requires;
 use crate::standby::StandbyState;
 
 impl Core {
@@ -15,6 +16,7 @@ impl Core {
             resource.state = ResourceState::Unknown;
         }
         self.groups[g].began = self.now;
+        self.groups[g].disputed = false;
         self.set_local(g, Local::Probing, "looking at what runs here".to_owned());
     }
 
@@ -69,7 +71,9 @@ impl Core {
         let others = self.peers.iter().any(|peer| peer.holds(group.id).is_some());
         // Where a stop failed something may still run, so no more of it is started elsewhere.
         let stuck = self.peers.iter().any(|p| p.confirmed.is_none() && p.stuck.contains(&group.id));
-        let free_here = !self.maintenance.on && !others && !stuck;
+        // A peer that is not heard may have it by now, for all this node knows: then no more of it is started either.
+        let certain = group.settings.requires == Requires::Nothing || self.certain(g).is_ok();
+        let free_here = !self.maintenance.on && !others && !stuck && certain;
         match group.local {
             Local::Leftover if free_here && self.standby == StandbyState::Off => {
                 let why = "part of it runs here already and nobody else has it";

@@ -6,6 +6,8 @@ use crate::certain::Certain;
 use crate::core::Core;
 use crate::group::Local;
 use crate::life::Phase;
+use crate::peer::PeerState;
+use crate::settings::Requires;
 use crate::standby::StandbyState;
 
 impl Core {
@@ -57,9 +59,16 @@ impl Core {
             return false;
         };
         let id = self.groups[g].id;
-        let Some(heir) = self.peers.iter().find(|peer| peer.id == release.to && peer.live()) else {
+        let Some(heir) = self.peers.iter().find(|peer| peer.id == release.to) else {
             return false;
         };
+        if !heir.live() {
+            // It may have acted on the release before it fell silent, or do so when it is heard again: where silence is no
+            // certainty, the release stands until it is.
+            return self.groups[g].settings.requires != Requires::Nothing
+                && heir.state == PeerState::Dead
+                && heir.confirmed.is_none();
+        }
         heir.report(id).is_none_or(|report| !(report.declined && report.epoch >= release.epoch))
     }
 

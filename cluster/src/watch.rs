@@ -30,7 +30,9 @@ impl Core {
     /// Its resources run, and what a look finds may be acted on.
     pub(crate) fn is_looked_after(&self, g: usize) -> bool {
         let group = &self.groups[g];
-        group.monitored && group.local == Local::Started && !self.maintenance.on && self.doubt.is_none()
+        // What a predecessor left is this node's own only when it has been claimed anew.
+        let own = group.local == Local::Started && !group.adopted;
+        group.monitored && own && !self.maintenance.on && self.doubt.is_none()
     }
 
     fn begin_look(&mut self, g: usize, i: usize) {

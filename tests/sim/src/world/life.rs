@@ -100,9 +100,6 @@ impl World {
     /// What a crash armed between two actions does.
     pub(super) fn crash_here(&mut self, n: usize) {
         let Some(crash) = self.machines[n].crash.take() else { return };
-        // The core may have heard of a peer in this very moment, and its next action would have been the lease.
-        let bare = |(real, known): (&Real, &super::Known)| known.address && real.on && real.lease.is_none();
-        self.machines[n].unleased = self.machines[n].real.iter().zip(&self.catalog).any(bare);
         if crash.power {
             self.power_off(n)
         } else {
@@ -143,6 +140,8 @@ impl World {
         machine.crash = None;
         machine.silent_since = self.now;
         self.orphan_ops(n);
+        // What it had in hand may have been a start under the kind of lease that was right when it began.
+        self.machines[n].unleased |= self.has_bare_addresses(n);
         for real in &mut self.machines[n].real {
             real.held = false;
         }
@@ -155,7 +154,14 @@ impl World {
             let heir = |node: &NodeStatus| node.state == "init" || node.state == "up" && !node.standby;
             status.maintenance || !status.nodes.iter().any(heir)
         });
-        self.machines[n].unleased |= alone;
+        // The core may have heard of a peer in this very moment, and its next action would have been the lease.
+        self.machines[n].unleased |= alone || self.has_bare_addresses(n);
+    }
+
+    /// Whether an address is set on a machine without a lease.
+    fn has_bare_addresses(&self, n: usize) -> bool {
+        let bare = |(real, known): (&Real, &super::Known)| known.address && real.on && real.lease.is_none();
+        self.machines[n].real.iter().zip(&self.catalog).any(bare)
     }
 
     /// The process is stopped; the machine goes on.
