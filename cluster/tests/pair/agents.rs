@@ -129,3 +129,49 @@ fn a_group_that_requires_fencing_waits_for_the_operators_word() {
     let c = w.command(1, Command::FenceAck { node: "a".to_owned() });
     assert!(refused(w.finish(c)).contains("is up"));
 }
+
+/// It was taken after silence, and then its former owner says that it could not stop it: nothing more of it is started.
+#[test]
+fn what_is_being_started_goes_no_further_when_a_stop_has_failed_elsewhere() {
+    let mut w = World::settled();
+    w.mood(0, "vip1", Mood::FailsStop);
+    w.mood(1, "vip1", Mood::Hangs);
+    w.cut_all();
+    w.run_until(5000, |w| w.said("b group g: stopped -> starting"));
+    let c = w.command(0, Command::Standby { node: None, force: true });
+    w.run(200);
+    w.cut.clear();
+    w.run(500);
+    assert!(w.verdict(c).is_some() || w.said("a group g: stopping -> blocked"), "{}", w.timeline());
+    w.mood(1, "vip1", Mood::Good);
+    w.run(6000);
+    assert!(!w.said("b Start web"), "{}", w.timeline());
+}
+
+/// Two owners, one of which stops being one by a look at what runs: it does not go on speaking of two.
+#[test]
+fn a_dispute_that_ends_with_a_look_is_forgotten() {
+    let mut settings = settings("a");
+    let web = &mut settings.groups[0].resources[2];
+    (web.monitor, web.on_fail) = (Some(std::time::Duration::from_millis(100)), OnFail::Block);
+    let mut w = World::settled_with(settings);
+    w.mood(0, "vip1", Mood::FailsStop);
+    w.cut_all();
+    w.run(3000);
+    w.cut.clear();
+    w.run_until(3000, |w| w.said("a group g: stopping -> blocked"));
+    w.dies(1, "web");
+    w.run_until(3000, |w| w.said("b group g: started -> blocked"));
+    // Somebody stops the rest by hand, mends the other node, and has both looked at.
+    for vip in ["vip1", "vip2"] {
+        w.dies(1, vip);
+    }
+    w.mood(0, "vip1", Mood::Good);
+    let c = w.command(1, Command::Cleanup { group: None });
+    done(w.finish(c));
+    w.run(6000);
+    for n in 0..2 {
+        let degraded = w.status(n).unwrap().degraded;
+        assert!(!degraded.iter().any(|d| d.contains("two owners")), "{degraded:?}\n{}", w.timeline());
+    }
+}

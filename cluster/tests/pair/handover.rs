@@ -1,8 +1,10 @@
 //! Hand-over under loss and crash.
 
+use std::time::Duration;
+
 use cluster::*;
 
-use crate::world::World;
+use crate::world::{World, settings};
 use crate::{done, ms};
 
 #[test]
@@ -120,4 +122,34 @@ fn who_is_given_what_it_runs_already_goes_on_under_a_new_epoch() {
     done(w.finish(c));
     w.run(1000);
     w.expect_owner(0);
+}
+
+/// The giver gives its heir up, hears it again in the same moment, and the heir acts on the release all the same. Deadtimes are
+/// tried in small steps, until one ends just when a heartbeat comes in.
+#[test]
+fn a_fenced_group_is_not_taken_back_from_an_heir_that_was_only_silent() {
+    for step in 0..110 {
+        let released = || {
+            let mut settings = settings("a");
+            settings.groups[0].requires = Requires::Fencing;
+            settings.deadtime += Duration::from_micros(step * 100);
+            let mut w = World::settled_with(settings);
+            w.command(0, Command::Move { group: "g".to_owned(), to: None });
+            w.run(1);
+            w.cut_all();
+            w.run_until(1000, |w| w.said("released to b"));
+            w
+        };
+        let mut w = released();
+        let from = w.now;
+        w.run_until(5000, |w| w.said("peer b: up -> dead"));
+        let given_up = w.now.since(from);
+        let mut w = released();
+        w.run_for(given_up - Duration::from_micros(250));
+        w.cut.clear();
+        w.run(3000);
+        w.expect_no_overlap();
+        let owner = w.owner("g").expect("an owner");
+        w.expect_owner(owner);
+    }
 }

@@ -78,3 +78,27 @@ fn the_status_after_a_pause_says_when_the_peer_was_really_heard() {
     w.run(1100);
     w.expect_owner(1);
 }
+
+/// Two owners at the moment of the pause, and the other one has stopped when it is over: not a word to the neighbours before the
+/// look at what is left.
+#[test]
+fn a_dispute_that_ends_during_a_doubt_announces_nothing() {
+    let mut w = World::settled();
+    w.cut_all();
+    w.run_until(5000, |w| w.owner("g").is_none() && w.runs(1).len() == 3);
+    w.cut.clear();
+    w.run_until(2000, |w| w.said("this node keeps it"));
+    let keeper = usize::from(w.said("b group g: two owners: this node keeps it"));
+    w.freeze(keeper);
+    w.run(900);
+    let from = w.log.len();
+    w.thaw(keeper);
+    w.run(3000);
+    let me = if keeper == 0 { "a" } else { "b" };
+    let first = |what: &str| w.log[from..].iter().position(|line| line.contains(&format!(" {me} {what}")));
+    if let (Some(announced), Some(looked)) = (first("announces"), first("Status")) {
+        assert!(looked < announced, "{}", w.timeline());
+    }
+    let owner = w.owner("g").expect("an owner");
+    w.expect_owner(owner);
+}

@@ -229,3 +229,38 @@ fn what_is_left_of_a_group_is_not_completed_while_a_failed_stop_elsewhere_is_not
     w.run(500);
     w.expect_owner(1);
 }
+
+/// The state was lost with what ran: found running without a claim, it is looked after only when it has been claimed anew.
+#[test]
+fn what_a_predecessor_left_is_not_restarted_before_it_is_claimed() {
+    let mut settings = settings("a");
+    settings.groups[0].resources[2].monitor = Some(ms(100));
+    let mut w = World::settled_with(settings);
+    w.power_off(1);
+    w.run(3000);
+    w.kill(0);
+    w.nodes[0].disk = Durable::default();
+    w.boot(0);
+    w.run(200);
+    let from = w.log.len();
+    w.dies(0, "web");
+    w.run(1000);
+    assert!(w.lines(from, "a Start").is_empty(), "{}", w.timeline());
+    w.run(4000);
+    w.expect_owner(0);
+}
+
+/// Part of a group that needs certainty was left here, and its peer is only silent: it may have the group by now.
+#[test]
+fn what_is_left_of_a_fenced_group_is_not_completed_while_the_peer_is_only_silent() {
+    let mut settings = settings("a");
+    settings.groups[0].requires = Requires::Fencing;
+    let mut w = World::settled_with(settings);
+    w.kill(0);
+    w.nodes[0].running.remove("web");
+    w.cut_all();
+    w.boot(0);
+    w.run(6000);
+    assert!(w.runs(0).is_empty(), "{}", w.timeline());
+    assert!(w.status(0).unwrap().groups[0].why.contains("not confirmed to be down"), "{}", w.timeline());
+}

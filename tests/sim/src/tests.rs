@@ -59,6 +59,25 @@ fn a_few_seeds_violate_nothing() {
     }
 }
 
+/// What the first million found, by what was violated then.
+#[test]
+fn seeds_that_once_found_something_violate_nothing() {
+    let found = [
+        ("S1", &[93_381, 221_811, 912_117][..]),
+        ("S2 lease", &[328_465, 501_751, 751_288, 758_847]),
+        ("S3", &[130_166, 140_777, 886_866]),
+        ("S5", &[143_146, 315_322]),
+        ("S11", &[474_454, 477_376, 586_487, 697_106]),
+        ("L2", &[835_706]),
+    ];
+    for (what, seeds) in found {
+        for &seed in seeds {
+            let outcome = run(&Plan::new(seed, 2), Trace::off());
+            assert_eq!(outcome.violation, None, "seed {seed}, once {what}");
+        }
+    }
+}
+
 /// S10: the core has no wall clock. All it can learn of one is the failback window, and where none is configured a jump
 /// changes not one byte of what is sent.
 #[test]
