@@ -24,11 +24,13 @@ recording() {
     printf '%s\n' "{ echo \"\$0\"; for word in \"\$@\"; do echo \"<\$word>\"; done; cat; echo end; } >>'$work/mail'"
 }
 # A mailer of this machine must not be found: PATH is ours, and the agent adds the usual folders behind it.
-if command -v mail mailx sendmail >/dev/null 2>&1; then
-    others=1
-else
-    others=0
-fi
+others=0
+for mailer in mail mailx sendmail; do
+    # One at a time: dash looks for the first only. The agent looks where a login of root does.
+    if (PATH=$PATH:/usr/sbin:/sbin command -v "$mailer") >/dev/null 2>&1; then
+        others=1
+    fi
+done
 PATH=$work/bin:$PATH
 export PATH
 got() { grep -q "$1" "$work/mail"; }

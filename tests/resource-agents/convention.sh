@@ -4,6 +4,11 @@ set -u
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . ./lib.sh
 
+# What an agent is for must not be started, where this machine happens to have it.
+DIRECTOR=$work/none
+LDIRECTORD=$work/none
+export DIRECTOR LDIRECTORD
+
 for agent in "$agents"/*; do
     name=${agent##*/}
     case $name in
