@@ -104,6 +104,14 @@ pub(crate) enum Signer {
 impl Signer {
     /// The signer for `method`; `crc` does not look at the secret.
     pub(crate) fn new(method: Method, secret: &[u8]) -> Self {
+        let signer = Self::keyed(method, secret);
+        wipe_stack();
+        signer
+    }
+
+    /// Never inlined: what it leaves on the stack is to be below the frame of its caller, who wipes it.
+    #[inline(never)]
+    fn keyed(method: Method, secret: &[u8]) -> Self {
         // An HMAC takes a key of any length (RFC 2104 section 2), so this cannot fail.
         const ANY_LENGTH: &str = "an HMAC takes a key of any length";
         match method {
@@ -144,6 +152,14 @@ impl Signer {
             Self::Crc => tag == crc32fast::hash(signed).to_be_bytes(),
         }
     }
+}
+
+/// Overwrites what the function called before left on the stack: an HMAC begins with its key, padded to a block, in a local
+/// variable that nobody wipes.
+#[inline(never)]
+fn wipe_stack() {
+    let mut frame = [0_u8; 16 * 1024];
+    std::hint::black_box(&mut frame);
 }
 
 /// How long the packet of `message` is, in bytes, whatever the key (with crc it is 12 bytes shorter).

@@ -108,12 +108,13 @@ fn at_line(file: &str, text: &str, problem: &KeyProblem) -> Problem {
     let Some(line) = problem.line.checked_sub(1).and_then(|index| text.lines().nth(index)) else {
         return Problem::whole(file, problem.text.clone(), help);
     };
-    // The bytes of the line before the column, with those of the lines before it.
-    let start = line.as_ptr() as usize - text.as_ptr() as usize;
-    let into = line.char_indices().nth(problem.column.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
-    let word = line[into..].find(char::is_whitespace).unwrap_or(line.len() - into);
-    let span = start + into..start + into + word;
-    Problem::at(file, text, span, problem.text.clone(), help).with_source(masked(line))
+    // Not a copy of the line is made, which nobody would wipe: what is shown is made of stars, then of what may be shown.
+    let stars: String = line.chars().map(|c| if c.is_whitespace() { c } else { '*' }).collect();
+    let into = stars.char_indices().nth(problem.column.saturating_sub(1)).map_or(stars.len(), |(at, _)| at);
+    let word = stars[into..].find(char::is_whitespace).unwrap_or(stars.len() - into);
+    let mut made = Problem::at(file, &stars, into..into + word, problem.text.clone(), help);
+    made.line = problem.line;
+    made.with_source(masked(line))
 }
 
 /// The line with all that could be a secret replaced; only words that cannot be are shown: a key's
