@@ -154,7 +154,7 @@ impl Core {
                 continue;
             }
             let extra = resource.given_up();
-            if extra && !self.is_looked_after_or_idle(g) {
+            if extra && !self.is_started_and_free(g) {
                 // It cannot be tried again now (maintenance, a doubt): its failures count until it can.
                 continue;
             }
@@ -195,13 +195,13 @@ impl Core {
             resource.care.next = None;
         }
         let extra = group.resources.iter().position(|resource| resource.given_up());
-        if let Some(i) = extra.filter(|_| self.is_looked_after_or_idle(g)) {
+        if let Some(i) = extra.filter(|_| self.is_started_and_free(g)) {
             self.recover(g, i, now, "tried again, by order".to_owned());
         }
     }
 
     /// It is started, and nothing keeps this node from doing something to it.
-    fn is_looked_after_or_idle(&self, g: usize) -> bool {
+    pub(crate) fn is_started_and_free(&self, g: usize) -> bool {
         self.groups[g].local == Local::Started && !self.maintenance.on && self.doubt.is_none()
     }
 

@@ -6,7 +6,7 @@
 
 use crate::core::Core;
 use crate::event::Level;
-use crate::group::{Local, ResourceState};
+use crate::group::ResourceState;
 use crate::io::{Action, OpId, OpKind, OpResult, Run};
 
 impl Core {
@@ -31,8 +31,7 @@ impl Core {
     pub(crate) fn is_looked_after(&self, g: usize) -> bool {
         let group = &self.groups[g];
         // What a predecessor left is this node's own only when it has been claimed anew.
-        let own = group.local == Local::Started && !group.adopted;
-        group.monitored && own && !self.maintenance.on && self.doubt.is_none()
+        group.monitored && !group.adopted && self.is_started_and_free(g)
     }
 
     fn begin_look(&mut self, g: usize, i: usize) {
