@@ -29,7 +29,8 @@ const ROUNDS: usize = 8;
 /// * After each call, [`Core::deadline`] says when it wants an [`Input::Tick`] if nothing else happens. Later is
 ///   noticed (and distrusted), earlier does no harm.
 /// * Each [`Action::Run`] is answered by exactly one [`Input::OpDone`], each [`Action::Persist`] by one
-///   [`Input::Persisted`], each [`Action::Fence`] by one [`Input::FenceDone`], each [`Action::Drain`] by one [`Input::Drained`] after what waited in the sockets.
+///   [`Input::Persisted`], each [`Action::Fence`] by one [`Input::FenceDone`], each [`Action::Witness`] by one [`Input::Witness`],
+///   each [`Action::Drain`] by one [`Input::Drained`] after what waited in the sockets.
 ///
 /// It has no clock, no randomness and no I/O: the same inputs at the same times give the same actions. A clone goes on
 /// as the original would.
@@ -186,6 +187,7 @@ impl Core {
             Input::FailbackWindow { open } => self.window_open = open,
             Input::Pings { seen, total } => self.pings_changed(seen, total),
             Input::FenceDone { id, outcome } => self.fence_done(id, outcome),
+            Input::Witness { id, answer } => self.witness_said(id, answer),
             Input::Reload(settings) => self.reload(*settings),
             Input::Stop => self.leave(),
         }

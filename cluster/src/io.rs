@@ -1,11 +1,14 @@
 //! What comes into the core and what goes out of it: all of it values.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use proto::GroupId;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
+#[cfg(doc)]
+use crate::settings::WitnessSettings;
 use crate::settings::{ResourceKey, Settings};
 
 /// One operation on resources, as numbered by the core; never used twice in a life of the core.
@@ -19,6 +22,10 @@ pub struct CommandId(pub u64);
 /// One run of a node's fence devices, as numbered by the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FenceId(pub u64);
+
+/// One request to the witness, as numbered by the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WitnessId(pub u64);
 
 /// Everything that can happen to the core.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +61,14 @@ pub enum Input {
         id: FenceId,
         /// How it ended.
         outcome: FenceOutcome,
+    },
+    /// The witness was asked. The driver answers each [`Action::Witness`] exactly once, within
+    /// [`WitnessSettings::patience`].
+    Witness {
+        /// Which request.
+        id: WitnessId,
+        /// What came of it.
+        answer: WitnessAnswer,
     },
     /// An operator's command.
     Command {
@@ -106,6 +121,73 @@ pub enum FenceOutcome {
         by: String,
     },
     /// None of them does: why, in a sentence. The node may or may not be down.
+    Failed(String),
+}
+
+/// What the witness is asked. On it each node has one lease, and each group at most one *key*, which is tied to the
+/// lease of the node that holds the group and goes with it, and a *last epoch*, which stays for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WitnessAsk {
+    /// Keep this node's lease alive, or have a new one granted if this life of the driver has none or the witness says
+    /// that it is gone.
+    Renew {
+        /// How long it should live from then on.
+        ttl: Duration,
+    },
+    /// In one transaction: if the group has no key or one of this node, and `epoch` is above the last epoch (or is that
+    /// very one, written by the same node and the same life): write both, the key tied to this node's lease.
+    Take {
+        /// Its name.
+        group: String,
+        /// Under which it will be owned.
+        epoch: u64,
+        /// Of the daemon; with the node's name and the epoch it is what key and last epoch say.
+        life: u64,
+    },
+    /// In one transaction: remove the group's key if it is one of this node, and see to it that no
+    /// [`WitnessAsk::Take`] of `epoch` or a lower one succeeds any more, not even one that is still under way: the last
+    /// epoch becomes `epoch` if it is not above, and nobody's.
+    Release {
+        /// Its name.
+        group: String,
+        /// The last epoch that this node may have asked for.
+        epoch: u64,
+    },
+}
+
+/// What the witness says. Only what it has said itself, after the request, counts: whatever is unclear is
+/// [`WitnessAnswer::Failed`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WitnessAnswer {
+    /// To [`WitnessAsk::Renew`]: the lease lives.
+    Renewed {
+        /// For how long, counted by the witness from some moment after the request. It may differ from what was asked.
+        ttl: Duration,
+        /// It is another lease than before (or the first of this life): no key is tied to it.
+        new: bool,
+    },
+    /// To [`WitnessAsk::Take`]: done; the key is tied to the lease that was renewed last.
+    Taken,
+    /// To [`WitnessAsk::Take`]: another node has the key.
+    Held {
+        /// Which.
+        by: String,
+        /// Under which epoch.
+        epoch: u64,
+        /// How long the key will live if it is not renewed, if the witness says so.
+        left: Option<Duration>,
+    },
+    /// To [`WitnessAsk::Take`]: the epoch is not above the last one.
+    Outdated {
+        /// The last one.
+        epoch: u64,
+    },
+    /// To [`WitnessAsk::Release`]: done.
+    Released,
+    /// To any: the witness does not know this node's lease (any more), so every key tied to it is gone. Nothing was done;
+    /// the next [`WitnessAsk::Renew`] has a new one granted.
+    LeaseGone,
+    /// No answer, or none that is clear: why, in a sentence. It may have been done, or may yet be.
     Failed(String),
 }
 
@@ -193,7 +275,7 @@ pub struct Run {
     /// What.
     pub op: OpKind,
     /// Bound after which the driver kills it and answers [`OpResult::TimedOut`].
-    pub timeout: std::time::Duration,
+    pub timeout: Duration,
     /// For a start of addresses: lease them (true) or set them without end (false).
     pub leased: bool,
 }
@@ -231,6 +313,14 @@ pub enum Action {
         id: FenceId,
         /// Whom.
         node: String,
+    },
+    /// Ask the witness, then [`Input::Witness`]. Requests may overtake each other on the way; there is never more than one
+    /// [`WitnessAsk::Renew`] under way, nor more than one request about a group.
+    Witness {
+        /// To be named in the answer.
+        id: WitnessId,
+        /// What.
+        ask: WitnessAsk,
     },
     /// Keep this on disk, then [`Input::Persisted`].
     Persist {

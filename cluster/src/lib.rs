@@ -37,6 +37,7 @@ pub mod time;
 pub mod timer;
 pub mod tune;
 mod watch;
+mod witness;
 
 pub use crate::core::Core;
 pub use event::{Event, Level};

@@ -98,6 +98,7 @@ impl Core {
             nodes: self.peers.iter().map(|peer| self.node_status(peer, now)).collect(),
             groups: self.groups.iter().map(|group| self.group_status(group, now)).collect(),
             fencing: self.fencing_status(now),
+            witness: self.witness_status(now),
             degraded: self.degraded(now),
             rejected: self.rejected.clone(),
         }

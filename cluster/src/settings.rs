@@ -33,8 +33,42 @@ pub struct Settings {
     pub lease_renew: Duration,
     /// The nodes that can be fenced, this one (by the others) among them; not those without a device.
     pub fences: Vec<FenceSettings>,
+    /// The witness, if there is one.
+    pub witness: Option<WitnessSettings>,
     /// The groups in configuration order.
     pub groups: Vec<GroupSettings>,
+}
+
+/// What the core must know of the witness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WitnessSettings {
+    /// How long a lease lives that is not renewed; at least twice deadtime.
+    pub ttl: Duration,
+    /// Within this time after the last petting the machine is reset, if there is a watchdog; shorter than `ttl`.
+    pub watchdog: Option<Duration>,
+}
+
+impl WitnessSettings {
+    /// Between two renewals that succeed.
+    pub fn interval(&self) -> Duration {
+        self.ttl / 4
+    }
+
+    /// The driver answers each request within this time: what is not known by then has failed.
+    pub fn patience(&self) -> Duration {
+        self.ttl / 6
+    }
+
+    /// So long before a lease ends the stopping of what depends on it begins.
+    pub fn stopping(&self) -> Duration {
+        self.ttl * 2 / 5
+    }
+
+    /// For how long a lease of `ttl` can be relied on, counted from before it was asked for: the clocks of the
+    /// two sides may differ in their pace by 2 %.
+    pub fn reliable(ttl: Duration) -> Duration {
+        ttl * 49 / 50
+    }
 }
 
 /// What the core must know of the fence devices of one node.

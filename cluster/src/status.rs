@@ -25,6 +25,8 @@ pub struct Status {
     pub groups: Vec<GroupStatus>,
     /// Of each node that can be fenced from here: where that stands.
     pub fencing: Vec<FencingStatus>,
+    /// Where this node stands with the witness, if there is one.
+    pub witness: Option<WitnessStatus>,
     /// What is not as it should be, one plain sentence each.
     pub degraded: Vec<String>,
     /// Datagrams not believed, by reason.
@@ -46,6 +48,37 @@ pub struct FencingStatus {
     pub said: Option<String>,
     /// How long ago it ended.
     pub ended_ms: Option<u64>,
+}
+
+/// Where this node stands with the witness.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WitnessStatus {
+    /// `good` (the lease was renewed when it was last tried), `failing` (it was not, and still lives), `lost` (there is
+    /// none, or none that is certain to live).
+    pub state: String,
+    /// Since when it is in this state, milliseconds ago.
+    pub since_ms: u64,
+    /// For how long this node's lease can be relied on, from now.
+    pub good_for_ms: Option<u64>,
+    /// Why the last attempt failed, if it did.
+    pub error: Option<String>,
+    /// Each group that requires the witness.
+    pub groups: Vec<WitnessGroupStatus>,
+}
+
+/// What is known of a group that requires the witness.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WitnessGroupStatus {
+    /// Its name.
+    pub group: String,
+    /// Who has its key: this node, or whoever the witness named when this node last asked for it.
+    pub holder: Option<String>,
+    /// How old that is; `None` where it is this node.
+    pub seen_ms: Option<u64>,
+    /// For how long what runs of it here may go on running, from now, unless there is news; `None` if nothing does.
+    pub good_for_ms: Option<u64>,
+    /// By what: `lease`, or `peers` (the witness is lost, and every other node is heard and waits).
+    pub by: Option<String>,
 }
 
 /// Another node.

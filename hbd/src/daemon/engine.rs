@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, SystemTime};
 
-use cluster::{Action, Command, Core, Event, FenceOutcome, Input, Level, OpResult, Run, Time};
+use cluster::{Action, Command, Core, Event, FenceOutcome, Input, Level, OpResult, Run, Time, WitnessAnswer};
 use proto::Keyring;
 use tokio::sync::oneshot;
 
@@ -384,6 +384,10 @@ impl Engine {
                         "a look at a resource was not ended early: the work thread has too much to do"
                     );
                 }
+            }
+            Action::Witness { id, .. } => {
+                let answer = WitnessAnswer::Failed("this version does not ask it".to_owned());
+                self.inputs.push_back(Input::Witness { id, answer });
             }
             Action::Fence { id, node } => {
                 let of = |fence: &&Fence| fence.node == node;

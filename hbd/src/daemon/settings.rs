@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{FenceSettings, GroupSettings, ResourceKey, ResourceSettings, Settings};
+use cluster::{FenceSettings, GroupSettings, ResourceKey, ResourceSettings, Settings, WitnessSettings};
 use proto::{FNV64, GroupId, fnv64};
 
 use crate::config::{Agent, Config, Group, Resource, shared_parts};
@@ -46,8 +46,15 @@ pub fn settings(config: &Config) -> Settings {
         config_parts: shared_parts(config),
         lease_renew: lease_renew(cluster.deadtime),
         fences: fences(config),
+        witness: witness(config),
         groups: config.groups.iter().map(group_settings).collect(),
     }
+}
+
+/// The witness, and the watchdog that is petted only while its lease is good.
+fn witness(config: &Config) -> Option<WitnessSettings> {
+    let witness = config.witness.as_ref()?;
+    Some(WitnessSettings { ttl: witness.ttl, watchdog: config.watchdog.as_ref().map(|dog| dog.timeout) })
 }
 
 /// The nodes that can be fenced, this one among them, each with the delay of its first device.

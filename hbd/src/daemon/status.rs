@@ -193,6 +193,7 @@ mod tests {
             nodes: vec![],
             groups: vec![],
             fencing: vec![],
+            witness: None,
             degraded: vec!["from the core".into()],
             rejected: BTreeMap::new(),
         }

@@ -133,6 +133,7 @@ fn settings(n: usize, requires: Requires) -> Settings {
         config_parts: Vec::new(),
         lease_renew: Duration::from_millis(600),
         fences: Vec::new(),
+        witness: None,
         groups: vec![GroupSettings {
             name: "g".to_owned(),
             resources: vec![resource(0, false)],

@@ -123,6 +123,7 @@ fn settings(dice: &mut Dice, nodes: usize) -> (Settings, u64) {
         config_digest: 7,
         lease_renew: Duration::from_millis(600),
         fences: fences(dice, nodes),
+        witness: None,
         groups,
     };
     (settings, key)

@@ -121,6 +121,10 @@ impl World {
                     let wait = last.map_or(Duration::ZERO, |last| last.since(self.now));
                     self.at(self.fsync.max(wait), written);
                 }
+                Action::Witness { id, .. } => {
+                    let answer = WitnessAnswer::Failed("there is none".to_owned());
+                    self.input(n, Input::Witness { id, answer });
+                }
                 Action::Fence { id, node } => {
                     self.say(n, &format!("fences {node}"));
                     if let Some(target) = self.nodes.iter().position(|other| other.name == node) {

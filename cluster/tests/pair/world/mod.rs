@@ -159,6 +159,7 @@ pub fn settings(me: &str) -> Settings {
         config_parts: Vec::new(),
         lease_renew: Duration::from_millis(600),
         fences: Vec::new(),
+        witness: None,
         groups: vec![GroupSettings {
             name: "g".to_owned(),
             preferred: Some("a".to_owned()),

@@ -157,6 +157,11 @@ impl World {
             Action::Run(run) => self.op_begins(n, run),
             Action::Cancel(id) => self.op_is_cancelled(n, id),
             Action::Fence { id, node } => self.fence_begins(n, id, &node),
+            Action::Witness { id, ask } => {
+                let _ = ask;
+                let answer = cluster::WitnessAnswer::Failed("there is none".to_owned());
+                self.feed(n, Item::Input(Input::Witness { id, answer }));
+            }
             Action::Lease { groups, leased } => self.lease(n, &groups, leased),
             Action::Announce { group } => {
                 self.announced.push((n, group));
