@@ -128,18 +128,21 @@ impl Core {
     }
 
     /// Peer `p` must be down for certain; what is or can be done about that. Only a group that asks for fencing has a
-    /// node fenced by itself.
+    /// node fenced by itself, and one of which the node itself has asked for it.
     fn doubtful(&self, g: usize, p: usize, why: String) -> Doubtful {
         if let Some(isolated) = self.isolated() {
             return Doubtful { why: format!("{why}; {isolated}"), fence: Vec::new() };
         }
         let name = &self.peers[p].name;
         let device = self.settings.fences.iter().any(|fence| fence.node == *name);
-        let cannot = match (self.groups[g].settings.requires, self.unfenceable(p)) {
-            (Requires::Fencing, None) => {
+        let group = &self.groups[g];
+        let asks = self.peers[p].stuck.contains(&group.id) && self.asks_for_fence(p, g);
+        let fenced = asks || group.settings.requires == Requires::Fencing;
+        let cannot = match (fenced, self.unfenceable(p)) {
+            (true, None) => {
                 return Doubtful { why: format!("{why}; {}", self.fencing_of(p)), fence: vec![p] };
             }
-            (Requires::Fencing, Some(cannot)) => format!("{cannot}; "),
+            (true, Some(cannot)) => format!("{cannot}; "),
             _ if device => format!("hbctl fence {name}; or "),
             _ => String::new(),
         };

@@ -84,6 +84,9 @@ impl Core {
         }
         let group = &mut self.groups[g];
         group.recheck &= local == Local::Probing;
+        if local != Local::Blocked {
+            (group.fence_me, group.fence_for) = (false, None);
+        }
         group.since = self.now;
         group.hold = None;
         group.why.clone_from(&why);

@@ -20,7 +20,7 @@ use crate::certain::ConfirmedDown;
 use crate::command::{Origin, Part, Pending};
 use crate::core::Core;
 use crate::event::Level;
-use crate::group::Local;
+use crate::group::{Local, Resource};
 use crate::io::{Action, FenceId, FenceOutcome};
 use crate::peer::PeerState;
 use crate::settings::{OnFail, Requires};
@@ -121,38 +121,46 @@ impl Core {
         }
     }
 
-    /// A group that a live peer could not stop, and that this node is to have: that peer is fenced if the group
-    /// says so. Done by the first of the nodes that remain.
-    pub(crate) fn fence_the_stuck(&mut self, g: usize) {
+    /// Peer `p` has last said that it is blocked with a group, and wants to be fenced for it. One that does not say (an
+    /// older version) is to be if the group requires it, unless a failure may block it.
+    pub(crate) fn asks_for_fence(&self, p: usize, g: usize) -> bool {
         let group = &self.groups[g];
-        if group.settings.requires != Requires::Fencing || !self.able(g) || self.isolated().is_some() {
+        let blocked = self.peers[p].report(group.id).filter(|report| report.state == GroupState::Blocked);
+        let blocks = |resource: &Resource| resource.settings.on_fail == OnFail::Block;
+        let by_default =
+            || group.settings.requires == Requires::Fencing && !group.resources.iter().any(blocks);
+        blocked.is_some_and(|report| report.fence.unwrap_or_else(by_default))
+    }
+
+    /// A group that a live peer is blocked with, and that this node is to have: that peer is fenced if it asks for it.
+    /// Done by the first of the nodes that remain.
+    pub(crate) fn fence_the_stuck(&mut self, g: usize) {
+        let asks = |p: &usize| self.peers[*p].live() && self.asks_for_fence(*p, g);
+        let Some(p) = (0..self.peers.len()).find(asks) else { return };
+        if self.maintenance.on || self.doubt.is_some() || !self.able(g) {
             return;
         }
-        // It may be blocked because that is what the configuration wants of a failure.
-        if group.resources.iter().any(|resource| resource.settings.on_fail == OnFail::Block) {
-            return;
-        }
-        let blocked = |report: &proto::GroupReport| report.state == GroupState::Blocked;
-        let stuck =
-            self.peers.iter().position(|peer| peer.live() && peer.report(group.id).is_some_and(blocked));
-        let Some(p) = stuck else { return };
         let first = |name: &str| name < self.settings.me.as_str();
         let others = self.peers.iter().enumerate().filter(|(other, peer)| *other != p && peer.live());
-        if others.into_iter().any(|(_, peer)| first(&peer.name)) || self.unfenceable(p).is_some() {
+        if others.into_iter().any(|(_, peer)| first(&peer.name)) {
             return;
         }
         let (id, name) = (self.peers[p].id, self.peers[p].name.clone());
-        let what = self.fencing_of(p);
-        self.groups[g].fence = vec![id];
-        self.groups[g].hold = Some(format!("a stop failed on {name}; {what}"));
+        let cannot = self.isolated().or_else(|| self.unfenceable(p));
+        if cannot.is_none() {
+            self.groups[g].fence = vec![id];
+        }
+        if self.groups[g].local == Local::Stopped {
+            let what = cannot.unwrap_or_else(|| self.fencing_of(p));
+            self.groups[g].hold = Some(format!("{name} is blocked with it and asks to be fenced; {what}"));
+        }
     }
 
     /// Begins, goes on with or gives up the fencing of each peer, by what the groups need.
     pub(crate) fn settle_fencing(&mut self) {
         for p in 0..self.peers.len() {
             let id = self.peers[p].id;
-            let wanted =
-                self.groups.iter().any(|group| group.fence.contains(&id) && group.local == Local::Stopped);
+            let wanted = self.groups.iter().any(|group| group.fence.contains(&id));
             match self.peers[p].fencing.phase {
                 FencePhase::Idle if wanted => self.await_delay(p),
                 FencePhase::Waiting { .. } | FencePhase::Failed { .. } if !wanted => {
@@ -227,6 +235,10 @@ impl Core {
         fencing.failures = 0;
         fencing.last = Some((now, Ok(by.clone())));
         let took = now.since(since);
+        let id = peer.id;
+        for group in self.groups.iter_mut().filter(|group| group.fence.contains(&id)) {
+            group.fenced_at = Some(now);
+        }
         if !ordered {
             let from = (fencing.by_itself.len() + 1).saturating_sub(MOST);
             fencing.by_itself.drain(..from);

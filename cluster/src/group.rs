@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use proto::{GroupId, GroupState, NodeId};
 
 use crate::io::{OpId, OpKind, OpResult};
-use crate::settings::{GroupSettings, OnFail, ResourceSettings};
+use crate::settings::{GroupSettings, OnFail, ResourceKey, ResourceSettings};
 use crate::time::Time;
 
 /// What a resource is, as far as this node knows.
@@ -49,6 +49,33 @@ impl ResourceState {
             ResourceState::Stopping => "stopping",
             ResourceState::Failed => "failed",
         }
+    }
+}
+
+/// Where a failure must be expected again if nobody mends anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// Perhaps nowhere: the next attempt may succeed.
+    Nowhere,
+    /// On this node.
+    Here,
+    /// On every node.
+    Everywhere,
+}
+
+/// How something failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// In a sentence.
+    pub why: String,
+    /// Whether another attempt makes sense.
+    pub holds: Holds,
+}
+
+impl Fault {
+    /// One after which another attempt may succeed.
+    pub fn soft(why: String) -> Self {
+        Self { why, holds: Holds::Nowhere }
     }
 }
 
@@ -264,6 +291,14 @@ pub struct Group {
     pub failed_at: VecDeque<Time>,
     /// When this node took it, the newest last, of the last [`crate::recover::HOUR`].
     pub taken_at: VecDeque<Time>,
+    /// Blocked, and asks its peers to be fenced for it.
+    pub fence_me: bool,
+    /// The resource on whose failure it asks for that; `None`: a stop has failed.
+    pub fence_for: Option<ResourceKey>,
+    /// When a peer was fenced so that this node could have it.
+    pub fenced_at: Option<Time>,
+    /// It failed here for a reason that holds on every node.
+    pub wrong: bool,
     /// These nodes must be down for certain before the group can be taken, and are to be fenced for it.
     pub fence: Vec<NodeId>,
 }
@@ -304,6 +339,10 @@ impl Group {
             rests_until: None,
             failed_at: VecDeque::new(),
             taken_at: VecDeque::new(),
+            fence_me: false,
+            fence_for: None,
+            fenced_at: None,
+            wrong: false,
             fence: Vec::new(),
         }
     }
@@ -411,16 +450,15 @@ impl Group {
         self.op = Some(op);
     }
 
-    /// Writes down how the operation under way ended; gives the first failure, as
-    /// (resource, reason).
-    pub fn end(&mut self, results: &[OpResult], now: Time) -> Option<(usize, String)> {
+    /// Writes down how the operation under way ended; gives the first failure, and of which resource.
+    pub fn end(&mut self, results: &[OpResult], now: Time) -> Option<(usize, Fault)> {
         let op = self.op.take()?;
         let mut failure = None;
         for (at, &i) in op.on.iter().enumerate() {
             // An answer too short is an answer that says nothing good of the rest.
             let result = results.get(at).cloned().unwrap_or_else(|| OpResult::Failed("no result".to_owned()));
-            if let Some(reason) = self.resources[i].end(op.kind, result, now) {
-                failure.get_or_insert((i, reason));
+            if let Some(fault) = self.resources[i].end(op.kind, result, now) {
+                failure.get_or_insert((i, fault));
             }
         }
         failure
@@ -441,20 +479,28 @@ impl Group {
 }
 
 impl Resource {
-    /// Writes down how an operation on it ended; gives the reason if it failed.
-    fn end(&mut self, kind: OpKind, result: OpResult, now: Time) -> Option<String> {
+    /// Writes down how an operation on it ended; gives the failure if it is one.
+    fn end(&mut self, kind: OpKind, result: OpResult, now: Time) -> Option<Fault> {
         let (state, failure) = match (kind, result) {
             (OpKind::Status, OpResult::Running) => (ResourceState::Started, None),
             (OpKind::Status, OpResult::NotRunning) => (ResourceState::Stopped, None),
             (OpKind::Start, OpResult::Ok) => (ResourceState::Started, None),
             (OpKind::Stop, OpResult::Ok) => (ResourceState::Stopped, None),
-            (_, OpResult::TimedOut) => (ResourceState::Failed, Some("timed out and was killed".to_owned())),
-            (_, OpResult::Failed(reason)) => (ResourceState::Failed, Some(reason)),
-            (kind, other) => (ResourceState::Failed, Some(format!("{kind:?} answered {other:?}"))),
+            (_, OpResult::TimedOut) => {
+                (ResourceState::Failed, Some(Fault::soft("timed out and was killed".to_owned())))
+            }
+            (_, OpResult::Failed(why)) => (ResourceState::Failed, Some(Fault::soft(why))),
+            (_, OpResult::Hopeless(why)) => (ResourceState::Failed, Some(Fault { why, holds: Holds::Here })),
+            (_, OpResult::Misconfigured(why)) => {
+                (ResourceState::Failed, Some(Fault { why, holds: Holds::Everywhere }))
+            }
+            (kind, other) => {
+                (ResourceState::Failed, Some(Fault::soft(format!("{kind:?} answered {other:?}"))))
+            }
         };
         self.state = state;
-        if let Some(reason) = &failure {
-            self.note_failure(now, reason);
+        if let Some(fault) = &failure {
+            self.note_failure(now, &fault.why);
         }
         failure
     }

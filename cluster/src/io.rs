@@ -108,6 +108,10 @@ pub enum OpResult {
     NotRunning,
     /// It did not succeed, or the status is unclear: why, in a sentence.
     Failed(String),
+    /// The same, and it will not succeed on this node before somebody has mended something: it is not tried again here.
+    Hopeless(String),
+    /// The same, and it will not succeed on any node: what is configured cannot work.
+    Misconfigured(String),
     /// It was killed at its timeout.
     TimedOut,
 }

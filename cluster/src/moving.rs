@@ -95,7 +95,7 @@ impl Core {
     fn why_not_here(&self, g: usize) -> Option<String> {
         self.not_now().or_else(|| {
             if self.groups[g].failed {
-                Some("a start failed here; see hbctl status, mend it, then hbctl cleanup".to_owned())
+                Some("it failed here; see hbctl status, mend it, then hbctl cleanup".to_owned())
             } else if self.standby != StandbyState::Off {
                 Some("this node is on standby: hbctl online".to_owned())
             } else {
@@ -122,9 +122,9 @@ impl Core {
             match peer.report(self.groups[g].id) {
                 None => "it does not have the group in its configuration, or is looking at it".to_owned(),
                 Some(report) if report.state == GroupState::Blocked => {
-                    "a stop failed there (hbctl cleanup)".to_owned()
+                    "it is blocked there (hbctl cleanup)".to_owned()
                 }
-                Some(report) if report.failed => "a start failed there (hbctl cleanup)".to_owned(),
+                Some(report) if report.failed => "it failed there (hbctl cleanup)".to_owned(),
                 Some(_) => "it will not take it now".to_owned(),
             }
         })

@@ -4,11 +4,12 @@ use proto::GroupState;
 
 use crate::core::Core;
 use crate::event::Level;
-use crate::group::{CurrentOp, Group, Local, Then};
+use crate::group::{CurrentOp, Group, Local, ResourceState, Then};
 use crate::io::{Action, OpId, OpKind, OpResult, Run};
 use crate::life::Phase;
 use crate::peer::Peer;
 use crate::recover::verb;
+use crate::settings::OnStopFailure;
 use crate::standby::StandbyState;
 
 impl Core {
@@ -22,11 +23,17 @@ impl Core {
             Local::Leftover => self.leftover_waits(g),
             Local::Stopped => self.stopped(g),
             Local::Starting | Local::Started | Local::Recovering(_) => {
+                self.groups[g].fence.clear();
                 self.renew_claim(g);
                 self.take_over_from_release(g);
                 self.owned(g);
+                self.fence_the_stuck(g);
             }
-            Local::Probing | Local::Stopping(_) | Local::Blocked => {}
+            Local::Blocked => {
+                self.groups[g].fence.clear();
+                self.await_fence(g);
+            }
+            Local::Probing | Local::Stopping(_) => self.groups[g].fence.clear(),
         }
     }
 
@@ -181,18 +188,25 @@ impl Core {
             return;
         };
         let failure = self.groups[g].end(results, self.now);
-        let Some((i, reason)) = failure else {
+        let Some((i, fault)) = failure else {
             return self.lease_after(g, &op);
         };
         self.groups[g].failing = true;
         let subject = self.resource_subject(g, i);
-        let text = format!("{} failed: {reason}", verb(op.kind));
+        let text = format!("{} failed: {}", verb(op.kind), fault.why);
         self.event(Level::Error, "resource", &subject, None, Some("failed"), text);
         match (self.groups[g].local, op.kind) {
-            (Local::Starting, OpKind::Start) => self.start_failed(g, i, &reason),
+            (Local::Starting, OpKind::Start) => self.start_failed(g, i, &fault),
             (_, OpKind::Stop) => {
-                let resource = &self.groups[g].resources[i].settings.name;
-                let why = format!("stop of {resource} failed: {reason}");
+                let group = &mut self.groups[g];
+                let asks = |&i: &usize| {
+                    let resource = &group.resources[i];
+                    resource.state == ResourceState::Failed
+                        && resource.settings.on_stop_failure == OnStopFailure::Fence
+                };
+                (group.fence_me, group.fence_for) = (op.on.iter().any(asks), None);
+                let resource = &group.resources[i].settings.name;
+                let why = format!("stop of {resource} failed: {}", fault.why);
                 self.set_local(g, Local::Blocked, why);
             }
             _ => {}

@@ -139,7 +139,7 @@ impl Core {
         let able = self
             .peers
             .iter()
-            .filter(|peer| peer.able(group.id))
+            .filter(|peer| self.would_take(peer, g))
             .min_by_key(|peer| self.rank(group, &peer.name));
         let best = able.map(|peer| (peer.id, self.rank(group, &peer.name)));
         let mine = self.rank(group, &self.settings.me);
@@ -159,7 +159,7 @@ impl Core {
 
     /// This node, or one that is there, would take the group.
     fn somebody_able(&self, g: usize) -> bool {
-        self.able(g) || self.peers.iter().any(|peer| peer.able(self.groups[g].id))
+        self.able(g) || self.peers.iter().any(|peer| self.would_take(peer, g))
     }
 
     /// No live node of a lower name is there to decide. One that is leaving takes nothing any more; one that

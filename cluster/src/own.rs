@@ -99,7 +99,7 @@ impl Core {
     /// The best other node that would take the group: its preferred one, else by order of the configuration.
     pub(crate) fn heir(&self, g: usize) -> Option<NodeId> {
         let group = &self.groups[g];
-        let able = |name: &&String| self.peers.iter().any(|peer| peer.name == **name && peer.able(group.id));
+        let able = |name: &&String| self.peers.iter().any(|p| p.name == **name && self.would_take(p, g));
         let preferred = group.settings.preferred.iter();
         preferred.chain(&self.settings.nodes).find(able).map(|name| NodeId::of(name))
     }

@@ -7,14 +7,17 @@
 //!    │ none left, another node can take the group, or has failed it too ──▶ Stopping(Failed): this node rests
 //!    └ none left, and nobody else is there ──▶ Recovering, after a pause that grows
 //! ```
+//! A failure that will come again here, or on every node, before somebody has mended something is not answered by a restart: the
+//! group goes to the other node, or rests on both.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::Core;
 use crate::event::Level;
-use crate::group::{Group, Local, Recovery, Resource, ResourceState, Then};
+use crate::group::{Fault, Group, Holds, Local, Recovery, Resource, ResourceState, Then};
 use crate::io::OpKind;
+use crate::life::Phase;
 use crate::settings::OnFail;
 use crate::time::Time;
 
@@ -35,11 +38,11 @@ const REST_DOUBLINGS: u32 = 5;
 
 impl Core {
     /// A look has found that a resource has failed.
-    pub(crate) fn resource_failed(&mut self, g: usize, i: usize, reason: &str) {
-        let now = self.now;
+    pub(crate) fn resource_failed(&mut self, g: usize, i: usize, fault: &Fault) {
+        let (now, reason) = (self.now, &fault.why);
         let resource = &mut self.groups[g].resources[i];
         if resource.given_up() {
-            resource.last_error = Some(reason.to_owned());
+            resource.last_error = Some(reason.clone());
             return;
         }
         resource.note_failure(now, reason);
@@ -50,29 +53,38 @@ impl Core {
         let subject = self.resource_subject(g, i);
         let text = format!("found failed: {reason}");
         self.event(Level::Error, "resource", &subject, Some("started"), Some("failed"), text);
-        self.mend(g, i, reason);
+        self.mend(g, i, fault);
     }
 
     /// A start, on the way to all of the group running, has failed.
-    pub(crate) fn start_failed(&mut self, g: usize, i: usize, reason: &str) {
-        let group = &self.groups[g];
+    pub(crate) fn start_failed(&mut self, g: usize, i: usize, fault: &Fault) {
+        let group = &mut self.groups[g];
         let extra = group.resources[i].settings.on_fail == OnFail::Ignore;
         if group.proven || extra || group.resources[i].settings.on_fail == OnFail::Block {
-            return self.mend(g, i, reason);
+            return self.mend(g, i, fault);
         }
-        let why = format!("start of {} failed: {reason}", group.resources[i].settings.name);
+        group.wrong |= fault.holds == Holds::Everywhere;
+        let why = format!("start of {} failed: {}", group.resources[i].settings.name, fault.why);
         self.stop_group(g, Then::Failed, why);
     }
 
-    fn mend(&mut self, g: usize, i: usize, reason: &str) {
+    fn mend(&mut self, g: usize, i: usize, fault: &Fault) {
         let resource = &self.groups[g].resources[i];
         let (name, on_fail) = (resource.settings.name.clone(), resource.settings.on_fail);
+        let reason = &fault.why;
+        let again = fault.holds == Holds::Nowhere;
         match on_fail {
             OnFail::Block => {
                 let why = format!("{name} failed: {reason}; on_fail = block");
                 self.set_local(g, Local::Blocked, why);
             }
-            OnFail::Restart | OnFail::Ignore if self.restarts_left(g, i) => {
+            OnFail::Fence if fault.holds != Holds::Everywhere && self.would_be_fenced(g) => {
+                let key = self.groups[g].resources[i].settings.key;
+                (self.groups[g].fence_me, self.groups[g].fence_for) = (true, Some(key));
+                let why = format!("{name} failed: {reason}; on_fail = fence");
+                self.set_local(g, Local::Blocked, why);
+            }
+            OnFail::Restart | OnFail::Ignore if again && self.restarts_left(g, i) => {
                 let resource = &self.groups[g].resources[i];
                 let (nth, of) = (resource.care.failed_at.len(), resource.settings.restarts);
                 let why = format!("{name} failed: {reason}; restart {nth} of {of} in place");
@@ -84,7 +96,31 @@ impl Core {
                 self.event(Level::Warn, "resource", &subject, None, None, why);
                 self.news = true;
             }
-            OnFail::Restart | OnFail::Move => self.give_up(g, i, &format!("{name} failed: {reason}")),
+            OnFail::Restart | OnFail::Move | OnFail::Fence => {
+                self.groups[g].wrong |= fault.holds == Holds::Everywhere;
+                self.give_up(g, i, &format!("{name} failed: {reason}"), again);
+            }
+        }
+    }
+
+    /// There is a node that can fence this one and take the group, and the two do not take turns: who has fenced its
+    /// peer for this group within the hour is not fenced for it.
+    fn would_be_fenced(&self, g: usize) -> bool {
+        let device = self.settings.fences.iter().any(|fence| fence.node == self.settings.me);
+        let turns = self.groups[g].fenced_at.is_some_and(|at| self.now.since(at) < HOUR);
+        device && !turns && self.heir(g).is_some()
+    }
+
+    /// A group that waits for this node to be fenced because of a resource: if nobody is there any more to do that, it is
+    /// restarted in place.
+    pub(crate) fn await_fence(&mut self, g: usize) {
+        let group = &self.groups[g];
+        let Some(key) = group.fence_for else { return };
+        let Some(i) = group.resources.iter().position(|r| r.settings.key == key && !r.doomed) else { return };
+        let free = self.phase == Phase::Up && !self.maintenance.on && self.doubt.is_none();
+        if free && !self.peers.iter().any(|peer| peer.live()) {
+            let name = self.groups[g].resources[i].settings.name.clone();
+            self.give_up(g, i, &format!("{name} failed, and nobody is there to fence this node"), true);
         }
     }
 
@@ -105,14 +141,15 @@ impl Core {
         self.set_local(g, Local::Recovering(Recovery { first, last, not_before }), why);
     }
 
-    /// Restarting in place has not helped: somebody else's turn, if there is anybody.
-    fn give_up(&mut self, g: usize, i: usize, why: &str) {
+    /// Restarting in place has not helped: somebody else's turn, if there is anybody; if not, and it makes sense, once
+    /// more `again`.
+    fn give_up(&mut self, g: usize, i: usize, why: &str, again: bool) {
         let group = &self.groups[g];
         let tried = self
             .peers
             .iter()
             .any(|peer| peer.live() && peer.report(group.id).is_some_and(|report| report.failed));
-        if !tried && group.proven && self.heir(g).is_none() {
+        if again && !tried && group.proven && self.heir(g).is_none() {
             let pause = PAUSE * (1 << self.groups[g].retries.min(DOUBLINGS));
             self.groups[g].retries += 1;
             let why = format!("{why}; nobody else can take it: restarted in {} s", pause.as_secs());
@@ -171,6 +208,7 @@ impl Core {
         if past(self.groups[g].rests_until) {
             self.groups[g].rests_until = None;
             self.groups[g].failed = false;
+            self.groups[g].wrong = false;
             self.news = true;
             self.changes += 1;
             let name = self.groups[g].settings.name.clone();
@@ -224,6 +262,8 @@ impl Group {
     /// Nothing that failed here is held against this node any more.
     pub(crate) fn forget_failures(&mut self) {
         self.failed = false;
+        self.wrong = false;
+        self.fenced_at = None;
         // An extra that was left alone is tried again as soon as it may be.
         self.failing = self.resources.iter().any(Resource::given_up);
         self.rests_until = None;

@@ -79,6 +79,8 @@ impl Core {
             failed: group.failed,
             declined: group.declined >= epoch,
             to: group.release.map(|release| release.to).filter(|_| state == GroupState::Released),
+            fence: (state == GroupState::Blocked).then_some(group.fence_me),
+            wrong: group.wrong,
         })
     }
 
@@ -271,7 +273,13 @@ impl Core {
 
     fn degraded_group(&self, group: &Group, all: &mut Vec<String>) {
         let name = &group.settings.name;
-        if group.local == Local::Blocked {
+        if group.local == Local::Blocked && group.fence_me {
+            all.push(format!(
+                "{name} is blocked here: {}; this node waits to be fenced by the other one; or mend it, then: hbctl \
+                 cleanup {name}",
+                group.why
+            ));
+        } else if group.local == Local::Blocked {
             all.push(format!("{name} is blocked here: {}; mend it, then: hbctl cleanup {name}", group.why));
         } else if let Some(hold) = &group.hold {
             all.push(format!("{name} is not started: {hold}"));
@@ -289,9 +297,21 @@ impl Core {
         }
         for peer in self.peers.iter().filter(|peer| peer.live()) {
             match peer.report(group.id) {
-                Some(report) if report.failed => all.push(format!("{name} failed to start on {}", peer.name)),
+                Some(report) if report.wrong => {
+                    all.push(format!(
+                        "{name} failed on {}, and cannot work on any node as it is configured",
+                        peer.name
+                    ));
+                }
+                Some(report) if report.failed => all.push(format!("{name} failed on {}", peer.name)),
+                Some(report) if report.state == GroupState::Blocked && report.fence == Some(true) => {
+                    all.push(format!("{name} is blocked on {}, which waits to be fenced", peer.name));
+                }
                 Some(report) if report.state == GroupState::Blocked => {
-                    all.push(format!("{name} is blocked on {}: a stop failed there", peer.name));
+                    all.push(format!(
+                        "{name} is blocked on {}: an operator has to look at it there",
+                        peer.name
+                    ));
                 }
                 _ => {}
             }
@@ -377,11 +397,12 @@ impl Core {
         } else if self.phase != Phase::Up {
             Some("it is joining or leaving".to_owned())
         } else if self.groups[g].local == Local::Blocked {
-            Some("a stop failed here (hbctl cleanup)".to_owned())
+            Some("it is blocked here (hbctl cleanup)".to_owned())
         } else if self.groups[g].failed {
-            Some("a start failed here (hbctl cleanup)".to_owned())
+            Some("it failed here (hbctl cleanup)".to_owned())
         } else {
-            None
+            let wrong = |peer| format!("{peer} says that it cannot work as it is configured (hbctl cleanup)");
+            self.says_wrong(g).map(wrong)
         }
     }
 }

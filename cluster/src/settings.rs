@@ -159,6 +159,8 @@ pub struct ResourceSettings {
     pub failure_window: Duration,
     /// What becomes of its group when it fails more often than that.
     pub on_fail: OnFail,
+    /// What is done when it cannot be stopped.
+    pub on_stop_failure: OnStopFailure,
 }
 
 /// `on_fail`: what is done about a resource that has failed.
@@ -174,4 +176,17 @@ pub enum OnFail {
     Ignore,
     /// Nothing of its group is touched any more until an operator has looked at it.
     Block,
+    /// This node is fenced, by the one that takes the group then. Where nobody would, as `Move`.
+    Fence,
+}
+
+/// `on_stop_failure`: what is done about a resource that cannot be stopped. Nobody starts its group meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStopFailure {
+    /// An operator has to look at it.
+    #[default]
+    Block,
+    /// This node is fenced, by the one that takes the group then.
+    Fence,
 }

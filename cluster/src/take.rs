@@ -6,7 +6,7 @@ use crate::certain::Certain;
 use crate::core::Core;
 use crate::group::Local;
 use crate::life::Phase;
-use crate::peer::PeerState;
+use crate::peer::{Peer, PeerState};
 use crate::settings::Requires;
 use crate::standby::StandbyState;
 
@@ -81,6 +81,20 @@ impl Core {
             && !group.doomed
             && !group.recheck
             && group.local != Local::Blocked
+            && self.says_wrong(g).is_none()
+    }
+
+    /// The live peer that says that the group cannot work on any node as it is configured.
+    pub(crate) fn says_wrong(&self, g: usize) -> Option<&str> {
+        let id = self.groups[g].id;
+        let wrong = |peer: &&Peer| peer.live() && peer.report(id).is_some_and(|report| report.wrong);
+        self.peers.iter().find(wrong).map(|peer| peer.name.as_str())
+    }
+
+    /// Peer `peer` would take the group, as far as it knows: it may not have heard yet that the group failed here for a reason
+    /// that holds there too.
+    pub(crate) fn would_take(&self, peer: &Peer, g: usize) -> bool {
+        !self.groups[g].wrong && peer.able(self.groups[g].id)
     }
 
     /// The same ownership as a predecessor's goes on here; a new epoch tells it from any older claim.

@@ -6,7 +6,7 @@
 
 use crate::core::Core;
 use crate::event::Level;
-use crate::group::ResourceState;
+use crate::group::{Fault, Holds, ResourceState};
 use crate::io::{Action, OpId, OpKind, OpResult, Run};
 
 impl Core {
@@ -89,7 +89,7 @@ impl Core {
             return;
         }
         let resource = &mut self.groups[g].resources[i];
-        let reason = match result {
+        let fault = match result {
             Some(OpResult::Running) => {
                 if resource.given_up() {
                     resource.state = ResourceState::Started;
@@ -97,15 +97,17 @@ impl Core {
                 }
                 return;
             }
-            Some(OpResult::NotRunning) => "it does not run any more".to_owned(),
-            Some(OpResult::Failed(reason)) => reason.clone(),
+            Some(OpResult::NotRunning) => Fault::soft("it does not run any more".to_owned()),
+            Some(OpResult::Failed(why)) => Fault::soft(why.clone()),
+            Some(OpResult::Hopeless(why)) => Fault { why: why.clone(), holds: Holds::Here },
+            Some(OpResult::Misconfigured(why)) => Fault { why: why.clone(), holds: Holds::Everywhere },
             Some(OpResult::TimedOut) => {
                 let bound = resource.settings.status_timeout.as_millis();
-                format!("it did not say within {bound} ms whether it runs")
+                Fault::soft(format!("it did not say within {bound} ms whether it runs"))
             }
-            Some(OpResult::Ok) | None => "the look at it had no result".to_owned(),
+            Some(OpResult::Ok) | None => Fault::soft("the look at it had no result".to_owned()),
         };
-        self.resource_failed(g, i, &reason);
+        self.resource_failed(g, i, &fault);
     }
 
     fn say_running_again(&mut self, g: usize, i: usize) {

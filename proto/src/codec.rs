@@ -20,7 +20,7 @@
 //!           1 echoes  2 groups  3 orders  4 acks  5 config ask  6 config page  7 config entries; others are skipped
 //!
 //!  flags:  bit 0-1 state (joining up leaving left)  2 standby  3 maintenance on  4-7 zero, ignored
-//!  group:  id 4 │ bits 1 │ epoch varint │ [failures varint] │ [to 4]
+//!  group:  id 4 │ bits 1 │ epoch varint │ [failures varint] │ [to 4] │ [more 1]
 //!          bits: 0-2 state  3 able  4 failed  5 declined  6 `to` follows  7 failures follow
 //!  echo:   node 4 │ boot 8 │ incarnation varint │ links varint
 //!  order:  id varint │ target 4 │ kind 1 │ by text ≤32 │ [group 4] │ [to 4]
@@ -87,6 +87,11 @@ const FAILED: u8 = 1 << 4;
 const DECLINED: u8 = 1 << 5;
 const HAS_TO: u8 = 1 << 6;
 const HAS_FAILURES: u8 = 1 << 7;
+
+/// Bits of the byte behind a group record's other fields, which is there if any of them is set.
+const SAYS_FENCE: u8 = 1 << 0;
+const FENCE: u8 = 1 << 1;
+const WRONG: u8 = 1 << 2;
 
 /// Order kinds.
 const STANDBY_ORDER: u8 = 1;
@@ -180,6 +185,15 @@ fn put_group(out: &mut Vec<u8>, group: &GroupReport) {
     }
     if let Some(NodeId(to)) = group.to {
         out.extend_from_slice(&to.to_be_bytes());
+    }
+    let fence = match group.fence {
+        None => 0,
+        Some(false) => SAYS_FENCE,
+        Some(true) => SAYS_FENCE | FENCE,
+    };
+    let more = fence | if group.wrong { WRONG } else { 0 };
+    if more != 0 {
+        out.push(more);
     }
 }
 
@@ -324,6 +338,7 @@ fn read_group(record: &mut Reader<'_>) -> Result<GroupReport, Malformed> {
     let epoch = record.varint("group epoch")?;
     let failures = if bits & HAS_FAILURES != 0 { record.varint_as("group failures")? } else { 0 };
     let to = if bits & HAS_TO != 0 { Some(NodeId(record.u32("group to")?)) } else { None };
+    let more = if record.is_empty() { 0 } else { record.u8("group more")? };
     Ok(GroupReport {
         id,
         state,
@@ -333,6 +348,8 @@ fn read_group(record: &mut Reader<'_>) -> Result<GroupReport, Malformed> {
         failed: bits & FAILED != 0,
         declined: bits & DECLINED != 0,
         to,
+        fence: (more & SAYS_FENCE != 0).then_some(more & FENCE != 0),
+        wrong: more & WRONG != 0,
     })
 }
 

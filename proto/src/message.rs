@@ -129,6 +129,10 @@ pub struct GroupReport {
     pub declined: bool,
     /// The heir of a release.
     pub to: Option<NodeId>,
+    /// Of a blocked group: whether the sender is to be fenced for it. `None`: it does not say, as older versions.
+    pub fence: Option<bool>,
+    /// It failed on the sender for a reason that holds on every node: what is configured cannot work.
+    pub wrong: bool,
 }
 
 /// An operator's order for another node, repeated until acknowledged.

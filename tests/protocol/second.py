@@ -79,6 +79,9 @@ def put_group(group):
         out += varint(group["failures"])
     if group["to"] is not None:
         out += u32(group["to"])
+    more = {None: 0, 0: 1, 1: 3}[group["fence"]] | group["wrong"] << 2
+    if more:
+        out += bytes([more])
     return out
 
 
@@ -196,6 +199,9 @@ def read_group(r):
     group["epoch"] = r.varint()
     group["failures"] = r.varint(65535) if bits >> 7 & 1 else 0
     group["to"] = r.u32() if bits >> 6 & 1 else None
+    more = r.byte() if r.data else 0
+    group["fence"] = more >> 1 & 1 if more & 1 else None
+    group["wrong"] = more >> 2 & 1
     return group
 
 
@@ -321,7 +327,7 @@ def pinned():
                    config=0xFEDCBA9876543210, pings=[1, 2])
     message["echoes"] = [{"node": fnv(32, "estepe"), "boot": 0x1122334455667788, "incarnation": 5, "links": 0b11}]
     message["groups"] = [{"id": fnv(32, "director"), "state": "started", "epoch": 3, "failures": 0, "able": 1,
-                          "failed": 0, "declined": 0, "to": None}]
+                          "failed": 0, "declined": 0, "to": None, "fence": None, "wrong": 0}]
     cluster = fnv(64, "lvs")
     for method, key, secret in ((SHA256, 1, b"the quick brown fox"), (MD5, 3, b"Hello!"), (CRC, 1, b"")):
         print(seal(cluster, method, key, secret, message).hex())

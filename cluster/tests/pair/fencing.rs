@@ -179,6 +179,7 @@ fn a_stop_that_fails_is_answered_by_a_fence_where_the_group_requires_it() {
 fn a_stop_that_fails_has_nobody_fenced_where_silence_is_enough() {
     let mut s = fenced_settings();
     s.groups[0].requires = Requires::Nothing;
+    s.groups[0].resources.iter_mut().for_each(|r| r.on_stop_failure = OnStopFailure::Block);
     let mut w = World::settled_with(s);
     w.mood(0, "web", Mood::FailsStop);
     w.command(0, Command::Move { group: "g".to_owned(), to: None });

@@ -209,6 +209,7 @@ mod tests {
             restarts: 1,
             failure_window: Duration::from_secs(3600),
             on_fail: cluster::OnFail::Restart,
+            on_stop_failure: None,
             parallel: false,
         }
     }

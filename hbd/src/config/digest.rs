@@ -93,6 +93,10 @@ impl Parts {
         self.add(format!("{place}.restarts"), &resource.restarts);
         self.add(format!("{place}.failure_window"), &resource.failure_window);
         self.add(format!("{place}.on_fail"), &resource.on_fail);
+        // Left out where nothing is said: an older version knows of no such part.
+        if let Some(on_stop_failure) = resource.on_stop_failure {
+            self.add(format!("{place}.on_stop_failure"), &on_stop_failure);
+        }
         self.add(format!("{place}.parallel"), &resource.parallel);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use cluster::settings::{OnFail, Requires};
+use cluster::settings::{OnFail, OnStopFailure, Requires};
 use proto::GroupId;
 use toml::de::DeValue;
 
@@ -143,7 +143,11 @@ fn read_one(
     let named = table.strings("after").map(|at| at.value).unwrap_or_default();
     let after: Vec<String> = named.iter().map(|at| at.value.to_owned()).collect();
     orders.push((name.to_owned(), named.iter().map(|at| (at.value.to_owned(), at.span.clone())).collect()));
-    let resources = resources(table, name, scope, owners);
+    let on_stop_failure = on_stop_failure(table, scope);
+    let mut resources = resources(table, name, scope, owners);
+    for resource in resources.iter_mut().flatten() {
+        resource.on_stop_failure = resource.on_stop_failure.or(on_stop_failure);
+    }
     table.finish();
     Some(Group {
         name: name.to_owned(),
@@ -164,7 +168,7 @@ fn requires(table: &Table<'_>, scope: &Scope<'_>) -> Requires {
     let requires = word(&at, "requires", &words, scope.report).unwrap_or(Requires::Nothing);
     match requires {
         Requires::Nothing => {}
-        Requires::Fencing => check_fences(&at, scope),
+        Requires::Fencing => check_fences("requires", &at, scope),
         Requires::Witness if scope.witness => {}
         Requires::Witness => scope.report.missing(
             &at.span,
@@ -176,19 +180,19 @@ fn requires(table: &Table<'_>, scope: &Scope<'_>) -> Requires {
 }
 
 /// Every node needs one that fences it; on this node those of the others do.
-fn check_fences(at: &At<&str>, scope: &Scope<'_>) {
+fn check_fences(key: &str, at: &At<&str>, scope: &Scope<'_>) {
     let bare: Vec<&String> =
         scope.nodes.iter().filter(|node| !scope.fences.iter().any(|fence| fence.node == **node)).collect();
     let others: Vec<&&String> = bare.iter().filter(|node| Some(node.as_str()) != scope.me).collect();
     if !others.is_empty() {
-        let message = format!("requires = \"fencing\", and there is no [[fence]] for {}", listed(&bare));
+        let message = format!("{key} = \"{}\", and there is no [[fence]] for {}", at.value, listed(&bare));
         scope.report.missing(
             &at.span,
             message,
             "write a [[fence]] with node and agent for every node: the same file serves on all of them",
         );
     } else if !bare.is_empty() {
-        let message = format!("requires = \"fencing\", and there is no [[fence]] for {}", listed(&bare));
+        let message = format!("{key} = \"{}\", and there is no [[fence]] for {}", at.value, listed(&bare));
         scope.report.warning(
             &at.span,
             message,
@@ -337,6 +341,7 @@ fn defaults() -> Resource {
         restarts: 1,
         failure_window: SECOND * 3600,
         on_fail: OnFail::Restart,
+        on_stop_failure: None,
         parallel: false,
     }
 }
@@ -363,6 +368,7 @@ fn from_table(table: &Table<'_>, scope: &Scope<'_>) -> Option<Resource> {
         failure_window: duration("failure_window", SECOND, DAY * 30, default.failure_window),
         parallel: table.boolean("parallel").map_or(default.parallel, |at| at.value),
         on_fail: table.string("on_fail").and_then(|at| on_fail(&at, scope)).unwrap_or(default.on_fail),
+        on_stop_failure: on_stop_failure(table, scope),
         ..default
     };
     let given = name.filter(|at| check_resource_name(at, scope));
@@ -394,8 +400,24 @@ fn on_fail(at: &At<&str>, scope: &Scope<'_>) -> Option<OnFail> {
         ("move", OnFail::Move),
         ("ignore", OnFail::Ignore),
         ("block", OnFail::Block),
+        ("fence", OnFail::Fence),
     ];
-    word(at, "on_fail", &words, scope.report)
+    let meant = word(at, "on_fail", &words, scope.report);
+    if meant == Some(OnFail::Fence) {
+        check_fences("on_fail", at, scope);
+    }
+    meant
+}
+
+/// `on_stop_failure` of a group or a resource: one of its words.
+fn on_stop_failure(table: &Table<'_>, scope: &Scope<'_>) -> Option<OnStopFailure> {
+    let at = table.string("on_stop_failure")?;
+    let words = [("block", OnStopFailure::Block), ("fence", OnStopFailure::Fence)];
+    let meant = word(&at, "on_stop_failure", &words, scope.report);
+    if meant == Some(OnStopFailure::Fence) {
+        check_fences("on_stop_failure", &at, scope);
+    }
+    meant
 }
 
 /// `params = { … }` of an OCF agent.

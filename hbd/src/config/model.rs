@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cluster::Level;
-use cluster::settings::{Failback, OnFail, Requires};
+use cluster::settings::{Failback, OnFail, OnStopFailure, Requires};
 
 /// The whole of `hbd.toml`, for one node.
 #[derive(Clone, Debug, PartialEq)]
@@ -248,6 +248,18 @@ pub struct Group {
     pub resources: Vec<Resource>,
 }
 
+impl Group {
+    /// What is done when a resource of it cannot be stopped. If nothing is said, who requires fencing has the node fenced,
+    /// unless failures of this group are a person's business.
+    pub fn on_stop_failure(&self, resource: &Resource) -> OnStopFailure {
+        let person = || self.resources.iter().any(|resource| resource.on_fail == OnFail::Block);
+        let fenced = || self.requires == Requires::Fencing && !person();
+        resource
+            .on_stop_failure
+            .unwrap_or_else(|| if fenced() { OnStopFailure::Fence } else { OnStopFailure::Block })
+    }
+}
+
 /// One resource of a group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
@@ -269,6 +281,8 @@ pub struct Resource {
     pub failure_window: Duration,
     /// What becomes of its group when it fails more often than that.
     pub on_fail: OnFail,
+    /// What is done when it cannot be stopped, if that is said: of it, or of its group.
+    pub on_stop_failure: Option<OnStopFailure>,
     /// It may be started and stopped together with its neighbours of which the same is said.
     pub parallel: bool,
 }

@@ -35,6 +35,8 @@ pub fn heartbeat_bytes(nodes: &[String], links: usize, groups: &[&str]) -> usize
         failed: true,
         declined: true,
         to: Some(NodeId(0)),
+        fence: None,
+        wrong: false,
     };
     packet_length(&Message {
         from: longest,

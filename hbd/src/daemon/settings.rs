@@ -84,6 +84,7 @@ fn group_settings(group: &Group) -> GroupSettings {
             restarts: resource.restarts,
             failure_window: resource.failure_window,
             on_fail: resource.on_fail,
+            on_stop_failure: group.on_stop_failure(resource),
         })
         .collect();
     GroupSettings {
@@ -202,6 +203,7 @@ pub(super) mod tests {
             restarts: 1,
             failure_window: Duration::from_secs(3600),
             on_fail: cluster::OnFail::Restart,
+            on_stop_failure: None,
             parallel: false,
         }
     }

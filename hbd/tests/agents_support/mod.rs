@@ -70,6 +70,7 @@ pub fn resource(agent: Agent) -> Resource {
         restarts: 1,
         failure_window: Duration::from_secs(3600),
         on_fail: cluster::OnFail::Restart,
+        on_stop_failure: None,
         parallel: false,
     }
 }

@@ -16,6 +16,8 @@ fn report(number: u32) -> GroupReport {
         failed: true,
         declined: true,
         to: Some(NodeId::of("estepe")),
+        fence: None,
+        wrong: false,
     }
 }
 
@@ -65,7 +67,7 @@ fn the_biggest_message_is_no_longer_than_a_packet_may_be() {
         pings_seen: 255,
         pings_total: 255,
         groups: (0..MAX_GROUPS as u32)
-            .map(|n| GroupReport { epoch: u64::MAX, failures: u16::MAX, ..report(n) })
+            .map(|n| GroupReport { epoch: u64::MAX, failures: u16::MAX, wrong: true, ..report(n) })
             .collect(),
         orders: vec![
             Order {

@@ -55,6 +55,8 @@ pub(crate) fn heartbeat() -> Message {
             failed: false,
             declined: false,
             to: None,
+            fence: None,
+            wrong: false,
         }],
         orders: vec![],
         acks: vec![],
@@ -84,6 +86,8 @@ fn eventful() -> Message {
         failed: true,
         declined: true,
         to: Some(NodeId::of("estepe")),
+        fence: None,
+        wrong: false,
     });
     let (group, to) = (GroupId::of("mail"), NodeId::of("estepe"));
     let order = |id, kind| Order { id, target: to, kind, by: "root".to_owned() };
@@ -123,8 +127,9 @@ fn any_report() -> impl Strategy<Value = GroupReport> {
         Just(GroupState::Released),
         Just(GroupState::Blocked),
     ];
-    (any_group(), state, any::<(u64, u16, bool, bool, bool)>(), prop::option::of(any_node())).prop_map(
-        |(id, state, (epoch, failures, able, failed, declined), to)| GroupReport {
+    let more = any::<(Option<bool>, bool)>();
+    (any_group(), state, any::<(u64, u16, bool, bool, bool)>(), prop::option::of(any_node()), more).prop_map(
+        |(id, state, (epoch, failures, able, failed, declined), to, (fence, wrong))| GroupReport {
             id,
             state,
             epoch,
@@ -133,6 +138,8 @@ fn any_report() -> impl Strategy<Value = GroupReport> {
             failed,
             declined,
             to,
+            fence,
+            wrong,
         },
     )
 }

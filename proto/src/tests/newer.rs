@@ -69,7 +69,7 @@ fn unknown_sections_are_skipped() {
 fn new_fields_at_the_end_of_records_are_skipped() {
     // Bytes as in the picture, with something newer behind the last known field.
     let echo = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 3, 4, 0xee, 0xee];
-    let group = [0, 0, 0, 5, 0b1100_1100, 6, 7, 0, 0, 0, 8, 0xee];
+    let group = [0, 0, 0, 5, 0b1100_1100, 6, 7, 0, 0, 0, 8, 0b1111_1011, 0xee];
     let order = [9, 0, 0, 0, 10, 1, 2, b'm', b'e', 0xee, 0xee, 0xee];
     let ack = [0, 0, 0, 11, 12, 0, 0xee];
     let heard = hear(1, |body| {
@@ -89,6 +89,8 @@ fn new_fields_at_the_end_of_records_are_skipped() {
         failed: false,
         declined: false,
         to: Some(NodeId(8)),
+        fence: Some(true),
+        wrong: false,
     };
     let expected = Message {
         echoes: vec![echo.clone(), echo],

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use cluster::{
-    Failback, FenceSettings, GroupSettings, OnFail, Requires, ResourceKey, ResourceSettings, Settings,
+    Failback, FenceSettings, GroupSettings, OnFail, OnStopFailure, Requires, ResourceKey, ResourceSettings,
+    Settings,
 };
 
 use crate::dice::Dice;
@@ -61,6 +62,21 @@ pub fn resource(key: u64, address: bool) -> ResourceSettings {
         restarts: 1,
         failure_window: Duration::from_secs(3600),
         on_fail: OnFail::Restart,
+        on_stop_failure: OnStopFailure::Block,
+    }
+}
+
+/// What of a failure makes a node ask to be fenced: by what the group requires, or the other way, now and then.
+fn fence_wishes(dice: &mut Dice, settings: &mut Settings) {
+    let devices = !settings.fences.is_empty();
+    for group in &mut settings.groups {
+        for resource in &mut group.resources {
+            let fenced = (group.requires == Requires::Fencing) != (devices && dice.one_in(4));
+            resource.on_stop_failure = if fenced { OnStopFailure::Fence } else { OnStopFailure::Block };
+            if resource.monitor.is_some() && devices && dice.one_in(4) {
+                resource.on_fail = OnFail::Fence;
+            }
+        }
     }
 }
 
@@ -109,7 +125,7 @@ fn settings(dice: &mut Dice, nodes: usize) -> (Settings, u64) {
         1 => Failback::On { after: Duration::from_millis(500), window: true },
         _ => Failback::Off,
     };
-    let settings = Settings {
+    let mut settings = Settings {
         cluster: CLUSTER.to_owned(),
         me: String::new(),
         nodes: names,
@@ -126,6 +142,7 @@ fn settings(dice: &mut Dice, nodes: usize) -> (Settings, u64) {
         witness: None,
         groups,
     };
+    fence_wishes(dice, &mut settings);
     (settings, key)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The checkers look on meanwhile. A new trial is a function and a row in [`TRIALS`].
 
-use cluster::{Command, Failback, Input, Requires, Settings};
+use cluster::{Command, Failback, Input, OnFail, OnStopFailure, Requires, Settings};
 use proto::GroupId;
 
 use crate::calm;
@@ -80,6 +80,14 @@ fn fenced(world: &World, g: usize) -> bool {
     world.settings.groups[g].requires == Requires::Fencing && !world.settings.fences.is_empty()
 }
 
+/// Of a group that has its owner fenced if something of it fails.
+fn fenced_on_failure(world: &World, g: usize) -> bool {
+    let asks = |resource: &cluster::ResourceSettings| {
+        resource.on_fail == OnFail::Fence || resource.on_stop_failure == OnStopFailure::Fence
+    };
+    !world.settings.fences.is_empty() && world.settings.groups[g].resources.iter().any(asks)
+}
+
 fn owner_of_any(world: &World, dice: &mut Dice) -> Option<(usize, usize)> {
     let g = dice.index(world.settings.groups.len());
     Some((g, world.owner(g)?))
@@ -122,7 +130,7 @@ fn l4_hung_agent(world: &mut World, dice: &mut Dice) {
     let Some((hung, n)) = owner_of_any(world, dice) else { return };
     let service = world.settings.groups[hung].resources.iter().find(|resource| !resource.address);
     let (Some(service), true) = (service.map(|resource| resource.key), groups > 1) else { return };
-    if fenced(world, hung) {
+    if fenced(world, hung) || fenced_on_failure(world, hung) {
         // A stop that hangs ends with its node.
         return;
     }

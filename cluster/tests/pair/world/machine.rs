@@ -157,6 +157,12 @@ impl World {
         let node = &mut self.nodes[n];
         let good = match (run.op, mood) {
             (OpKind::Status, Mood::Hangs | Mood::HangsWhenLookedAt) => return OpResult::TimedOut,
+            (OpKind::Status, Mood::Hopeless) if node.running.contains(&name) => {
+                return OpResult::Hopeless("not installed".to_owned());
+            }
+            (OpKind::Status, Mood::Misconfigured) if node.running.contains(&name) => {
+                return OpResult::Misconfigured("not configured".to_owned());
+            }
             (OpKind::Status, _) if node.running.contains(&name) => {
                 node.held.extend(lease.map(|_| name));
                 return OpResult::Running;
@@ -166,7 +172,7 @@ impl World {
                 return OpResult::NotRunning;
             }
             (_, Mood::Hangs) => false,
-            (OpKind::Start, mood) => mood != Mood::FailsStart,
+            (OpKind::Start, mood) => !matches!(mood, Mood::FailsStart | Mood::Hopeless | Mood::Misconfigured),
             (OpKind::Stop, mood) => mood != Mood::FailsStop,
         };
         if run.op == OpKind::Stop {
@@ -187,6 +193,8 @@ impl World {
         match (good, mood) {
             (true, _) => OpResult::Ok,
             (false, Mood::Hangs) => OpResult::TimedOut,
+            (false, Mood::Hopeless) => OpResult::Hopeless("not installed".to_owned()),
+            (false, Mood::Misconfigured) => OpResult::Misconfigured("not configured".to_owned()),
             (false, _) => OpResult::Failed("told to fail".to_owned()),
         }
     }

@@ -26,6 +26,10 @@ pub enum Mood {
     FailsStop,
     Hangs,
     HangsWhenLookedAt,
+    /// Starts and looks fail, and will on this node.
+    Hopeless,
+    /// Starts and looks fail, and will on any node.
+    Misconfigured,
 }
 
 /// How the fence devices of a node answer.
@@ -141,6 +145,7 @@ pub fn resource(key: u64, name: &str, address: bool) -> ResourceSettings {
         restarts: 1,
         failure_window: Duration::from_secs(3600),
         on_fail: OnFail::Restart,
+        on_stop_failure: OnStopFailure::Block,
     }
 }
 
@@ -174,6 +179,7 @@ pub fn settings(me: &str) -> Settings {
 pub fn fenced_settings() -> Settings {
     let mut all = settings("a");
     all.groups[0].requires = Requires::Fencing;
+    all.groups[0].resources.iter_mut().for_each(|r| r.on_stop_failure = OnStopFailure::Fence);
     let device = |node: &String| FenceSettings { node: node.clone(), delay: Duration::ZERO };
     all.fences = all.nodes.iter().map(device).collect();
     all

@@ -47,7 +47,7 @@ fn a_failed_start_is_rolled_back_and_the_peer_gets_its_turn() {
             s.degraded.iter().any(|d| d.contains("rec::db") && d.contains("no disk") && d.contains("cleanup"))
         })?;
         pair.wait("b", "it says that it failed on a", |s| {
-            s.degraded.iter().any(|d| d.contains("failed to start on a"))
+            s.degraded.iter().any(|d| d.contains("failed on a"))
         })?;
         // It is not tried there again, until somebody says that it is mended.
         let refused = pair.hbctl("b", &["move", GROUP, "--to", "a"])?;

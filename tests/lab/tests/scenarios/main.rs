@@ -13,6 +13,7 @@ mod config;
 mod crash;
 mod cuts;
 mod events;
+mod fence_wishes;
 mod fencing;
 mod flags;
 mod forgery;

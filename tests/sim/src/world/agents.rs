@@ -129,6 +129,12 @@ impl World {
                 match (bad, mood) {
                     (false, _) => OpResult::Ok,
                     (true, Mood::Hangs) => OpResult::TimedOut,
+                    (true, Mood::FailsStart) if self.dice.one_in(4) => {
+                        OpResult::Hopeless("not installed".to_owned())
+                    }
+                    (true, Mood::FailsStart) if self.dice.one_in(8) => {
+                        OpResult::Misconfigured("not configured".to_owned())
+                    }
                     (true, _) => OpResult::Failed("told to fail".to_owned()),
                 }
             }
@@ -137,7 +143,9 @@ impl World {
             OpResult::Running => true,
             OpResult::NotRunning => false,
             OpResult::Ok => run.op == OpKind::Start,
-            OpResult::Failed(_) | OpResult::TimedOut => real.on,
+            OpResult::Failed(_) | OpResult::Hopeless(_) | OpResult::Misconfigured(_) | OpResult::TimedOut => {
+                real.on
+            }
         };
         self.sight(&Sight::Truth);
         result
