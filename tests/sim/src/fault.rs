@@ -185,7 +185,7 @@ pub const TABLE: &[Row] = &[
     Row { name: "cut all", weight: 5, make: cut_all },
     Row { name: "noise", weight: 3, make: noise },
     Row { name: "mood", weight: 5, make: mood },
-    Row { name: "dies", weight: 3, make: |dice, _| Fault::Dies { which: dice.below(64) } },
+    Row { name: "dies", weight: 5, make: |dice, _| Fault::Dies { which: dice.below(64) } },
     Row { name: "disk slow", weight: 3, make: disk_slow },
     Row { name: "disk fails", weight: 2, make: |dice, _| Fault::DiskFails { time: dice.span(5 * S) } },
     Row { name: "state lost", weight: 1, make: |_, _| Fault::StateLost },

@@ -73,7 +73,7 @@ fn fence_wishes(dice: &mut Dice, settings: &mut Settings) {
         for resource in &mut group.resources {
             let fenced = (group.requires == Requires::Fencing) != (devices && dice.one_in(4));
             resource.on_stop_failure = if fenced { OnStopFailure::Fence } else { OnStopFailure::Block };
-            if resource.monitor.is_some() && devices && dice.one_in(4) {
+            if resource.monitor.is_some() && devices && dice.one_in(2) {
                 resource.on_fail = OnFail::Fence;
             }
         }

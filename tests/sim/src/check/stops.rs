@@ -13,6 +13,8 @@ pub struct Stops {
     warned: Vec<Vec<Option<(usize, u64)>>>,
     /// By node and sender: the life and the sequence of the newest message.
     newest: Vec<Vec<(u64, u64)>>,
+    /// By node and sender: the life that is known to have ended; what still comes of it was on its way.
+    ended: Vec<Vec<Option<u64>>>,
     /// Nodes whose disk failed or was lost: they may have forgotten.
     forgetful: Vec<bool>,
 }
@@ -23,6 +25,7 @@ impl Stops {
         Self {
             warned: vec![vec![None; groups]; nodes],
             newest: vec![vec![(0, 0); nodes]; nodes],
+            ended: vec![vec![None; nodes]; nodes],
             forgetful: vec![false; nodes],
         }
     }
@@ -41,6 +44,7 @@ pub fn s3_a_failed_stop_is_never_followed_by_a_start(
     match sight {
         Sight::Heard { n, packet, .. } => heard(note, world, *n, packet),
         Sight::Acknowledged { n, other } => {
+            note.ended[*n][*other] = Some(note.newest[*n][*other].0);
             for warned in &mut note.warned[*n] {
                 *warned = warned.filter(|(who, _)| who != other);
             }
@@ -72,6 +76,9 @@ pub fn s3_a_failed_stop_is_never_followed_by_a_start(
 
 fn heard(note: &mut Stops, world: &World, n: usize, packet: &crate::world::wire::Packet) {
     let Some(message) = &packet.message else { return };
+    if note.ended[n][packet.from] == Some(message.boot) {
+        return;
+    }
     let newest = &mut note.newest[n][packet.from];
     let old = newest.0 == message.boot && message.sequence <= newest.1;
     if old || !message.echoes.iter().any(|echo| echo.boot == world.machines[n].boot) {
