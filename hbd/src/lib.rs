@@ -7,3 +7,4 @@ pub mod daemon;
 pub mod fence;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod http;

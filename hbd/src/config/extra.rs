@@ -6,10 +6,11 @@ use std::time::Duration;
 use cluster::Level;
 
 use super::environment::{Environment, Program};
-use super::model::{Alert, Channel, Respawn};
+use super::model::{Alert, Channel, Respawn, Webhook};
 use super::problem::Report;
 use super::suggest::{listed, nearest};
 use super::table::{At, Table, shown};
+use crate::http::Url;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -42,10 +43,7 @@ pub(super) fn alerts(root: &Table<'_>, env: &dyn Environment, report: &Report<'_
 }
 
 fn alert(table: &Table<'_>, env: &dyn Environment, report: &Report<'_>) -> Option<Alert> {
-    let exec = table.string("exec");
-    let args = table.strings("args");
-    let mail = table.string("mail");
-    let channel = channel(table, exec, args, mail, env, report);
+    let channel = channel(table, env, report);
     let levels = [("info", Level::Info), ("warn", Level::Warn), ("error", Level::Error)];
     let level = table.string("level").and_then(|at| word(&at, "level", &levels, report));
     let events = table.strings("events").map(|list| {
@@ -66,44 +64,61 @@ fn alert(table: &Table<'_>, env: &dyn Environment, report: &Report<'_>) -> Optio
     Some(Alert { channel: channel?, level, events, timeout, retries, every, repeat })
 }
 
-fn channel(
-    table: &Table<'_>,
-    exec: Option<At<&str>>,
-    args: Option<At<Vec<At<&str>>>>,
-    mail: Option<At<&str>>,
-    env: &dyn Environment,
-    report: &Report<'_>,
-) -> Option<Channel> {
-    const HELP: &str = "write exec = \"/usr/local/bin/tell\", or mail = \"root@example.com\"";
-    match (exec, mail) {
-        (Some(exec), None) => {
-            runnable(&exec, env, report);
-            let args = args.map(|list| list.value.iter().map(|at| at.value.to_owned()).collect());
-            Some(Channel::Exec { program: PathBuf::from(exec.value), args: args.unwrap_or_default() })
-        }
-        (None, Some(mail)) => {
-            // It becomes an argument and a header line.
-            let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != ',';
-            if !mail.value.contains('@') && !mail.value.chars().all(|c| c.is_ascii_alphanumeric())
-                || mail.value.starts_with('-')
-                || !mail.value.chars().all(plain)
-            {
-                let message = format!("'{}' is no mail address", shown(mail.value));
-                report.error(&mail.span, message, "write one address: mail = \"root@example.com\"");
-            }
-            Some(Channel::Mail { to: mail.value.to_owned() })
-        }
-        (Some(_), Some(mail)) => {
-            report.error(&mail.span, "an alert goes one way: exec or mail", "write a second [[alert]]");
-            None
-        }
-        (None, None) => {
-            if !table.has("exec") && !table.has("mail") {
-                report.missing(&table.span, "the alert does not say how to tell", HELP);
-            }
-            None
-        }
+fn channel(table: &Table<'_>, env: &dyn Environment, report: &Report<'_>) -> Option<Channel> {
+    const HELP: &str = "write exec = \"/usr/local/bin/tell\", mail = \"root@example.com\" or url = \"https://tell.example.com/hook\"";
+    let (exec, args) = (table.string("exec"), table.strings("args"));
+    let (mail, url) = (table.string("mail"), table.string("url"));
+    let header_file = table.string("header_file").and_then(|at| absolute(&at, "header_file", report));
+    let ca = table.string("ca").and_then(|at| absolute(&at, "ca", report));
+    let ways: Vec<&At<&str>> = [&exec, &mail, &url].into_iter().flatten().collect();
+    if let [_, second, ..] = ways[..] {
+        report.error(&second.span, "an alert goes one way: exec, mail or url", "write a second [[alert]]");
+        return None;
     }
+    if let Some(exec) = exec {
+        runnable(&exec, env, report);
+        let args = args.map(|list| list.value.iter().map(|at| at.value.to_owned()).collect());
+        Some(Channel::Exec { program: PathBuf::from(exec.value), args: args.unwrap_or_default() })
+    } else if let Some(mail) = mail {
+        check_mail(&mail, report);
+        Some(Channel::Mail { to: mail.value.to_owned() })
+    } else if let Some(at) = url {
+        match Url::parse(at.value) {
+            Ok(url) => Some(Channel::Webhook(Webhook { url, header_file, ca })),
+            Err(why) => {
+                let message = format!("this is no URL to tell alerts to: {}", shown(&why));
+                report.error(&at.span, message, "write url = \"https://tell.example.com/hook\"");
+                None
+            }
+        }
+    } else {
+        if !["exec", "mail", "url"].iter().any(|way| table.has(way)) {
+            report.missing(&table.span, "the alert does not say how to tell", HELP);
+        }
+        None
+    }
+}
+
+/// It becomes an argument and a header line.
+fn check_mail(mail: &At<&str>, report: &Report<'_>) {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != ',';
+    if !mail.value.contains('@') && !mail.value.chars().all(|c| c.is_ascii_alphanumeric())
+        || mail.value.starts_with('-')
+        || !mail.value.chars().all(plain)
+    {
+        let message = format!("'{}' is no mail address", shown(mail.value));
+        report.error(&mail.span, message, "write one address: mail = \"root@example.com\"");
+    }
+}
+
+/// A file named by its whole path.
+fn absolute(at: &At<&str>, key: &str, report: &Report<'_>) -> Option<PathBuf> {
+    if Path::new(at.value).is_absolute() {
+        return Some(PathBuf::from(at.value));
+    }
+    let message = format!("{key} = '{}' is no absolute path", shown(at.value));
+    report.error(&at.span, message, format!("write the whole path: {key} = \"/etc/hbd/…\""));
+    None
 }
 
 /// Reads all `[[respawn]]`.

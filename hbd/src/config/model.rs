@@ -10,6 +10,8 @@ use std::time::Duration;
 use cluster::Level;
 use cluster::settings::{Failback, OnFail, OnStopFailure, Requires};
 
+use crate::http::Url;
+
 /// The whole of `hbd.toml`, for one node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -222,6 +224,19 @@ pub enum Channel {
         /// To whom.
         to: String,
     },
+    /// A web server is told.
+    Webhook(Webhook),
+}
+
+/// A web server that is told of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where.
+    pub url: Url,
+    /// A file with more headers, which may be secret.
+    pub header_file: Option<PathBuf>,
+    /// A file with the authorities that are trusted for it, in place of the system's.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[[respawn]]`: a process kept alive beside the daemon.

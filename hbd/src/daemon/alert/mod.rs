@@ -2,6 +2,7 @@
 //! delays nothing but itself; within one, events are told in their order.
 
 mod policy;
+mod webhook;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -135,14 +136,10 @@ impl Teller {
 
     async fn tell(&self, told: &Told) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        let program = self.program(told, lost);
         let mut pause = PAUSE;
         let mut attempt = 0;
         loop {
-            let why = match self.runner.program(&program, std::future::pending()).await {
-                ProgramEnd::Exit(0, _) | ProgramEnd::Told => return,
-                ProgramEnd::Exit(_, why) | ProgramEnd::Failed(why) => why,
-            };
+            let Err(why) = self.once(told, lost).await else { return };
             if attempt >= self.alert.retries {
                 let event = &told.event.event;
                 tracing::error!(
@@ -160,18 +157,33 @@ impl Teller {
         }
     }
 
-    fn program(&self, told: &Told, lost: u64) -> Program {
-        let (path, args, input) = match &self.alert.channel {
+    /// One attempt, within the alert's time.
+    async fn once(&self, told: &Told, lost: u64) -> Result<(), String> {
+        let program = match &self.alert.channel {
             Channel::Exec { program, args } => {
-                let mut line = self.json(told, lost).to_string();
-                line.push('\n');
-                (program.clone(), args.clone(), line)
+                self.program(program.clone(), args.clone(), self.json(told, lost), told, lost)
             }
-            Channel::Mail { to } => {
-                let args = ["-i", "-f", "hbd", "--", to].map(str::to_owned).to_vec();
-                (PathBuf::from(SENDMAIL), args, self.mail(to, told, lost))
+            Channel::Mail { to } => self.mailer(to, told, lost),
+            Channel::Webhook(hook) => {
+                let bound = self.alert.timeout;
+                let told = tokio::time::timeout(bound, webhook::tell(hook, self.json(told, lost))).await;
+                return told.unwrap_or_else(|_| {
+                    Err(format!("{}: no answer within {} ms", hook.url.shown, bound.as_millis()))
+                });
             }
         };
+        match self.runner.program(&program, std::future::pending()).await {
+            ProgramEnd::Exit(0, _) | ProgramEnd::Told => Ok(()),
+            ProgramEnd::Exit(_, why) | ProgramEnd::Failed(why) => Err(why),
+        }
+    }
+
+    fn mailer(&self, to: &str, told: &Told, lost: u64) -> Program {
+        let args = ["-i", "-f", "hbd", "--", to].map(str::to_owned).to_vec();
+        self.program(PathBuf::from(SENDMAIL), args, self.mail(to, told, lost), told, lost)
+    }
+
+    fn program(&self, path: PathBuf, args: Vec<String>, input: String, told: &Told, lost: u64) -> Program {
         Program {
             purpose: "alert",
             path,
@@ -209,14 +221,16 @@ impl Teller {
         .to_vec()
     }
 
-    fn json(&self, told: &Told, lost: u64) -> serde_json::Value {
+    /// One line.
+    fn json(&self, told: &Told, lost: u64) -> String {
         let StoredEvent { number, time, node, event } = &*told.event;
-        serde_json::json!({
+        let object = serde_json::json!({
             "cluster": self.cluster, "node": node, "number": number, "time": time, "level": level(event.level),
             "kind": event.kind, "subject": event.subject, "from": event.from, "to": event.to,
             "why": short(&event.why), "took_ms": event.took_ms,
             "suppressed": told.suppressed, "repeated": told.repeated, "lost": lost,
-        })
+        });
+        format!("{object}\n")
     }
 
     fn mail(&self, to: &str, told: &Told, lost: u64) -> String {
@@ -265,5 +279,7 @@ fn one_line(text: &str) -> String {
     plain.chars().take(200).collect()
 }
 
+#[cfg(test)]
+mod hook_tests;
 #[cfg(test)]
 mod tests;

@@ -4,11 +4,11 @@ use super::*;
 use crate::agents::RunnerSettings;
 use cluster::Level;
 
-fn runner(folder: &Path) -> Arc<Runner> {
+pub(super) fn runner(folder: &Path) -> Arc<Runner> {
     Arc::new(Runner::new(RunnerSettings::new("a", "test", folder.join("scratch"))))
 }
 
-fn event(number: u64, why: &str) -> Arc<StoredEvent> {
+pub(super) fn event(number: u64, why: &str) -> Arc<StoredEvent> {
     let event = cluster::Event {
         level: Level::Warn,
         kind: "peer".into(),
@@ -111,7 +111,8 @@ fn a_mail_has_its_headers_and_no_line_of_anybody_else() {
     };
     let mut stored = (*event(3, "evil\nBcc: x@example.com")).clone();
     stored.event.subject = "b\r\nBcc: y@example.com".into();
-    let program = teller.program(&Told { event: Arc::new(stored), suppressed: 2, repeated: 1 }, 1);
+    let told = Told { event: Arc::new(stored), suppressed: 2, repeated: 1 };
+    let program = teller.mailer("root@example.com", &told, 1);
     let text = String::from_utf8(program.input.unwrap()).unwrap();
     let (head, body) = text.split_once("\n\n").unwrap();
     assert!(head.lines().all(|line| !line.starts_with("Bcc")), "{head}");
@@ -131,7 +132,7 @@ fn the_longest_event_fits_into_a_pipe() {
     };
     let told =
         Told { event: event(u64::MAX, &"ä".repeat(10_000)), suppressed: u64::MAX, repeated: u32::MAX };
-    let input = teller.program(&told, u64::MAX).input.unwrap();
+    let input = teller.json(&told, u64::MAX);
     assert!(input.len() <= Program::INPUT, "{}", input.len());
     assert_eq!(short("äää"), "äää");
 }

@@ -1,0 +1,74 @@
+//! TLS of the client: whom to trust, and what went wrong in a sentence.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::{CertificateError, ClientConfig, Error, RootCertStore};
+
+/// Where distributions keep the certificates of the authorities.
+const SYSTEM: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Trusts the authorities in the file `ca`, else those of the system.
+///
+/// # Errors
+/// A sentence.
+pub(super) fn trust(ca: Option<&Path>) -> Result<ClientConfig, String> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be used: {error}"))?;
+    let mut config = builder.with_root_certificates(authorities(ca)?).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> {
+    let system = || SYSTEM.iter().map(Path::new).find(|path| path.exists());
+    let file = file.or_else(system).ok_or(
+        "this system has no certificates of authorities: install ca-certificates, or name a file: ca = \"…\"",
+    )?;
+    let shown = file.display();
+    let all = CertificateDer::pem_file_iter(file).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let mut store = RootCertStore::empty();
+    // One that is broken among the system's hundred must not take the others away.
+    for certificate in all.flatten() {
+        let _ = store.add(certificate);
+    }
+    match store.is_empty() {
+        false => Ok(store),
+        true => Err(format!("{shown} has no certificate of an authority in it")),
+    }
+}
+
+/// A sentence from what rustls says.
+pub(super) fn untrusted(error: &io::Error) -> String {
+    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+        return format!("TLS was not begun: {}", super::plain(error));
+    };
+    let Error::InvalidCertificate(certificate) = tls else {
+        return match tls {
+            Error::InvalidMessage(_) => "no TLS is spoken there: is it http:// and not https://?".to_owned(),
+            other => format!("TLS failed: {other}"),
+        };
+    };
+    match certificate {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is good for other names".to_owned()
+        }
+        CertificateError::UnknownIssuer => {
+            "its certificate is signed by nobody trusted here: name its authority: ca = \"…\"".to_owned()
+        }
+        other => format!("its certificate is not good: {other:?}"),
+    }
+}
