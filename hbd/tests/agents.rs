@@ -60,7 +60,7 @@ async fn each_exit_code_has_its_result_in_each_class() {
             }
             let expected = match (class, code) {
                 (_, 0) | ("ocf", 8 | 190) => Some(OpResult::Running),
-                ("heartbeat", 1..=3 | 7) | ("lsb", 1..=3) | ("ocf", 7) => Some(OpResult::NotRunning),
+                ("heartbeat", 1..=3 | 7) | ("lsb", 1..=3) | ("ocf", 5 | 7) => Some(OpResult::NotRunning),
                 _ => None,
             };
             match expected {

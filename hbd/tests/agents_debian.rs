@@ -108,7 +108,7 @@ async fn a_bad_parameter_is_refused_with_the_agents_own_reason() {
     let validate = b.runner.ocf_validate("g", &r, LONG).await.result;
     let start = b.runner.run("g", &r, OpKind::Start, LONG).await.result;
     for result in [validate, start] {
-        let OpResult::Failed(why) = &result else { panic!("{result:?}") };
+        let why = failed(&result);
         assert!(why.contains("exit code 6: not configured") && why.contains("[findif] failed"), "{why}");
     }
 }
@@ -166,7 +166,7 @@ async fn filesystem() {
     // One that cannot be mounted.
     let nothing = [("device", "/nowhere/disk"), ("directory", at), ("fstype", "ext4")];
     let result = b.runner.run("g", &ocf("Filesystem", &wrapper, &nothing), OpKind::Start, LONG).await.result;
-    assert!(matches!(&result, OpResult::Failed(why) if why.contains("/nowhere/disk")), "{result:?}");
+    assert!(failed(&result).contains("/nowhere/disk"), "{result:?}");
     assert!(!mounted());
     drop(holder);
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | all | `PATH LANG=C LC_ALL=C HOME=/ TERM=dumb`, `HBD_NODE HBD_CLUSTER HBD_GROUP HBD_RESOURCE HBD_OP` |
 //! | Heartbeat, `lsb:`, `ocf:` | `HA_CURHOST HA_DIR HA_FUNCS HA_RCDIR HA_RSCTMP HA_NICEFAILBACK=yes HA_LOGFACILITY=none HA_LOGD=no HA_DEBUGLOG=/dev/null HA_debug=0 OCF_ROOT`: logs come to hbd through stderr |
-//! | `ocf:` | `OCF_RA_VERSION_MAJOR=1 OCF_RA_VERSION_MINOR=1 OCF_RESOURCE_INSTANCE OCF_RESOURCE_TYPE OCF_RESOURCE_PROVIDER OCF_OUTPUT_FORMAT=text`, the parameters as `OCF_RESKEY_*`, `OCF_RESKEY_CRM_meta_name`, `_timeout` and `_interval` (ms), `OCF_CHECK_LEVEL` for `monitor` and `validate-all` |
+//! | `ocf:` | `OCF_RA_VERSION_MAJOR=1 OCF_RA_VERSION_MINOR=1 OCF_RESOURCE_INSTANCE OCF_RESOURCE_TYPE OCF_RESOURCE_PROVIDER OCF_OUTPUT_FORMAT=text`, the parameters as `OCF_RESKEY_*`, `OCF_RESKEY_CRM_meta_name`, `_on_node`, `_timeout` and `_interval` (ms), `OCF_CHECK_LEVEL` for `monitor` and `validate-all` |
 //!
 //! A `monitor` of a resource that was not running when last heard of is a probe: `OCF_RESKEY_CRM_meta_interval` is 0, and
 //! agents are milder about what is not there. Otherwise it is the resource's monitor interval.
@@ -75,6 +75,7 @@ pub(super) fn of(
             ("OCF_RESOURCE_PROVIDER", provider.clone()),
             ("OCF_OUTPUT_FORMAT", "text".to_owned()),
             ("OCF_RESKEY_CRM_meta_name", action.to_owned()),
+            ("OCF_RESKEY_CRM_meta_on_node", settings.node.clone()),
             ("OCF_RESKEY_CRM_meta_timeout", timeout.as_millis().to_string()),
             ("OCF_RESKEY_CRM_meta_interval", interval.as_millis().to_string()),
         ] {
@@ -152,6 +153,7 @@ mod tests {
         assert_eq!(env["OCF_RESKEY_CRM_meta_timeout"], "20000");
         assert_eq!(env["OCF_RESKEY_CRM_meta_interval"], "10000");
         assert_eq!(env["OCF_RESKEY_CRM_meta_name"], "monitor");
+        assert_eq!(env["OCF_RESKEY_CRM_meta_on_node"], "a");
         assert_eq!(env["OCF_RESOURCE_INSTANCE"], "g.data");
         assert_eq!(env["HA_RSCTMP"], "/run/x");
         assert!(!env.contains_key("OCF_RESKEY_OCF_CHECK_LEVEL"));

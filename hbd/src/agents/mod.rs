@@ -63,6 +63,9 @@ use verdict::{Class, Verdict};
 /// How many outputs held open by daemons that a `start` left behind are read on, at most.
 const LEFTOVERS: usize = 64;
 
+/// OCF's "not installed".
+const NOT_INSTALLED: i32 = 5;
+
 /// What a [`Runner`] must know.
 #[derive(Clone, Debug)]
 pub struct RunnerSettings {
@@ -141,7 +144,8 @@ impl Runner {
     ///
     /// Returns at the latest after `timeout`, a grace between TERM and KILL of a quarter of it (at least 200 ms, at most
     /// 5 s) and one second more for the kernel to bury the dead. Dropping the future kills what it
-    /// started. Never panics; whatever goes wrong is an [`OpResult::Failed`] that says what.
+    /// started. Never panics; whatever goes wrong is an [`OpResult::Failed`], or one
+    /// of its two graver kinds, that says what.
     ///
     /// [`Agent::Address`] is not run here: the daemon sets addresses itself.
     pub async fn run(&self, group: &str, resource: &Resource, op: OpKind, timeout: Duration) -> Outcome {
@@ -216,6 +220,7 @@ impl Runner {
             _ => Chatter::Plain,
         };
         let label = self.label(group, resource, action, chatter);
+        let known = self.is_running(group, &resource.name);
         let mut ended = process::execute(self.call(path, args, label, resource, timeout)).await;
         if op == OpKind::Start
             && ended.end == End::Exit(0)
@@ -229,7 +234,15 @@ impl Runner {
                 Verdict::Done => OpResult::Ok,
                 Verdict::Running => OpResult::Running,
                 Verdict::NotRunning => OpResult::NotRunning,
+                // On a node that is not to have it, it may well be missing.
+                Verdict::Hopeless(_) if op == OpKind::Status && *code == NOT_INSTALLED && !known => {
+                    OpResult::NotRunning
+                }
                 Verdict::Bad(meaning) => failure(path, action, &ended, meaning),
+                Verdict::Hopeless(why) => OpResult::Hopeless(sentence(path, action, &ended, Some(why))),
+                Verdict::Misconfigured(why) => {
+                    OpResult::Misconfigured(sentence(path, action, &ended, Some(why)))
+                }
             },
             End::Signal(_) | End::Told | End::Broken(_) => failure(path, action, &ended, None),
         };

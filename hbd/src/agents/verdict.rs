@@ -21,10 +21,23 @@
 //! Linux Standard Base Core 5.0, 22.2: 0 running · 1, 2 dead with its pid or lock file left, 3 not running: all not running ·
 //! 4 unknown and all others: failed.
 //!
-//! # OCF: the exit codes of `monitor`
+//! # OCF: the exit codes
 //!
-//! OCF Resource Agent API 1.1: 0 running · 7 not running · 8 running, promoted: running · 190, 191 running but degraded (Pacemaker's
-//! addition): running · all others failed, 9 (failed, promoted) among them.
+//! OCF Resource Agent API 1.1, and what Pacemaker makes of them:
+//!
+//! | code | start | stop | monitor |
+//! |---|---|---|---|
+//! | 0 success | done | done | running |
+//! | 1 generic error | failed | failed | failed |
+//! | 2 arguments · 3 not implemented · 4 permissions | hopeless here | failed | hopeless here |
+//! | 5 not installed | hopeless here | failed | hopeless here; of what is not known to run: not running |
+//! | 6 not configured | hopeless everywhere | failed | hopeless everywhere |
+//! | 7 not running | failed | done | not running |
+//! | 8 running, promoted · 190, 191 running but degraded | failed | failed | running |
+//! | 9 failed while promoted, all others | failed | failed | failed |
+//!
+//! What is hopeless is not tried again in place; everywhere means that the other node need not try. A stop that failed is a stop that
+//! failed, whatever the reason.
 
 use cluster::OpKind;
 
@@ -50,6 +63,10 @@ pub enum Verdict {
     NotRunning,
     /// Neither; the exit code's meaning, if it has one.
     Bad(Option<&'static str>),
+    /// The same, and it will be so on this node until somebody has mended something.
+    Hopeless(&'static str),
+    /// The same, and it will be so on every node.
+    Misconfigured(&'static str),
 }
 
 impl Class {
@@ -65,7 +82,11 @@ impl Class {
 
     /// The verdict on an exit code and (Heartbeat's status only) the text on stdout.
     pub fn judge(self, op: OpKind, code: i32, stdout: &str) -> Verdict {
-        let bad = Verdict::Bad(self.meaning(code));
+        let bad = match (self, code, self.meaning(code)) {
+            (Class::Ocf, 2..=5, Some(meaning)) => Verdict::Hopeless(meaning),
+            (Class::Ocf, 6, Some(meaning)) => Verdict::Misconfigured(meaning),
+            (_, _, meaning) => Verdict::Bad(meaning),
+        };
         match (op, self) {
             // The shell's own codes: the agent did not get as far as an answer.
             (_, _) if code == 126 || code == 127 => bad,
@@ -176,6 +197,10 @@ fn active_line(text: &str) -> Option<Verdict> {
 mod tests {
     use super::*;
 
+    fn is_bad(verdict: Verdict) -> bool {
+        matches!(verdict, Verdict::Bad(_) | Verdict::Hopeless(_) | Verdict::Misconfigured(_))
+    }
+
     fn status(code: i32, text: &str) -> Verdict {
         Class::Heartbeat.judge(OpKind::Status, code, text)
     }
@@ -258,8 +283,8 @@ mod tests {
             assert_eq!(class.judge(OpKind::Start, 0, "not running"), Verdict::Done);
             assert_eq!(class.judge(OpKind::Stop, 0, "running"), Verdict::Done);
             for code in (1..=255).filter(|c| *c != 7) {
-                assert!(matches!(class.judge(OpKind::Start, code, "OK"), Verdict::Bad(_)));
-                assert!(matches!(class.judge(OpKind::Stop, code, "OK"), Verdict::Bad(_)));
+                assert!(is_bad(class.judge(OpKind::Start, code, "OK")));
+                assert!(is_bad(class.judge(OpKind::Stop, code, "OK")));
             }
             assert!(matches!(class.judge(OpKind::Start, 7, ""), Verdict::Bad(_)));
         }
@@ -277,12 +302,8 @@ mod tests {
                 0 => assert_eq!((lsb, ocf), (Verdict::Running, Verdict::Running)),
                 7 => assert!(matches!(lsb, Verdict::Bad(_)) && ocf == Verdict::NotRunning),
                 8 | 190 | 191 => assert!(matches!(lsb, Verdict::Bad(_)) && ocf == Verdict::Running),
-                1..=3 => {
-                    assert!(lsb == Verdict::NotRunning && matches!(ocf, Verdict::Bad(Some(_))))
-                }
-                _ => {
-                    assert!(matches!(lsb, Verdict::Bad(Some(_))) && matches!(ocf, Verdict::Bad(_)))
-                }
+                1..=3 => assert!(lsb == Verdict::NotRunning && is_bad(ocf)),
+                _ => assert!(matches!(lsb, Verdict::Bad(Some(_))) && is_bad(ocf)),
             }
         }
     }

@@ -132,7 +132,7 @@ impl Drop for Reaper {
 /// Why an operation has failed.
 pub fn failed(result: &OpResult) -> &str {
     match result {
-        OpResult::Failed(why) => why,
+        OpResult::Failed(why) | OpResult::Hopeless(why) | OpResult::Misconfigured(why) => why,
         other => panic!("{other:?} is no failure"),
     }
 }
