@@ -94,3 +94,97 @@ async fn without_systemctl_there_is_a_sentence() {
         assert!(failed(&result).contains("/nowhere/systemctl does not exist"), "{result:?}");
     }
 }
+
+/// Looks at all of them at once.
+async fn look_at(b: &Bench, units: &[&str]) -> Vec<OpResult> {
+    let resources: Vec<_> = units.iter().map(|name| unit(name)).collect();
+    let looks = resources.iter().map(|r| b.runner.run("g", r, OpKind::Status, LONG));
+    // All begin before any ends.
+    let mut looks: Vec<_> = looks.map(Box::pin).collect();
+    let mut results = vec![None; looks.len()];
+    std::future::poll_fn(|cx| {
+        for (look, result) in looks.iter_mut().zip(&mut results) {
+            if result.is_none()
+                && let std::task::Poll::Ready(outcome) = look.as_mut().poll(cx)
+            {
+                *result = Some(outcome.result);
+            }
+        }
+        if results.iter().all(Option::is_some) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    results.into_iter().flatten().collect()
+}
+
+fn calls(b: &Bench) -> Vec<String> {
+    fs::read_to_string(b.path("calls")).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn looks_at_many_units_at_once_are_one_call_and_each_has_its_own_answer() {
+    let b = systemd_bench();
+    let names: Vec<String> = (0..40).map(|n| format!("unit{n}.service")).collect();
+    for name in names.iter().step_by(2) {
+        fs::write(b.path(name), "active/running").expect("written");
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let results = look_at(&b, &names).await;
+    for (at, result) in results.iter().enumerate() {
+        let expected = if at % 2 == 0 { OpResult::Running } else { OpResult::NotRunning };
+        assert_eq!(*result, expected, "{}", names[at]);
+    }
+    assert_eq!(calls(&b).len(), 1, "{:?}", calls(&b));
+}
+
+#[tokio::test]
+async fn more_than_fit_one_call_are_some_more_and_the_same_unit_twice_is_no_trouble() {
+    let b = systemd_bench();
+    fs::write(b.path("web.service"), "active/running").expect("written");
+    assert_eq!(look_at(&b, &["web.service"; 130]).await, vec![OpResult::Running; 130]);
+    assert_eq!(calls(&b).len(), 3, "{:?}", calls(&b));
+}
+
+#[tokio::test]
+async fn one_that_systemd_will_not_hear_of_costs_the_others_no_answer() {
+    let b = systemd_bench();
+    fs::write(b.path("web.service"), "active/running").expect("written");
+    let results = look_at(&b, &["web.service", "bad.service", "missing.service"]).await;
+    assert_eq!(results[0], OpResult::Running);
+    assert!(failed(&results[1]).contains("neither a valid"), "{results:?}");
+    assert!(failed(&results[2]).contains("no such unit"), "{results:?}");
+}
+
+#[tokio::test]
+async fn a_systemctl_that_hangs_is_ended_at_the_bound_of_each_look() {
+    let b = systemd_bench();
+    fs::write(b.path("hang"), "").expect("written");
+    let (quick, slow) = (unit("hanging.service"), unit("web.service"));
+    let short = Duration::from_millis(300);
+    let (one, two) = tokio::join!(
+        b.runner.run("g", &quick, OpKind::Status, short),
+        b.runner.run("g", &slow, OpKind::Status, Duration::from_millis(600)),
+    );
+    assert_eq!((one.result, two.result), (OpResult::TimedOut, OpResult::TimedOut));
+    fs::remove_file(b.path("hang")).expect("removed");
+    assert_eq!(look_at(&b, &["hanging.service"]).await, [OpResult::NotRunning]);
+}
+
+#[tokio::test]
+async fn a_look_that_is_dropped_takes_no_answer_from_the_others() {
+    let b = systemd_bench();
+    fs::write(b.path("web.service"), "active/running").expect("written");
+    let (dropped, kept) = (unit("other.service"), unit("web.service"));
+    {
+        let first = b.runner.run("g", &dropped, OpKind::Status, LONG);
+        tokio::pin!(first);
+        // It has been asked for, and nothing has come back yet.
+        assert!(
+            std::future::poll_fn(|cx| std::task::Poll::Ready(first.as_mut().poll(cx).is_pending())).await
+        );
+    }
+    assert_eq!(b.runner.run("g", &kept, OpKind::Status, LONG).await.result, OpResult::Running);
+}

@@ -10,15 +10,31 @@ done
 unit=$word
 echo "$*" >>"$units/calls"
 if [ "$action" = show ]; then
-    state=inactive/dead load=loaded
-    [ ! -e "$units/$unit" ] || state=$(cat "$units/$unit")
-    case "$unit" in
-    missing*) load=not-found ;;
-    esac
-    echo "Result=exit-code"
-    echo "LoadState=$load"
-    echo "ActiveState=${state%/*}"
-    echo "SubState=${state#*/}"
+    while [ "$1" != -- ]; do shift; done
+    shift
+    for unit in "$@"; do
+        case "$unit" in
+        bad*)
+            echo "Failed to get properties: Unit name $unit is neither a valid invocation ID nor unit name." >&2
+            exit 1
+            ;;
+        esac
+    done
+    first=yes
+    for unit in "$@"; do
+        [ "$first" = yes ] || echo
+        first=no
+        state=inactive/dead load=loaded
+        [ ! -e "$units/$unit" ] || state=$(cat "$units/$unit")
+        case "$unit" in
+        missing*) load=not-found ;;
+        hanging*) [ ! -e "$units/hang" ] || sleep 1000 ;;
+        esac
+        echo "Result=exit-code"
+        echo "LoadState=$load"
+        echo "ActiveState=${state%/*}"
+        echo "SubState=${state#*/}"
+    done
     exit 0
 fi
 case "$unit" in

@@ -41,6 +41,7 @@ mod program;
 mod spawn;
 pub mod survivors;
 pub mod systemd;
+mod units;
 pub mod verdict;
 
 use std::collections::HashSet;
@@ -58,6 +59,7 @@ pub use metadata::{Action, Metadata, Parameter};
 use output::{Chatter, Label};
 use process::{Call, End, Ended};
 pub use program::{Program, ProgramEnd};
+use units::Units;
 use verdict::{Class, Verdict};
 
 /// How many outputs held open by daemons that a `start` left behind are read on, at most.
@@ -132,12 +134,18 @@ pub struct Runner {
     /// Resources known to run, by group and name: a look at any other is a probe.
     running: Mutex<HashSet<(String, String)>>,
     leftovers: Arc<Semaphore>,
+    units: Arc<Units>,
 }
 
 impl Runner {
     /// A runner; starts nothing yet.
     pub fn new(settings: RunnerSettings) -> Runner {
-        Runner { settings, running: Mutex::default(), leftovers: Arc::new(Semaphore::new(LEFTOVERS)) }
+        Runner {
+            settings,
+            running: Mutex::default(),
+            leftovers: Arc::new(Semaphore::new(LEFTOVERS)),
+            units: Arc::default(),
+        }
     }
 
     /// One operation on one resource of a group.

@@ -11,19 +11,22 @@
 //!
 //! `systemctl start` and `stop` wait for the job's end. When one of them is killed at its timeout, systemd goes on with the job;
 //! the `stop` that follows a failed start replaces it. A stop of a unit that does not exist has succeeded.
+//! Looks at many units at once are one call, see [`super::units`].
 
 use std::ffi::OsString;
 use std::time::Duration;
 
 use cluster::{OpKind, OpResult};
+use tokio::time::Instant;
 
 use super::output::Chatter;
 use super::process::{self, Call, End, Ended};
+use super::units::Trouble;
 use super::{Outcome, Runner, environment, failure};
 use crate::config::Resource;
 
 /// What is asked of `systemctl show`.
-const PROPERTIES: &str = "LoadState,ActiveState,SubState,Result";
+pub(super) const PROPERTIES: &str = "LoadState,ActiveState,SubState,Result";
 
 impl Runner {
     pub(super) async fn systemd(
@@ -51,7 +54,7 @@ impl Runner {
             && result != OpResult::Ok
         {
             let left = timeout.saturating_sub(ended.took);
-            let (now, _) = self.show(unit, group, resource, left).await;
+            let now = self.units.look(&self.settings, unit, left).await;
             if now.is_ok_and(|state| state.load == "not-found" && state.active == "inactive") {
                 result = OpResult::Ok;
             }
@@ -60,8 +63,8 @@ impl Runner {
     }
 
     async fn look(&self, unit: &str, group: &str, resource: &Resource, timeout: Duration) -> Outcome {
-        let (state, ended) = self.show(unit, group, resource, timeout).await;
-        let result = match state {
+        let began = Instant::now();
+        let result = match self.units.look(&self.settings, unit, timeout).await {
             Ok(state) => {
                 if state.active == "failed" {
                     tracing::info!(
@@ -71,29 +74,10 @@ impl Runner {
                 }
                 state.judge(unit)
             }
-            Err(result) => result,
+            Err(Trouble::TimedOut) => OpResult::TimedOut,
+            Err(Trouble::Failed(why)) => OpResult::Failed(why),
         };
-        Outcome::of(result, ended)
-    }
-
-    /// The unit's state, or the operation's result if it cannot be had.
-    async fn show(
-        &self,
-        unit: &str,
-        group: &str,
-        resource: &Resource,
-        timeout: Duration,
-    ) -> (Result<UnitState, OpResult>, Ended) {
-        let args = ["--no-pager", "show", "-p", PROPERTIES, "--", unit];
-        let ended = self.systemctl(&args, "show", Chatter::Data, group, resource, timeout).await;
-        let state = match &ended.end {
-            End::Exit(0) => UnitState::parse(&String::from_utf8_lossy(&ended.stdout)).ok_or_else(|| {
-                failure(&self.settings.systemctl, "show", &ended, Some("it did not tell the unit's state"))
-            }),
-            End::TimedOut => Err(OpResult::TimedOut),
-            _ => Err(failure(&self.settings.systemctl, "show", &ended, None)),
-        };
-        (state, ended)
+        Outcome { result, took: began.elapsed(), output_tail: String::new() }
     }
 
     async fn systemctl(
@@ -121,8 +105,8 @@ impl Runner {
 }
 
 /// What `systemctl show` tells of a unit.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct UnitState {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct UnitState {
     load: String,
     active: String,
     sub: String,
@@ -131,7 +115,7 @@ struct UnitState {
 
 impl UnitState {
     /// Reads `Key=value` lines; `None` if there is no `ActiveState`.
-    fn parse(text: &str) -> Option<UnitState> {
+    pub(super) fn parse(text: &str) -> Option<UnitState> {
         let mut state = UnitState::default();
         for (key, value) in text.lines().filter_map(|line| line.trim().split_once('=')) {
             let field = match key {
