@@ -32,6 +32,9 @@ impl Core {
         peer.state = state;
         peer.since = self.now;
         peer.confirmed = None;
+        if (from, state) == (PeerState::Dead, PeerState::Up) {
+            self.announce_after_heal();
+        }
         self.changes += 1;
         self.news = true;
         self.compare_pings();
@@ -88,6 +91,7 @@ impl Core {
             (group.fence_me, group.fence_for) = (false, None);
         }
         group.since = self.now;
+        group.announce = false;
         group.hold = None;
         group.why.clone_from(&why);
         self.changes += 1;

@@ -8,7 +8,7 @@ use proto::{ClusterId, GroupId, Keyring, Maintenance, NodeId};
 use crate::command::{Pending, SentOrder, Verdict};
 use crate::diff::Comparison;
 use crate::group::{Group, Local};
-use crate::io::{Action, Durable, Input, OpId};
+use crate::io::{Action, Durable, Ground, Input, OpId};
 use crate::life::{Doubt, Phase};
 use crate::peer::Peer;
 use crate::settings::Settings;
@@ -52,6 +52,8 @@ pub struct Core {
     pub(crate) groups: Vec<Group>,
     pub(crate) pings: (u8, u8),
     pub(crate) window_open: bool,
+    /// As the driver last told it.
+    pub(crate) ground: Ground,
     /// The kind of the leases given out last: bounded, or without end.
     pub(crate) leased: bool,
     pub(crate) next_renew: Time,
@@ -139,6 +141,7 @@ impl Core {
             groups,
             pings: (0, 0),
             window_open: false,
+            ground: Ground::default(),
             leased: true,
             next_renew: now,
             next_keepalive: now,
@@ -186,6 +189,8 @@ impl Core {
             Input::Command { id, by, command } => self.command(id, by, command),
             Input::FailbackWindow { open } => self.window_open = open,
             Input::Pings { seen, total } => self.pings_changed(seen, total),
+            Input::Ground(ground) => self.ground_changed(ground),
+            Input::PutBack { resources } => self.put_back(&resources),
             Input::FenceDone { id, outcome } => self.fence_done(id, outcome),
             Input::Witness { id, answer } => self.witness_said(id, answer),
             Input::Reload(settings) => self.reload(*settings),

@@ -107,6 +107,10 @@ pub struct Care {
     pub next: Option<Time>,
     /// When it failed, the newest last: those that still count.
     pub failed_at: VecDeque<Time>,
+    /// It is to be looked at now: an address before it had to be put back.
+    pub asked: bool,
+    /// The look under way was asked for by that.
+    pub after_put_back: bool,
 }
 
 impl Resource {
@@ -299,6 +303,12 @@ pub struct Group {
     pub fenced_at: Option<Time>,
     /// It failed here for a reason that holds on every node.
     pub wrong: bool,
+    /// An address of it would reach nobody from here: since when, and why.
+    pub cut_off: Option<(Time, String)>,
+    /// When something of it was started again because it had gone with an address, of the last [`crate::recover::HOUR`].
+    pub repaired_at: VecDeque<Time>,
+    /// Its addresses are to be announced again: a peer that was dead is back.
+    pub announce: bool,
     /// These nodes must be down for certain before the group can be taken, and are to be fenced for it.
     pub fence: Vec<NodeId>,
 }
@@ -343,6 +353,9 @@ impl Group {
             fence_for: None,
             fenced_at: None,
             wrong: false,
+            cut_off: None,
+            repaired_at: VecDeque::new(),
+            announce: false,
             fence: Vec::new(),
         }
     }

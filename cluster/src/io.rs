@@ -91,10 +91,28 @@ pub enum Input {
         /// In all.
         total: u8,
     },
+    /// How the interfaces of the built-in addresses are, and what is on them: all of it, whenever it is otherwise than the core
+    /// was told, after each [`Action::Evict`], and after each [`Input::Reload`].
+    Ground(Ground),
+    /// Addresses that are held here were gone, or changed by somebody, and are right again.
+    PutBack {
+        /// Which.
+        resources: Vec<ResourceKey>,
+    },
     /// The configuration changed; the links' number and order may change with it.
     Reload(Box<Settings>),
     /// Leave in order.
     Stop,
+}
+
+/// What the driver sees of the built-in addresses of the configuration beside the operations on them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ground {
+    /// Those that would reach nobody: their interface is switched off, has no carrier, or is not there. Why, in a sentence
+    /// without a full stop (`eth0 has no carrier`).
+    pub cut: BTreeMap<ResourceKey, String>,
+    /// Those that are set on their interface although this life of the driver has neither set nor found them.
+    pub strange: BTreeSet<ResourceKey>,
 }
 
 /// How an operation on one resource ended.
@@ -310,6 +328,16 @@ pub enum Action {
     Announce {
         /// Which.
         group: GroupId,
+    },
+    /// Remove these addresses if they are set here and not held: somebody else has set them, and a peer has the group. Then tell
+    /// the [`Ground`] as it is.
+    Evict {
+        /// Of which group.
+        group: GroupId,
+        /// Which.
+        resources: Vec<ResourceKey>,
+        /// Why, in a few words.
+        why: String,
     },
     /// Use the fence devices of a node, then [`Input::FenceDone`].
     Fence {

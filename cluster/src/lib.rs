@@ -12,6 +12,7 @@ pub mod event;
 mod fencing;
 mod follow;
 pub mod gaps;
+mod ground;
 mod group;
 mod hear;
 pub mod io;

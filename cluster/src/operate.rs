@@ -42,6 +42,7 @@ impl Core {
         if matches!(self.phase, Phase::Booting | Phase::Left { .. }) {
             return;
         }
+        self.evict(g);
         self.drive(g);
         self.look_after(g);
     }
@@ -121,9 +122,12 @@ impl Core {
         let leased = self.lease_bounded();
         let group = &mut self.groups[g];
         let timeout = group.timeout(kind, &on);
-        let resources = on.iter().map(|&i| group.resources[i].settings.key).collect();
+        let resources: Vec<_> = on.iter().map(|&i| group.resources[i].settings.key).collect();
         let run = Run { id, group: group.id, resources, op: kind, timeout, leased };
         group.begin(CurrentOp { id, kind, on, leased });
+        if kind != OpKind::Status {
+            self.not_strange(&run.resources);
+        }
         self.out.push(Action::Run(run));
     }
 

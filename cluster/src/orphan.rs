@@ -153,6 +153,8 @@ impl Core {
                 self.take(g, certain, why);
             } else if let Some((heir, _)) = best {
                 self.hand_on(g, heir);
+            } else if let Some((_, why)) = &self.groups[g].cut_off {
+                self.groups[g].hold = Some(format!("{why} here, and nobody else can take it"));
             }
         }
     }

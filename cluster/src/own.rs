@@ -38,13 +38,20 @@ impl Core {
         if self.standby != StandbyState::Off {
             return self.give_on_standby(g);
         }
+        if std::mem::take(&mut self.groups[g].announce) {
+            self.out.push(Action::Announce { group: self.groups[g].id });
+        }
+        if let Some((heir, _)) = self.link_handover(g).filter(|(_, at)| self.now >= *at) {
+            let why = self.groups[g].cut_off.as_ref().map_or(String::new(), |(_, why)| why.clone());
+            return self.give(g, heir, &why);
+        }
         if let Some((p, _)) = self.ping_handover(g).filter(|(_, at)| self.now >= *at) {
             let (heir, seen) = (self.peers[p].id, self.peers[p].view.as_ref().map_or(0, |view| view.pings.0));
             let why = format!("it sees {seen} ping points, this node {} of {}", self.pings.0, self.pings.1);
             return self.give(g, heir, &why);
         }
-        if self.failback_due(group).is_some_and(|at| self.now >= at) {
-            let home = NodeId::of(group.settings.preferred.as_deref().unwrap_or_default());
+        if self.failback_due(&self.groups[g]).is_some_and(|at| self.now >= at) {
+            let home = NodeId::of(self.groups[g].settings.preferred.as_deref().unwrap_or_default());
             self.give(g, home, "failback: its preferred node is up");
         }
     }
@@ -92,6 +99,7 @@ impl Core {
             }
             self.out.push(Action::Announce { group: self.groups[g].id });
         }
+        self.groups[g].announce &= !disputed;
         self.groups[g].disputed = disputed;
         false
     }

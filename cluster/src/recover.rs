@@ -133,7 +133,7 @@ impl Core {
     }
 
     /// Stops a resource, with those after it (an extra alone), and starts them again, not before `not_before`.
-    fn recover(&mut self, g: usize, first: usize, not_before: Time, why: String) {
+    pub(crate) fn recover(&mut self, g: usize, first: usize, not_before: Time, why: String) {
         let group = &mut self.groups[g];
         group.began = self.now;
         let extra = group.resources[first].settings.on_fail == OnFail::Ignore;
@@ -288,7 +288,7 @@ pub(crate) fn verb(kind: OpKind) -> &'static str {
 }
 
 /// Writes a moment down, and forgets those of more than an hour ago.
-fn note(moments: &mut VecDeque<Time>, now: Time) {
+pub(crate) fn note(moments: &mut VecDeque<Time>, now: Time) {
     moments.push_back(now);
     moments.retain(|at| now.since(*at) < HOUR);
     while moments.len() > REMEMBERED {

@@ -19,6 +19,7 @@ impl Core {
         self.reload_groups(&new);
         let me = new.me.clone();
         self.settings = new;
+        self.weigh_ground();
         self.changes += 1;
         self.news = true;
         self.event(Level::Info, "config", &me, None, None, "the configuration was read again".to_owned());

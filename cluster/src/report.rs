@@ -284,6 +284,7 @@ impl Core {
         } else if let Some(hold) = &group.hold {
             all.push(format!("{name} is not started: {hold}"));
         }
+        self.degraded_ground(group, all);
         self.degraded_resources(group, all);
         if group.failed {
             let error =
@@ -315,6 +316,22 @@ impl Core {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Interfaces that carry nothing, and addresses that somebody else has set.
+    fn degraded_ground(&self, group: &Group, all: &mut Vec<String>) {
+        let name = &group.settings.name;
+        if let Some((_, why)) = group.cut_off.as_ref().filter(|_| group.hold.is_none()) {
+            let what = if group.held() { "has it all the same" } else { "cannot take it" };
+            all.push(format!("{name}: {why}, so this node {what}"));
+        }
+        let strange = crate::ground::strangers(group, &self.ground).count();
+        if strange > 0 && group.local == Local::Stopped {
+            let what = if strange == 1 { "an address".to_owned() } else { format!("{strange} addresses") };
+            all.push(format!(
+                "{what} of {name} set here by somebody else: left alone while no other node has {name}"
+            ));
         }
     }
 
@@ -400,6 +417,8 @@ impl Core {
             Some("it is blocked here (hbctl cleanup)".to_owned())
         } else if self.groups[g].failed {
             Some("it failed here (hbctl cleanup)".to_owned())
+        } else if let Some((_, why)) = &self.groups[g].cut_off {
+            Some(why.clone())
         } else {
             let wrong = |peer| format!("{peer} says that it cannot work as it is configured (hbctl cleanup)");
             self.says_wrong(g).map(wrong)

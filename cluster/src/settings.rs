@@ -116,6 +116,9 @@ pub struct GroupSettings {
     pub preferred: Option<String>,
     /// What must be certain before a takeover.
     pub requires: Requires,
+    /// It leaves this node, or is not taken here, when the interface of one of its addresses has carried nothing for so long;
+    /// `None`: interfaces do not matter.
+    pub link_monitor: Option<Duration>,
     /// Groups that are started before it, and stopped after it where both are on one node.
     pub after: Vec<String>,
     /// Its resources: started in this order, stopped in reverse.
@@ -125,7 +128,7 @@ pub struct GroupSettings {
 impl GroupSettings {
     /// Some resource of it is looked at while it runs.
     pub fn monitored(&self) -> bool {
-        self.resources.iter().any(|resource| resource.monitor.is_some())
+        self.resources.iter().any(|resource| resource.monitor.is_some() || resource.follows)
     }
 }
 
@@ -145,6 +148,9 @@ pub struct ResourceSettings {
     pub address: bool,
     /// It may be started, stopped and looked at together with its neighbours of which the same is said.
     pub parallel: bool,
+    /// What it does goes with the addresses before it (a route does): it is looked at when one of them had to be put back, also
+    /// if it is not monitored.
+    pub follows: bool,
     /// Bound on one start.
     pub start_timeout: Duration,
     /// Bound on one stop.

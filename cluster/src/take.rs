@@ -74,6 +74,11 @@ impl Core {
 
     /// This node would take the group.
     pub(crate) fn able(&self, g: usize) -> bool {
+        self.fit(g) && self.groups[g].cut_off.is_none()
+    }
+
+    /// Nothing but perhaps an interface keeps this node from taking the group.
+    fn fit(&self, g: usize) -> bool {
         let group = &self.groups[g];
         self.phase == Phase::Up
             && self.standby == StandbyState::Off
@@ -116,7 +121,7 @@ impl Core {
                 report.state == GroupState::Released && report.to == Some(me) && Some(report.epoch) >= mine
             })
         };
-        let willing = self.doubt.is_none() && !self.maintenance.on && self.able(g);
+        let willing = self.doubt.is_none() && !self.maintenance.on && self.fit(g);
         if willing && self.peers.iter().any(given) && self.epoch_kept(g, self.groups[g].known + 1) {
             self.claim_epoch(g);
         }

@@ -44,6 +44,8 @@ pub enum Timer {
     FenceRetry,
     /// A peer has seen more ping points than this node for long enough.
     PingHandover,
+    /// The interface of a group's address has carried nothing for long enough.
+    LinkHandover,
     /// The disk has been waited for long enough.
     DiskWait,
     /// The disk is to be tried again.
@@ -72,6 +74,7 @@ impl fmt::Display for Timer {
             Timer::FenceDelay => "the delay before a node is fenced",
             Timer::FenceRetry => "the next attempt to fence a node",
             Timer::PingHandover => "a peer to see more ping points for long enough",
+            Timer::LinkHandover => "an interface to be without a carrier for long enough",
             Timer::DiskWait => "the disk to keep the epoch",
             Timer::DiskRetry => "the next attempt to write the state",
             Timer::Farewell => "the next word of farewell",
@@ -115,12 +118,12 @@ impl Core {
         self.each_fence_timer(&mut each);
         self.each_ping_timer(&mut each);
         for (g, group) in self.groups.iter().enumerate() {
-            self.each_timer_of(group, &mut each);
+            self.each_timer_of(g, group, &mut each);
             self.each_timer_of_care(g, &mut each);
         }
     }
 
-    fn each_timer_of(&self, group: &Group, each: &mut impl FnMut(Timer, Time)) {
+    fn each_timer_of(&self, g: usize, group: &Group, each: &mut impl FnMut(Timer, Time)) {
         if let Some((_, since)) = group.disk_wait {
             each(Timer::DiskWait, since + DISK_WAIT);
         }
@@ -132,6 +135,9 @@ impl Core {
                     each(Timer::JoinWait, at);
                 }
             }
+        }
+        if let Some((_, at)) = self.link_handover(g) {
+            each(Timer::LinkHandover, at);
         }
         if let Some(at) = self.failback_due(group).filter(|&at| at > self.now) {
             each(Timer::Failback, at);

@@ -15,12 +15,16 @@ impl Core {
         if !self.is_looked_after(g) {
             return;
         }
+        // What goes with an address is looked at one after the other: the first that is gone is started again with all after it.
+        let mut one_is_asked = false;
         for i in 0..self.groups[g].resources.len() {
             let resource = &self.groups[g].resources[i];
-            let due = resource.settings.monitor.is_some()
-                && !resource.doomed
-                && resource.care.look.is_none()
-                && resource.care.next.is_none_or(|at| at <= self.now);
+            let next =
+                resource.settings.monitor.is_some() && resource.care.next.is_none_or(|at| at <= self.now);
+            let asked = resource.care.asked && !one_is_asked;
+            one_is_asked |=
+                resource.care.asked || resource.care.look.is_some() && resource.care.after_put_back;
+            let due = (next || asked) && !resource.doomed && resource.care.look.is_none();
             if due && (resource.state == ResourceState::Started || resource.given_up()) {
                 self.begin_look(g, i);
             }
@@ -40,6 +44,7 @@ impl Core {
         let resource = &mut group.resources[i];
         resource.care.look = Some(id);
         resource.care.cancelled = false;
+        resource.care.after_put_back = std::mem::take(&mut resource.care.asked);
         self.out.push(Action::Run(Run {
             id,
             group: group.id,
@@ -54,6 +59,7 @@ impl Core {
     pub(crate) fn cancel_looks(&mut self, g: usize) {
         for resource in &mut self.groups[g].resources {
             resource.care.next = None;
+            resource.care.asked = false;
             if let Some(id) = resource.care.look
                 && !std::mem::replace(&mut resource.care.cancelled, true)
             {
@@ -86,6 +92,10 @@ impl Core {
         if !self.is_looked_after(g) {
             // Maintenance, or a doubt, began meanwhile: it is looked at again when that is over.
             self.groups[g].resources[i].care.next = None;
+            return;
+        }
+        let went = std::mem::take(&mut self.groups[g].resources[i].care.after_put_back);
+        if went && result == Some(&OpResult::NotRunning) && self.repair(g, i) {
             return;
         }
         let resource = &mut self.groups[g].resources[i];

@@ -7,6 +7,7 @@ mod diff;
 mod fence_wishes;
 mod fencing;
 mod forgery;
+mod ground;
 mod handover;
 mod hopeless;
 mod leases;

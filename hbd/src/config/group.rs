@@ -140,6 +140,7 @@ fn read_one(
     let preferred =
         table.string("preferred").filter(|at| known_node(scope.report, scope.nodes, at.value, &at.span));
     let requires = requires(table, scope);
+    let link_monitor = link_monitor(table, scope.report);
     let named = table.strings("after").map(|at| at.value).unwrap_or_default();
     let after: Vec<String> = named.iter().map(|at| at.value.to_owned()).collect();
     orders.push((name.to_owned(), named.iter().map(|at| (at.value.to_owned(), at.span.clone())).collect()));
@@ -153,6 +154,7 @@ fn read_one(
         name: name.to_owned(),
         preferred: preferred.map(|at| at.value.to_owned()),
         requires,
+        link_monitor,
         after,
         resources: resources?,
     })
@@ -177,6 +179,28 @@ fn requires(table: &Table<'_>, scope: &Scope<'_>) -> Requires {
         ),
     }
     requires
+}
+
+/// `link_monitor = true | false | { after }`.
+fn link_monitor(table: &Table<'_>, report: &Report<'_>) -> Option<Duration> {
+    let default = Some(TENTH * 2);
+    let Some(value) = table.value("link_monitor") else {
+        return default;
+    };
+    match value.get_ref() {
+        DeValue::Boolean(on) => default.filter(|_| *on),
+        DeValue::Table(map) => {
+            let policy = Table::new("link_monitor".to_owned(), value.span(), map, report);
+            let after = policy.duration("after", Duration::ZERO, SECOND * 3600).map(|at| at.value);
+            policy.finish();
+            after.or(default)
+        }
+        _ => {
+            let help = "write true, false or { after = \"1s\" }".to_owned();
+            wrong_type(report, "'link_monitor'", "true, false or a table", value, help);
+            default
+        }
+    }
 }
 
 /// Every node needs one that fences it; on this node those of the others do.

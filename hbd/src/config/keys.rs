@@ -50,6 +50,7 @@ exec = "/bin/x"
 command = ["/bin/x"]
 [[group]]
 name = "g"
+link_monitor = { after = "1s" }
 resources = [{ agent = "x" }]
 "#;
 

@@ -257,6 +257,9 @@ pub struct Group {
     pub preferred: Option<String>,
     /// What must be certain before a takeover.
     pub requires: Requires,
+    /// It leaves a node where the interface of one of its addresses has carried nothing for so long; `None`: that does not
+    /// matter.
+    pub link_monitor: Option<Duration>,
     /// Groups that are started before it.
     pub after: Vec<String>,
     /// Its resources in starting order.

@@ -124,6 +124,7 @@ impl Engine {
             self.config.cluster.name
         );
         self.feed(Input::Tick);
+        self.tell_addresses();
         self.parts.notifier.ready();
     }
 
@@ -223,6 +224,8 @@ impl Engine {
                 let changes = self.parts.links.interfaces(all, now());
                 self.link_changes(changes);
             }
+            Report::Ground(ground) => self.feed(Input::Ground(ground)),
+            Report::PutBack(resources) => self.feed(Input::PutBack { resources }),
             Report::Event(event) => self.event(*event),
             Report::Trouble { about, sentence } => self.trouble(about, sentence),
         }
@@ -345,6 +348,7 @@ impl Engine {
         self.config = config;
         self.say_unsupported();
         self.feed(Input::Reload(Box::new(settings)));
+        self.tell_addresses();
         self.link_changes(changes);
         let text = if same {
             "the configuration was read again: nothing changed"
@@ -352,6 +356,14 @@ impl Engine {
             "the new configuration is in force"
         };
         text.to_owned()
+    }
+
+    /// Tells the net thread which addresses are configured.
+    fn tell_addresses(&mut self) {
+        let entries = self.parts.table.all_addresses();
+        if self.parts.net.ask(net::Job::Configured { entries }).is_err() {
+            tracing::error!("interfaces of addresses are not watched: the net thread has too much to do");
+        }
     }
 
     fn feed(&mut self, input: Input) {
@@ -413,6 +425,13 @@ impl Engine {
                     tracing::error!(
                         "an announcement of addresses was dropped: the net thread has too much to do"
                     );
+                }
+            }
+            Action::Evict { resources, why, .. } => {
+                let entries =
+                    resources.iter().filter_map(|&key| self.parts.table.get(key).cloned()).collect();
+                if self.parts.net.ask(net::Job::Evict { entries, why }).is_err() {
+                    tracing::error!("addresses of somebody else stay: the net thread has too much to do");
                 }
             }
             Action::Persist { serial, state } => {
@@ -519,7 +538,7 @@ impl Engine {
             Trouble::Watchdog => ("daemon", "watchdog".to_owned()),
             Trouble::Ping(name) => ("ping", name),
             Trouble::Device(node, agent) => ("fence", format!("{node} ({agent})")),
-            Trouble::Addresses => ("resource", "addresses".to_owned()),
+            Trouble::Addresses | Trouble::Strangers => ("address", "addresses".to_owned()),
             Trouble::Realtime(thread) => ("daemon", format!("{thread} thread")),
             Trouble::Unsupported(what) => ("config", what),
         };

@@ -1,6 +1,6 @@
 //! What the other threads tell the loop.
 
-use cluster::{Event, FenceId, FenceOutcome, OpId, OpResult};
+use cluster::{Event, FenceId, FenceOutcome, Ground, OpId, OpResult, ResourceKey};
 use tokio::sync::mpsc;
 
 use super::links::Interface;
@@ -64,6 +64,10 @@ pub enum Report {
     },
     /// How the interfaces are; told when it is otherwise than before.
     Interfaces(Vec<Interface>),
+    /// How the ground of the configured addresses is.
+    Ground(Ground),
+    /// These held addresses were gone or changed, and are right again.
+    PutBack(Vec<ResourceKey>),
     /// Something happened that belongs among the events.
     Event(Box<Event>),
     /// Something is not as it should be (or is again), for `status`.
@@ -96,6 +100,8 @@ pub enum Trouble {
     Ping(String),
     /// Addresses: announcements, leftovers.
     Addresses,
+    /// Somebody who sets addresses again and again that another node has.
+    Strangers,
 }
 
 /// Tells the loop; a loop that is gone (the process ends) needs no news.

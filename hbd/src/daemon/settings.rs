@@ -76,6 +76,7 @@ fn group_settings(group: &Group) -> GroupSettings {
             key,
             name: resource.name.clone(),
             address: matches!(resource.agent, Agent::Address(_)),
+            follows: follows_addresses(&resource.agent),
             start_timeout: resource.start_timeout,
             stop_timeout: resource.stop_timeout,
             status_timeout: resource.monitor_timeout,
@@ -91,9 +92,19 @@ fn group_settings(group: &Group) -> GroupSettings {
         name: group.name.clone(),
         preferred: group.preferred.clone(),
         requires: group.requires,
+        link_monitor: group.link_monitor,
         after: group.after.clone(),
         resources,
     }
+}
+
+/// Whether what the agent sets in the kernel goes when an address before it does: routes do.
+fn follows_addresses(agent: &Agent) -> bool {
+    let name = match agent {
+        Agent::Heartbeat { name, .. } | Agent::Ocf { name, .. } => name,
+        Agent::Address(_) | Agent::Lsb { .. } | Agent::Systemd { .. } => return false,
+    };
+    matches!(name.as_str(), "Route" | "IPsrcaddr")
 }
 
 /// One key for each resource of a group, in order: made of the group's name and what the resource
@@ -258,6 +269,7 @@ pub(super) mod tests {
                     name: (*name).into(),
                     preferred: None,
                     requires: Requires::Nothing,
+                    link_monitor: Some(Duration::from_millis(200)),
                     after: vec![],
                     resources: resources.clone(),
                 })

@@ -91,6 +91,8 @@ impl Known {
                 true
             }
             Change::Link { link, .. } => self.links.insert(link.index, link.clone()).as_ref() != Some(link),
+            // Lifetimes that a router renews again and again are news only once.
+            Change::AddressAdded(new) if new.valid.is_none() => true,
             Change::AddressAdded(new) => {
                 if self.addresses.len() > REMEMBERED {
                     self.addresses.clear();

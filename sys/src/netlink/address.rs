@@ -38,6 +38,16 @@ impl Address {
         self.flags & libc::IFA_F_DADFAILED != 0
     }
 
+    /// Others are preferred to it: its preferred lifetime is over.
+    pub fn deprecated(&self) -> bool {
+        self.flags & libc::IFA_F_DEPRECATED != 0
+    }
+
+    /// The route to its network was not set with it.
+    pub fn no_network_route(&self) -> bool {
+        self.flags & libc::IFA_F_NOPREFIXROUTE != 0
+    }
+
     /// Another address of the same network was on the interface before (IPv4).
     pub fn secondary(&self) -> bool {
         self.ip.is_ipv4() && self.flags & libc::IFA_F_SECONDARY != 0

@@ -18,13 +18,13 @@ pub(crate) mod socket;
 pub(crate) mod wire;
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use address::{Address, AddressKey, AddressSet, Removed};
 pub use error::{Error, Reason};
 pub use link::Link;
 pub use monitor::{Change, Monitor};
-pub use route::Route;
+pub use route::{Networks, Route};
 
 use request::{Consistency, Requests, Talk, refused};
 
@@ -135,19 +135,24 @@ impl Netlink {
         Ok(results)
     }
 
-    /// The interface and prefix length a virtual address gets when the configuration names neither: those of the
-    /// longest on-link network of the main routing table that contains it, the lowest metric deciding between equals
-    /// (what Heartbeat's IPaddr did). `None` when no such network exists; a default route is none.
+    /// The networks on the wire: the on-link routes of the main routing table, of one family or both.
     ///
     /// # Errors
     /// The kernel's refusal, or its silence.
-    pub fn route_to(&mut self, ip: IpAddr) -> Result<Option<Route>, Error> {
+    pub fn networks(&mut self, v4: bool, v6: bool) -> Result<Networks, Error> {
+        let mut all = Vec::new();
+        let families = [(v4, Ipv4Addr::UNSPECIFIED.into()), (v6, Ipv6Addr::UNSPECIFIED.into())];
+        for (_, family) in families.into_iter().filter(|(wanted, _)| *wanted) {
+            all.extend(self.networks_of(route::family(family))?);
+        }
+        Ok(Networks(all))
+    }
+
+    fn networks_of(&mut self, family: u8) -> Result<Vec<route::OnLink>, Error> {
         let kinds = (libc::RTM_GETROUTE, libc::RTM_NEWROUTE);
-        let what = format!("find the network of {ip}");
         // A routing daemon may change some far route all the time; the networks on the wire hardly ever change.
-        let found = self.requests.dump(&what, kinds, &route::dump_header(ip), Consistency::Waived, |body| {
-            route::parse(body).filter(|route| route::same_network(route.network, ip, route.prefix))
-        });
+        let header = route::dump_header(family);
+        let found = self.requests.dump("list networks", kinds, &header, Consistency::Waived, route::parse);
         match found {
             // No table, or no such family, is no route.
             Err(error)
@@ -156,9 +161,9 @@ impl Netlink {
                     Some(libc::ENOENT | libc::EOPNOTSUPP | libc::EAFNOSUPPORT)
                 ) =>
             {
-                Ok(None)
+                Ok(Vec::new())
             }
-            found => Ok(route::best(&found?, ip)),
+            found => found,
         }
     }
 
@@ -194,7 +199,7 @@ impl Netlink {
         }
         let ours: HashSet<(u32, IpAddr)> = batch.iter().map(|set| (set.ifindex, set.ip)).collect();
         let mut networks = Vec::<Address>::new();
-        for other in self.addresses_of(route::family(std::net::Ipv6Addr::UNSPECIFIED.into()))? {
+        for other in self.addresses_of(route::family(Ipv6Addr::UNSPECIFIED.into()))? {
             let holds_route = other.flags & libc::IFA_F_NOPREFIXROUTE == 0;
             let known = |known: &Address| {
                 known.ifindex == other.ifindex

@@ -59,16 +59,29 @@ pub(super) fn parse(body: &[u8]) -> Option<OnLink> {
 }
 
 /// A dump request for the main table of one family.
-pub(super) fn dump_header(ip: IpAddr) -> [u8; HEADER] {
+pub(super) fn dump_header(family: u8) -> [u8; HEADER] {
     let mut header = [0; HEADER];
-    header[0] = family(ip);
+    header[0] = family;
     header[4] = libc::RT_TABLE_MAIN;
     header
 }
 
+/// The networks on the wire, as they were when they were read.
+#[derive(Clone, Debug, Default)]
+pub struct Networks(pub(super) Vec<OnLink>);
+
+impl Networks {
+    /// The interface and prefix length a virtual address gets when the configuration names neither: those of the longest network
+    /// that contains it, the lowest metric deciding between equals (what Heartbeat's IPaddr did); with an interface, of
+    /// those on it. `None` when there is no such network; a default route is none.
+    pub fn to(&self, ip: IpAddr, on: Option<u32>) -> Option<Route> {
+        best(self.0.iter().filter(|route| on.is_none_or(|index| route.ifindex == index)), ip)
+    }
+}
+
 /// The route to use for `ip`: the longest network that contains it, then the lowest metric.
-pub(super) fn best(routes: &[OnLink], ip: IpAddr) -> Option<Route> {
-    let fits = routes.iter().filter(|route| same_network(route.network, ip, route.prefix));
+pub(super) fn best<'r>(routes: impl IntoIterator<Item = &'r OnLink>, ip: IpAddr) -> Option<Route> {
+    let fits = routes.into_iter().filter(|route| same_network(route.network, ip, route.prefix));
     let best = fits.min_by_key(|route| (std::cmp::Reverse(route.prefix), route.metric))?;
     Some(Route { ifindex: best.ifindex, prefix: best.prefix })
 }

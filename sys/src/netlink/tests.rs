@@ -103,7 +103,7 @@ fn the_longest_network_wins_then_the_lowest_metric() {
         on_link("10.77.4.0", 24, 0, 4),
         on_link("fd77::", 64, 256, 5),
     ];
-    let to = |ip: &str| route::best(&routes, ip.parse().expect("ip"));
+    let to = |ip: &str| route::best(&routes[..], ip.parse().expect("ip"));
     assert_eq!(to("10.77.1.1"), Some(Route { ifindex: 3, prefix: 16 }));
     assert_eq!(to("10.77.4.9"), Some(Route { ifindex: 4, prefix: 24 }));
     assert_eq!(to("10.1.1.1"), Some(Route { ifindex: 1, prefix: 8 }));

@@ -246,7 +246,10 @@ fn a_foreign_address_keeps_its_place_and_its_mark() {
 fn the_network_of_an_address_is_found() {
     let Some(space) = single() else { return };
     let (mut netlink, index) = open(&space);
-    let to = |netlink: &mut Netlink, ip: &str| netlink.route_to(ip.parse().expect("ip")).expect("routes");
+    let on = |netlink: &mut Netlink, ip: &str, on| {
+        netlink.networks(true, true).expect("routes").to(ip.parse().expect("ip"), on)
+    };
+    let to = |netlink: &mut Netlink, ip: &str| on(netlink, ip, None);
     assert_eq!(to(&mut netlink, "10.77.1.1"), None);
     space.ip("addr add 10.77.0.1/16 dev v0");
     space.ip("addr add fd77::1/64 dev v0");
@@ -259,6 +262,14 @@ fn the_network_of_an_address_is_found() {
     assert_eq!(to(&mut netlink, "192.0.2.1"), None, "a default route is no network");
     assert_eq!(to(&mut netlink, "fd77::9"), Some(Route { ifindex: index, prefix: 64 }));
     assert_eq!(to(&mut netlink, "fd79::9"), None);
+    // The same network on another interface, and farther away: it counts where that interface is asked for.
+    let other = space.index("v1");
+    space.ip("route add 10.77.0.0/20 dev v1 scope link metric 7");
+    space.ip("route add 10.77.0.0/16 dev v1 scope link metric 9");
+    assert_eq!(to(&mut netlink, "10.77.1.1"), Some(Route { ifindex: other, prefix: 20 }));
+    assert_eq!(on(&mut netlink, "10.77.1.1", Some(index)), Some(Route { ifindex: index, prefix: 16 }));
+    assert_eq!(on(&mut netlink, "10.77.99.1", Some(other)), Some(Route { ifindex: other, prefix: 16 }));
+    assert_eq!(on(&mut netlink, "10.99.0.1", Some(other)), None);
 }
 
 #[test]

@@ -147,6 +147,16 @@ pub enum Fault {
         /// Of which resource, as above.
         which: u64,
     },
+    /// Somebody sets an address by hand.
+    Stray {
+        /// Of which resource, as above.
+        which: u64,
+    },
+    /// The interface of the addresses carries nothing for a time.
+    Link {
+        /// For how long.
+        time: u64,
+    },
     /// An operator looks at the status.
     Look,
     /// Outside points answer or do not.
@@ -203,6 +213,8 @@ pub const TABLE: &[Row] = &[
     },
     Row { name: "wall jump", weight: 1, make: |dice, _| Fault::WallJump { open: dice.one_in(2) } },
     Row { name: "steal", weight: 1, make: |dice, _| Fault::Steal { which: dice.below(64) } },
+    Row { name: "stray", weight: 2, make: |dice, _| Fault::Stray { which: dice.below(64) } },
+    Row { name: "link", weight: 4, make: |dice, _| Fault::Link { time: dice.span(6 * S) } },
     Row { name: "look", weight: 3, make: |_, _| Fault::Look },
     Row { name: "pings", weight: 1, make: |dice, _| Fault::Pings { seen: dice.below(3) as u8 } },
 ];
@@ -412,6 +424,16 @@ pub fn apply(world: &mut World, n: usize, fault: &Fault) {
             if world.is_address(key) {
                 world.steal(n, key);
             }
+        }
+        Fault::Stray { which } => {
+            let key = resource_of(world, *which);
+            if world.is_address(key) {
+                world.stray(n, key);
+            }
+        }
+        Fault::Link { time } => {
+            world.cut_link(n);
+            world.at(*time, Happening::Undo(Undo::Link(n)));
         }
         Fault::Look => world.look(n),
         Fault::Pings { seen } => world.feed(n, Item::Input(Input::Pings { seen: *seen, total: 2 })),

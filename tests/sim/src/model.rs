@@ -139,6 +139,7 @@ fn settings(n: usize, requires: Requires) -> Settings {
             resources: vec![resource(0, false)],
             preferred: None,
             requires,
+            link_monitor: None,
             after: Vec::new(),
         }],
     }

@@ -54,6 +54,7 @@ pub fn resource(key: u64, address: bool) -> ResourceSettings {
         key: ResourceKey(key),
         name: format!("{}{key}", if address { "vip" } else { "svc" }),
         address,
+        follows: false,
         start_timeout: Duration::from_secs(3),
         stop_timeout: Duration::from_secs(3),
         status_timeout: Duration::from_secs(2),
@@ -84,6 +85,7 @@ fn fence_wishes(dice: &mut Dice, settings: &mut Settings) {
 fn looked_after(dice: &mut Dice, key: u64) -> ResourceSettings {
     let mut resource = resource(key, dice.one_in(2));
     resource.parallel = !resource.address && dice.one_in(3);
+    resource.follows = !resource.address && dice.one_in(4);
     if !resource.address && dice.one_in(2) {
         resource.monitor = Some(Duration::from_millis(dice.pick(&[300, 1000])));
         resource.restarts = dice.below(3) as u32;
@@ -117,6 +119,7 @@ fn settings(dice: &mut Dice, nodes: usize) -> (Settings, u64) {
                 preferred: names.get(preferred).cloned(),
                 after: (0..g).filter(|_| dice.one_in(4)).map(|g| format!("g{g}")).collect(),
                 requires: dice.pick(&[Requires::Nothing, Requires::Fencing]),
+                link_monitor: dice.pick(&[Some(200), Some(200), Some(0), None]).map(Duration::from_millis),
             }
         })
         .collect();

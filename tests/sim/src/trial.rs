@@ -18,6 +18,7 @@ pub type Trial = fn(&mut World, &mut Dice);
 /// All trials, by the name of what they hold the cluster to.
 pub const TRIALS: &[(&str, Trial)] = &[
     ("L1", l1_power_loss),
+    ("L1 link", l1_link_lost),
     ("L4", l4_hung_agent),
     ("L5 medium", l5_one_medium),
     ("L5 loss", l5_few_losses),
@@ -121,6 +122,33 @@ fn check_taken(world: &mut World, g: usize, lost: usize) {
     if world.violation.is_none() && world.owner(g).is_none_or(|owner| owner == lost) {
         let (group, node) = (world.settings.groups[g].name.clone(), world.machines[lost].name.clone());
         world.blame("L1", format!("{group} has no owner in time after {node} was lost"));
+    }
+}
+
+/// L1: a group whose interface carries nothing goes to a node whose does, and to none if there is none.
+fn l1_link_lost(world: &mut World, dice: &mut Dice) {
+    let Some((g, n)) = owner_of_any(world, dice) else { return };
+    let group = &world.settings.groups[g];
+    let address = group.resources.iter().any(|resource| resource.address);
+    let Some(after) = group.link_monitor.filter(|_| address && !damped(world)) else { return };
+    if dice.one_in(2) {
+        // Nobody is better off: it stays where it is.
+        for other in (0..world.machines.len()).filter(|&other| other != n) {
+            world.cut_link(other);
+        }
+        world.run_for(50 * MS);
+        world.cut_link(n);
+        world.run_for(2 * S);
+        if world.violation.is_none() && world.owner(g) != Some(n) {
+            world.blame("L1", format!("g{g} left for a node whose interface carries nothing either"));
+        }
+        return;
+    }
+    world.cut_link(n);
+    // Groups that come after it on the same node may have to stop before it does, and the other way round.
+    world.run_for(nanos(after) + 2 * work(world) + 100 * MS);
+    if world.violation.is_none() && world.owner(g).is_none_or(|owner| owner == n) {
+        world.blame("L1", format!("g{g} stays where its interface carries nothing"));
     }
 }
 

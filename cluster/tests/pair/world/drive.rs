@@ -107,6 +107,11 @@ impl World {
                     let name = self.group_name(group);
                     self.say(n, &format!("announces {name}"));
                 }
+                Action::Evict { resources, why, .. } => {
+                    for name in resources.iter().map(|key| self.resource_name(*key)).collect::<Vec<_>>() {
+                        self.say(n, &format!("evicts {name}: {why}"));
+                    }
+                }
                 Action::Persist { serial, state } => {
                     let node = n;
                     let written = Happening::Written { node, serial, state };

@@ -1,4 +1,5 @@
-//! After somebody changed something: held addresses that are gone are put back, those of an interface that has come up are
+//! After somebody changed something: held addresses that are gone are put back, those that are otherwise than they were set are
+//! put right, those of an interface that has come up are
 //! announced again, and the loop hears how its interfaces are.
 //!
 //! A lease that has run out is none of somebody's doing: the loop was away, and the address may be the peer's by now. So
@@ -9,20 +10,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{Event, Level, Time};
-use sys::netlink::AddressSet;
+use cluster::{ResourceKey, Time};
+use sys::netlink::{Address, AddressKey, AddressSet};
 
-use super::place::{Interfaces, is, place};
+use super::place::{Interfaces, place};
+use super::repeat::Target;
 use super::worker::{Addresses, Worker, spec};
 use crate::daemon::links::Interface;
 use crate::daemon::report::{Report, tell};
 use crate::daemon::settings::Entry;
 use crate::daemon::when::now;
-
-/// Between two events about addresses that were put back: somebody may be at it all the time.
-const SAY: Duration = Duration::from_secs(10);
-/// Addresses named in one event.
-const NAMED: usize = 5;
 
 /// An address that is set here.
 #[derive(Clone, Debug)]
@@ -54,35 +51,55 @@ impl Held {
     }
 }
 
-/// What was put back and not yet told.
-#[derive(Debug, Default)]
-pub(super) struct PutBack {
-    told: Option<Time>,
-    untold: u64,
+/// What is wrong with a held address, and what must be removed before it is set again.
+struct Ill {
+    key: ResourceKey,
+    /// How it differs; nothing if it is gone.
+    how: Option<String>,
+    /// What stands in its place.
+    remove: Vec<AddressKey>,
 }
 
-impl PutBack {
-    /// The event for these, unless the last one was just now: then they are counted in the next.
-    fn event(&mut self, ips: &[IpAddr], with_interface: bool, now: Time) -> Option<Event> {
-        if self.told.is_some_and(|told| now.since(told) < SAY) {
-            self.untold += ips.len() as u64;
-            return None;
-        }
-        self.told = Some(now);
-        let mut named: Vec<String> = ips.iter().take(NAMED).map(IpAddr::to_string).collect();
-        if ips.len() > NAMED {
-            named.push(format!("{} more", ips.len() - NAMED));
-        }
-        let before = match std::mem::take(&mut self.untold) {
-            0 => String::new(),
-            count => format!(", and so were {count} since this was last said"),
-        };
-        let how = if with_interface { "went with its interface" } else { "removed by somebody else" };
-        let why = format!("{how} and put back at once{before}");
-        let (from, to) = (Some("removed".to_owned()), Some("set".to_owned()));
-        let subject = named.join(", ");
-        Some(Event { level: Level::Warn, kind: "resource".into(), subject, from, to, why, took_ms: None })
+/// The kernel counts what is left of a lifetime in whole seconds, and so do we.
+const INACCURACY: Duration = Duration::from_secs(2);
+
+/// How an address that should be as `held` differs from that, if it does; and whether it must be removed for it to be right.
+fn differs(there: &Address, held: &Held, rest: Option<Duration>) -> Option<(String, bool)> {
+    let set = &held.set;
+    let label = set.label.as_ref().filter(|_| set.ip.is_ipv4());
+    if there.prefix != set.prefix {
+        return Some((format!("its prefix is {}, not {}", there.prefix, set.prefix), true));
     }
+    if there.dad_failed() {
+        return Some((
+            "duplicate address detection failed on it: another machine has it too".to_owned(),
+            true,
+        ));
+    }
+    if there.tentative() {
+        return Some(("it waits for duplicate address detection".to_owned(), true));
+    }
+    if let Some(label) = label.filter(|label| there.label.as_ref() != Some(label)) {
+        return Some((
+            format!("its label is {}, not {label}", there.label.as_deref().unwrap_or("none")),
+            true,
+        ));
+    }
+    if there.ip.is_ipv4() && there.no_network_route() {
+        return Some(("it is without its network's route".to_owned(), true));
+    }
+    let seconds = |time: Option<Duration>| {
+        time.map_or("without end".to_owned(), |time| format!("{} s", time.as_secs()))
+    };
+    let near = match (there.valid, rest) {
+        (None, None) => true,
+        (Some(there), Some(rest)) => there.abs_diff(rest) <= INACCURACY,
+        _ => false,
+    };
+    if !near {
+        return Some((format!("its lifetime is {}, not {}", seconds(there.valid), seconds(rest)), false));
+    }
+    there.deprecated().then(|| ("it is deprecated".to_owned(), false))
 }
 
 impl Worker {
@@ -93,56 +110,108 @@ impl Worker {
             // The next renewal mends what can be mended, and says what cannot.
             Err(error) => return tracing::warn!("interfaces and addresses could not be looked at: {error}"),
         };
-        self.mend(&interfaces, &addresses);
+        let mended = self.mend(&interfaces, &addresses);
         self.announce_where_up(&interfaces);
+        self.tell_ground(&interfaces, &addresses, false);
         let seen = told(&interfaces, &addresses);
         if seen != self.seen {
             self.seen.clone_from(&seen);
             tell(&self.reports, Report::Interfaces(seen));
         }
+        if !mended.is_empty() {
+            // Routes that went with them are for the core to see to.
+            tell(&self.reports, Report::PutBack(mended));
+        }
     }
 
-    /// Puts back what should be there.
-    fn mend(&mut self, interfaces: &Interfaces, addresses: &Addresses) {
+    /// Puts back what should be there, and puts right what is otherwise than it should be; gives what it was.
+    fn mend(&mut self, interfaces: &Interfaces, addresses: &Addresses) -> Vec<ResourceKey> {
         let now = now();
-        let missing =
-            |held: &Held| !addresses.of(held.set.ip).any(|there| is(there, spec(&held.entry), interfaces));
-        let keys: Vec<_> = self.held.iter().filter(|(_, held)| missing(held)).map(|(&key, _)| key).collect();
-        let (mut sets, mut whose) = (Vec::new(), Vec::new());
+        let ill = self.ill(interfaces, addresses, now);
+        if ill.is_empty() {
+            return Vec::new();
+        }
         // What an interface takes with it when it goes, or is switched off, is nobody's doing.
         let was_up =
             |index: u32| self.seen.is_empty() || self.seen.iter().any(|one| one.index == index && one.up);
         let mut with_interface = true;
-        for key in keys {
+        let (mut sets, mut whose, mut removals) = (Vec::new(), Vec::new(), Vec::new());
+        for Ill { key, how, remove } in ill {
             let Some(held) = self.held.get_mut(&key) else { continue };
             let Some(lifetime) = held.rest(now) else { continue };
             let gone = interfaces.numbered(held.set.ifindex).is_none();
-            let down = interfaces.numbered(held.set.ifindex).is_some_and(|link| !link.up);
-            if down {
-                continue;
-            }
-            with_interface &= gone || !was_up(held.set.ifindex);
+            with_interface &= how.is_some() || gone || !was_up(held.set.ifindex);
             if gone {
                 // One of the same name may have come, with another number.
-                let Ok(set) = place(spec(&held.entry), interfaces, &mut self.netlink) else { continue };
+                let Ok(set) = place(spec(&held.entry), interfaces) else { continue };
                 held.set = AddressSet { lifetime: held.set.lifetime, ..set };
             }
+            removals.extend(remove);
             sets.push(AddressSet { lifetime, ..held.set.clone() });
-            whose.push((held.set.ifindex, held.set.ip));
+            whose.push((key, (held.set.ifindex, held.set.ip), how));
+        }
+        // Whatever is in the way must go first; between the two is less than a packet's time.
+        if !removals.is_empty() && self.netlink.remove_addresses(&removals).is_err() {
+            return Vec::new();
         }
         if sets.is_empty() {
-            return;
+            return Vec::new();
         }
-        let Ok(done) = self.netlink.set_addresses(&sets) else { return };
-        let set: Vec<_> =
-            whose.into_iter().zip(done).filter_map(|(target, done)| done.ok().map(|()| target)).collect();
-        if set.is_empty() {
-            return;
+        let Ok(done) = self.netlink.set_addresses(&sets) else { return Vec::new() };
+        let right: Vec<_> =
+            whose.into_iter().zip(done).filter(|(_, done)| done.is_ok()).map(|(whose, _)| whose).collect();
+        self.announce_on(interfaces, right.iter().map(|(_, target, _)| *target).collect());
+        self.say_mended(&right, with_interface, now);
+        right.into_iter().map(|(key, ..)| key).collect()
+    }
+
+    /// What is held and not as it should be.
+    fn ill(&self, interfaces: &Interfaces, addresses: &Addresses, now: Time) -> Vec<Ill> {
+        let mut ill = Vec::new();
+        for (&key, held) in &self.held {
+            if interfaces.numbered(held.set.ifindex).is_some_and(|link| !link.up) {
+                continue;
+            }
+            let Some(rest) = held.rest(now) else { continue };
+            let there: Vec<&Address> =
+                addresses.of(held.set.ip).filter(|there| there.ifindex == held.set.ifindex).collect();
+            let looks: Vec<_> = there.iter().map(|there| differs(there, held, rest)).collect();
+            // The right one may have another beside it, with another prefix.
+            if !looks.is_empty() && looks.iter().all(Option::is_none) {
+                continue;
+            }
+            let remove =
+                there.iter().zip(&looks).filter(|(_, look)| look.as_ref().is_some_and(|(_, remove)| *remove));
+            let remove = remove.map(|(there, _)| there.key()).collect();
+            ill.push(Ill { key, remove, how: looks.into_iter().flatten().next().map(|(how, _)| how) });
         }
-        let mut ips: Vec<IpAddr> = set.iter().map(|&(_, ip)| ip).collect();
-        ips.sort_unstable();
-        self.announce_on(interfaces, set);
-        if let Some(event) = self.put_back.event(&ips, with_interface, now) {
+        ill
+    }
+
+    fn say_mended(
+        &mut self,
+        right: &[(ResourceKey, Target, Option<String>)],
+        with_interface: bool,
+        now: Time,
+    ) {
+        let ips = |changed: bool| {
+            let these = right.iter().filter(|(.., how)| how.is_some() == changed);
+            let mut ips: Vec<IpAddr> = these.map(|(_, (_, ip), _)| *ip).collect();
+            ips.sort_unstable();
+            ips
+        };
+        let (gone, changed) = (ips(false), ips(true));
+        let mut events = Vec::new();
+        if !gone.is_empty() {
+            let how = if with_interface { "went with its interface" } else { "removed by somebody else" };
+            let why = format!("{how} and put back at once");
+            events.extend(self.put_back.event(&gone, ("removed", "set"), &why, now));
+        }
+        if let Some(how) = right.iter().find_map(|(.., how)| how.as_ref()) {
+            let why = format!("changed by somebody else ({how}) and put right at once");
+            events.extend(self.put_right.event(&changed, ("changed", "set"), &why, now));
+        }
+        for event in events {
             tell(&self.reports, Report::Event(Box::new(event)));
         }
     }
@@ -162,6 +231,10 @@ impl Worker {
             .filter(|&(index, _)| came(index))
             .collect();
         if !targets.is_empty() {
+            let keys =
+                self.held.iter().filter(|(_, held)| targets.contains(&(held.set.ifindex, held.set.ip)));
+            // An interface that was switched off has lost its routes.
+            tell(&self.reports, Report::PutBack(keys.map(|(&key, _)| key).collect()));
             self.announce_on(interfaces, targets);
         }
     }
@@ -183,24 +256,4 @@ fn told(interfaces: &Interfaces, addresses: &Addresses) -> Vec<Interface> {
         .collect();
     all.sort_by_key(|one| one.index);
     all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_removes_all_the_time_is_said_now_and_then() {
-        let (mut put_back, ip) = (PutBack::default(), |n: u8| IpAddr::from([10, 0, 0, n]));
-        let first = put_back.event(&[ip(1)], true, Time::from_millis(0)).expect("said");
-        assert_eq!(first.subject, "10.0.0.1");
-        assert_eq!(first.why, "went with its interface and put back at once");
-        for ms in 1..10 {
-            assert_eq!(put_back.event(&[ip(1), ip(2)], false, Time::from_millis(ms * 1000)), None);
-        }
-        let many: Vec<_> = (0..9).map(ip).collect();
-        let next = put_back.event(&many, false, Time::from_millis(10_000)).expect("said again");
-        assert!(next.subject.ends_with("10.0.0.4, 4 more"), "{}", next.subject);
-        assert!(next.why.contains("18 since"), "{}", next.why);
-    }
 }

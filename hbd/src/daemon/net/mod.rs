@@ -3,9 +3,11 @@
 //! Blocking, one job at a time in the order given; every burst is one netlink request however many
 //! addresses it has. It wakes without a job only while announcements are to be repeated.
 
+mod ground;
 mod mend;
 pub(super) mod place;
 mod repeat;
+mod said;
 mod worker;
 
 use std::io;
@@ -58,6 +60,18 @@ pub enum Job {
     /// Interfaces or addresses changed, by whomever: look at them, put back what is held and gone, announce what is held
     /// where a link has come up, and tell the loop ([`Report::Interfaces`]).
     Changed,
+    /// These are configured from now on: the loop is told of their interfaces, and of those of them that somebody else sets.
+    Configured {
+        /// All of them.
+        entries: Vec<Arc<Entry>>,
+    },
+    /// Remove what somebody else has set of these, since another node has them.
+    Evict {
+        /// Which.
+        entries: Vec<Arc<Entry>>,
+        /// Why, in a few words.
+        why: String,
+    },
     /// Remove the addresses a predecessor with another configuration left: those that carry our mark
     /// and are none of these.
     Sweep {

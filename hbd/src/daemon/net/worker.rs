@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use cluster::{OpKind, OpResult, ResourceKey};
+use cluster::{Ground, OpKind, OpResult, ResourceKey, Time};
 use sys::announce::Announcer;
 use sys::netlink::{Address, AddressKey, AddressSet, Netlink};
 
 use super::Job;
-use super::mend::{Held, PutBack};
-use super::place::{Interfaces, MARK, is, place};
+use super::ground::Fights;
+use super::mend::Held;
+use super::place::{Interfaces, MARK, broadcast, is, place};
 use super::repeat::{Repeats, Target};
+use super::said::Said;
 use crate::config::{AddressSpec, Agent};
 use crate::daemon::links::Interface;
 use crate::daemon::report::{Report, Reports, Trouble, tell};
@@ -28,7 +30,18 @@ pub(super) struct Worker {
     pub(super) held: HashMap<ResourceKey, Held>,
     /// What was told of the interfaces.
     pub(super) seen: Vec<Interface>,
-    pub(super) put_back: PutBack,
+    /// Put back, put right, and removed: what was told of each.
+    pub(super) put_back: Said,
+    pub(super) put_right: Said,
+    pub(super) evicted: Said,
+    /// The configured addresses, and the interface each was last seen to belong to.
+    pub(super) watched: Vec<Arc<Entry>>,
+    pub(super) homes: HashMap<ResourceKey, u32>,
+    /// What was told of the ground.
+    pub(super) ground: Ground,
+    pub(super) fights: Fights,
+    /// A fight was given up, and that was said.
+    pub(super) fighting: bool,
     announcers: HashMap<u32, ([u8; 6], Announcer)>,
     repeats: Repeats,
     /// What was last said to be wrong with renewals and announcements.
@@ -43,7 +56,14 @@ impl Worker {
             netlink,
             held: HashMap::new(),
             seen: Vec::new(),
-            put_back: PutBack::default(),
+            put_back: Said::default(),
+            put_right: Said::default(),
+            evicted: Said::default(),
+            watched: Vec::new(),
+            homes: HashMap::new(),
+            ground: Ground::default(),
+            fights: Fights::default(),
+            fighting: false,
             announcers: HashMap::new(),
             repeats: Repeats::default(),
             said: None,
@@ -52,15 +72,27 @@ impl Worker {
 
     pub(super) fn run(&mut self, jobs: &Receiver<Job>) {
         loop {
-            let job = match self.repeats.due() {
+            let job = match self.due() {
                 None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(due) => jobs.recv_timeout(due.since(now())),
             };
             match job {
                 Ok(job) => self.job(job),
-                Err(RecvTimeoutError::Timeout) => self.repeat(),
+                Err(RecvTimeoutError::Timeout) => self.time(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+        }
+    }
+
+    /// When there is something to be done without a job.
+    fn due(&self) -> Option<Time> {
+        [self.repeats.due(), self.fights.due()].into_iter().flatten().min()
+    }
+
+    fn time(&mut self) {
+        self.repeat();
+        if self.fights.due().is_some_and(|due| due <= now()) {
+            self.fight_on();
         }
     }
 
@@ -89,18 +121,21 @@ impl Worker {
             }
             Job::Sweep { keep } => self.sweep(&keep),
             Job::Changed => self.changed(),
+            Job::Configured { entries } => self.configured(entries),
+            Job::Evict { entries, why } => self.evict(&entries, &why),
         }
     }
 
     fn start(&mut self, entries: &[Arc<Entry>], lifetime: Option<Duration>) -> Vec<OpResult> {
-        let interfaces = match Interfaces::read(&mut self.netlink) {
+        let specs = entries.iter().map(|entry| spec(entry));
+        let interfaces = match Interfaces::read(&mut self.netlink, specs) {
             Ok(interfaces) => interfaces,
             Err(error) => return vec![OpResult::Failed(error); entries.len()],
         };
         let mut results = Vec::with_capacity(entries.len());
         let (mut sets, mut whose) = (Vec::new(), Vec::new());
         for entry in entries {
-            results.push(match place(spec(entry), &interfaces, &mut self.netlink) {
+            results.push(match place(spec(entry), &interfaces) {
                 Ok(set) => {
                     whose.push((results.len(), entry));
                     sets.push(AddressSet { lifetime, ..set });
@@ -218,11 +253,12 @@ impl Worker {
 
     /// An interface went away; one of the same name may have come since, with another number.
     fn replace_lost(&mut self, entries: &[Arc<Entry>]) {
-        let Ok(interfaces) = Interfaces::read(&mut self.netlink) else { return };
+        let specs = entries.iter().map(|entry| spec(entry));
+        let Ok(interfaces) = Interfaces::read(&mut self.netlink, specs) else { return };
         for entry in entries {
             let Some(held) = self.held.get_mut(&entry.key) else { continue };
             if interfaces.numbered(held.set.ifindex).is_none()
-                && let Ok(set) = place(spec(entry), &interfaces, &mut self.netlink)
+                && let Ok(set) = place(spec(entry), &interfaces)
             {
                 held.set = AddressSet { lifetime: held.set.lifetime, ..set };
             }
@@ -268,14 +304,15 @@ impl Worker {
     }
 
     pub(super) fn look(&mut self) -> Result<(Interfaces, Addresses), String> {
-        let interfaces = Interfaces::read(&mut self.netlink)?;
+        let specs = self.watched.iter().map(|entry| spec(entry));
+        let interfaces = Interfaces::read(&mut self.netlink, specs)?;
         let addresses = self.netlink.addresses().map_err(|error| error.to_string())?;
         Ok((interfaces, Addresses::sorted(addresses)))
     }
 
     /// For the first time, and from now on a few times more.
     fn announce(&mut self, targets: Vec<Target>) {
-        match Interfaces::read(&mut self.netlink) {
+        match Interfaces::read(&mut self.netlink, []) {
             Ok(interfaces) => self.announce_on(&interfaces, targets),
             Err(error) => self.say(Some(format!("addresses could not be announced: {error}"))),
         }
@@ -291,7 +328,7 @@ impl Worker {
         if targets.is_empty() {
             return;
         }
-        if let Ok(interfaces) = Interfaces::read(&mut self.netlink) {
+        if let Ok(interfaces) = Interfaces::read(&mut self.netlink, []) {
             self.announce_once(&interfaces, &targets);
         }
     }
@@ -362,7 +399,7 @@ fn adopted(address: &Address, entry: &Arc<Entry>) -> Held {
         ip,
         prefix,
         label: spec.label.clone(),
-        broadcast: spec.broadcast,
+        broadcast: broadcast(spec, prefix),
         lifetime,
         mark: MARK,
     };

@@ -16,6 +16,8 @@ pub struct Group {
     pub requires: Option<String>,
     /// `"IPaddr::…"` with its quotes, or `{ agent = … }`.
     pub resources: Vec<String>,
+    /// Further lines of the table, as they are.
+    pub more: String,
 }
 
 /// A configuration: everything has a value good for tests, and everything can be changed.
@@ -89,7 +91,16 @@ impl Settings {
             preferred: preferred.map(str::to_owned),
             requires: None,
             resources: resources.iter().map(|r| (*r).to_owned()).collect(),
+            more: String::new(),
         });
+        self
+    }
+
+    /// Adds lines to the last group.
+    pub fn with_lines(mut self, lines: &str) -> Settings {
+        if let Some(group) = self.groups.last_mut() {
+            group.more += lines;
+        }
         self
     }
 
@@ -118,7 +129,7 @@ impl Settings {
             if let Some(requires) = &group.requires {
                 let _ = writeln!(text, "requires = \"{requires}\"");
             }
-            let _ = writeln!(text, "resources = [\n  {},\n]", group.resources.join(",\n  "));
+            let _ = writeln!(text, "resources = [\n  {},\n]\n{}", group.resources.join(",\n  "), group.more);
         }
         let _ = writeln!(text, "\n{}", self.more);
         text

@@ -9,13 +9,13 @@ use lab::scenario::{scenario, served, until};
 use super::WHILE;
 
 /// The degraded sentence with these words is there, or is not.
-fn says(pair: &Pair, node: &str, words: &str, there: bool) -> Result<()> {
+pub(super) fn says(pair: &Pair, node: &str, words: &str, there: bool) -> Result<()> {
     let what = format!("{node} says {}'{words}'", if there { "" } else { "no longer " });
     pair.wait(node, &what, |s| s.degraded.iter().any(|d| d.contains(words)) == there).map(drop)
 }
 
 /// An event of the node has these words.
-fn told(pair: &Pair, node: &str, words: &str) -> Result<()> {
+pub(super) fn told(pair: &Pair, node: &str, words: &str) -> Result<()> {
     until(&format!("{node} tells of '{words}'"), || {
         Ok(pair.order(node, &["--json", "events", "-n", "1000"])?.stdout.contains(words))
     })

@@ -18,6 +18,7 @@ mod fencing;
 mod flags;
 mod forgery;
 mod freeze;
+mod ground;
 mod handover;
 mod interfaces;
 mod ipv6;

@@ -5,6 +5,7 @@
 
 mod epochs;
 mod fences;
+mod ground;
 mod orders;
 mod pauses;
 mod splits;
@@ -158,6 +159,7 @@ pub const CHECKERS: &[(&str, Look)] = &[
     ("S1", splits::s1_certain_groups_never_run_twice),
     ("S2", splits::s2_two_owners_only_while_cut),
     ("S2 lease", splits::s2_addresses_of_a_silent_daemon_end),
+    ("S2 strays", ground::s2_strays_go_and_nothing_else_does),
     ("S3", stops::s3_a_failed_stop_is_never_followed_by_a_start),
     ("S4 lease", splits::s4_addresses_are_leased_while_somebody_could_take_over),
     ("S5", epochs::s5_epochs_grow),

@@ -102,6 +102,10 @@ impl World {
         if run.op == OpKind::Stop {
             real.held = false;
         }
+        if address && run.op != OpKind::Status {
+            // A start makes it the daemon's own, a stop takes it away, whoever set it.
+            real.stray = None;
+        }
         let result = match (run.op, real.mood) {
             (OpKind::Status, Mood::Hangs) => OpResult::TimedOut,
             (OpKind::Status, mood) => {
@@ -201,6 +205,8 @@ impl World {
         if changed {
             self.say(n, || "puts addresses back".to_owned());
             self.sight(&Sight::Truth);
+            let resources = self.addresses_of(n);
+            self.feed(n, Item::Input(cluster::Input::PutBack { resources }));
         }
     }
 
@@ -229,6 +235,14 @@ impl World {
         let name = self.name_of(key).to_owned();
         self.say(n, || format!("somebody removes {name}"));
         self.sight(&Sight::Truth);
+    }
+}
+
+impl World {
+    /// Keys of the addresses in the configuration that the daemon of a machine has.
+    pub(super) fn addresses_of(&self, n: usize) -> Vec<ResourceKey> {
+        let own = self.machines[n].settings.groups.iter().flat_map(|group| &group.resources);
+        own.filter(|resource| resource.address).map(|resource| resource.key).collect()
     }
 }
 

@@ -169,6 +169,7 @@ impl World {
                 let name = name.map(|group| group.name.clone());
                 self.say(n, || format!("announces {}", name.unwrap_or_default()));
             }
+            Action::Evict { resources, .. } => self.evict(n, &resources),
             Action::Persist { serial, state } => self.persist(n, serial, state),
             Action::Event(event) => {
                 if event.why.contains(SECRET) {

@@ -43,6 +43,7 @@ impl World {
         self.say(n, || format!("hbd starts; running here: {running}"));
         self.sight(&Sight::Booted { n });
         self.feed(n, Item::Input(Input::Tick));
+        self.tell_ground(n);
     }
 
     /// Whoever takes a resource out of the configuration of a daemon that does not run has stopped it there: nobody else
@@ -70,6 +71,7 @@ impl World {
         machine.settings = settings.clone();
         self.say(n, || "reads its configuration again".to_owned());
         self.feed(n, Item::Input(Input::Reload(Box::new(settings))));
+        self.tell_ground(n);
     }
 
     /// The daemon is killed; what runs goes on.
@@ -91,6 +93,7 @@ impl World {
         machine.ops.clear();
         for real in &mut machine.real {
             (real.on, real.lease, real.held, real.lied) = (false, None, false, false);
+            real.stray = None;
         }
         machine.next_lease = NEVER;
         machine.off = true;

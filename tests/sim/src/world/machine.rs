@@ -41,11 +41,22 @@ pub struct Real {
     pub told: bool,
     /// It died by itself, and nobody has looked since.
     pub died: bool,
+    /// An address that somebody has set by hand: since when, by true time.
+    pub stray: Option<u64>,
 }
 
 impl Default for Real {
     fn default() -> Self {
-        Self { on: false, lease: None, held: false, mood: Mood::Good, lied: false, told: false, died: false }
+        Self {
+            on: false,
+            lease: None,
+            held: false,
+            mood: Mood::Good,
+            lied: false,
+            told: false,
+            died: false,
+            stray: None,
+        }
     }
 }
 
@@ -171,6 +182,8 @@ pub struct Machine {
     pub unleased: bool,
     /// How long an agent takes.
     pub op_time: u64,
+    /// Faults that take the carrier from the interface of its addresses.
+    pub cut_off: u32,
     /// How its fence device answers.
     pub device: Device,
     /// And how long it takes.
@@ -209,6 +222,7 @@ impl Machine {
             silent_since: 0,
             unleased: false,
             op_time,
+            cut_off: 0,
             device: Device::Works,
             fence_time: 0,
             ticks: (0, 0),

@@ -8,6 +8,7 @@ pub mod agents;
 pub mod clock;
 pub mod drive;
 pub mod fence;
+pub mod ground;
 pub mod life;
 pub mod look;
 pub mod machine;
@@ -118,6 +119,8 @@ pub enum Undo {
     Pace(usize),
     /// A fence device works, and fast.
     Device(usize),
+    /// An interface has a carrier again.
+    Link(usize),
 }
 
 struct Due {
@@ -392,6 +395,7 @@ impl World {
                 self.say(node, || "its disk is well".to_owned());
             }
             Undo::Device(node) => self.mend_device(node),
+            Undo::Link(node) => self.mend_link(node),
             Undo::Pace(node) => self.machines[node].op_time = self.setup.op_time,
         }
     }
@@ -410,6 +414,7 @@ impl World {
             machine.disk.time = disk_time;
             machine.op_time = op_time;
             machine.crash = None;
+            machine.cut_off = 0;
             machine.leaving = 0;
             (machine.device, machine.fence_time) = (Device::Works, self.setup.fence_time);
             for real in &mut machine.real {
@@ -429,6 +434,7 @@ impl World {
                 self.boot(n);
             }
             self.reload(n);
+            self.tell_ground(n);
             self.feed(n, machine::Item::Input(cluster::Input::Pings { seen: 2, total: 2 }));
         }
         self.sight(&Sight::Calm);
