@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::ask::Ask;
 use super::disk::{self, Disk};
 use super::dog::Dog;
+use super::event_loop::Meaning;
 use super::links::{Change, Links};
 use super::log::{self, LogQueue};
 use super::net::{self, Net};
@@ -219,6 +220,8 @@ impl Engine {
             }
             Report::Persisted { serial, error } => self.feed(Input::Persisted { serial, error }),
             Report::Window { open } => self.feed(Input::FailbackWindow { open }),
+            Report::Signal(Meaning::Leave) => self.leave(),
+            Report::Signal(Meaning::Reload) => self.reload(None),
             Report::Loaded(loaded) => self.loaded(*loaded),
             Report::Interfaces(all) => {
                 let changes = self.parts.links.interfaces(all, now());

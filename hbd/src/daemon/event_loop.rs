@@ -2,10 +2,9 @@
 //!
 //! In order of priority:
 //! 1. datagrams: they tell who is alive;
-//! 2. reports: operations that ended, the state that is on disk;
+//! 2. reports: operations that ended, the state that is on disk, signals;
 //! 3. the deadline;
-//! 4. signals;
-//! 5. operators.
+//! 4. operators.
 //!
 //! The order is not enough, since a flood of the first would keep the rest waiting for ever. So each
 //! turn takes a bounded number of each, and the deadline is looked at in every turn.
@@ -19,7 +18,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::ask::Ask;
 use super::engine::Engine;
-use super::report::Report;
+use super::report::{Report, Reports};
 
 /// Datagrams taken from one link in one turn.
 const DATAGRAMS: usize = 64;
@@ -32,8 +31,6 @@ pub struct Ports {
     pub reported: Receiver<Report>,
     /// From operators.
     pub asked: Receiver<Ask>,
-    /// From the service manager or a terminal.
-    pub signals: Signals,
     /// Rings at the deadline.
     pub alarm: Alarm,
 }
@@ -47,7 +44,7 @@ pub enum Meaning {
     Reload,
 }
 
-/// The signals that are heeded.
+/// The signals that are heeded: from the service manager or a terminal.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -68,6 +65,19 @@ impl Signals {
         })
     }
 
+    /// Reports each signal to the loop, from now on. A task of its own, so that the loop need not look after three
+    /// more sources at each heartbeat. Needs the loop's runtime.
+    pub fn report_to(mut self, reports: Reports) {
+        tokio::spawn(async move {
+            loop {
+                let meaning = self.next().await;
+                if reports.send(Report::Signal(meaning)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
     async fn next(&mut self) -> Meaning {
         tokio::select! {
             biased;
@@ -83,7 +93,6 @@ enum Woken {
     Datagrams,
     Report(Report),
     Deadline,
-    Signal(Meaning),
     Ask(Ask),
 }
 
@@ -100,7 +109,6 @@ pub async fn run(engine: &mut Engine, mut ports: Ports) {
             () = engine.readable() => Woken::Datagrams,
             Some(report) = ports.reported.recv() => Woken::Report(report),
             () = poll_fn(|context| ports.alarm.poll_ring(context)) => Woken::Deadline,
-            meaning = ports.signals.next() => Woken::Signal(meaning),
             Some(ask) = ports.asked.recv() => Woken::Ask(ask),
         };
         turn(engine, &mut ports, woken);
@@ -114,8 +122,6 @@ fn turn(engine: &mut Engine, ports: &mut Ports, woken: Woken) {
     match woken {
         Woken::Datagrams | Woken::Deadline => {}
         Woken::Report(report) => first = Some(report),
-        Woken::Signal(Meaning::Leave) => engine.leave(),
-        Woken::Signal(Meaning::Reload) => engine.reload(None),
         Woken::Ask(asked) => ask = Some(asked),
     }
     let more = std::iter::from_fn(|| ports.reported.try_recv().ok());

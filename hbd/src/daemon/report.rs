@@ -3,6 +3,7 @@
 use cluster::{Event, FenceId, FenceOutcome, Ground, OpId, OpResult, ResourceKey};
 use tokio::sync::mpsc;
 
+use super::event_loop::Meaning;
 use super::links::Interface;
 use super::reload::Loaded;
 
@@ -55,6 +56,8 @@ pub enum Report {
         /// Why not.
         error: Option<String>,
     },
+    /// A signal came in.
+    Signal(Meaning),
     /// The configuration was read again, for a reload.
     Loaded(Box<Loaded>),
     /// The failback window opened or closed.

@@ -135,6 +135,7 @@ fn live(args: Args, request: Request, config: Config, keyring: Keyring, log: Log
     let signals = Signals::new().map_err(failed("listening to signals"))?;
     let alarm = Alarm::new().map_err(failed("the clock"))?;
     let (reports, reported) = mpsc::channel(report::QUEUE);
+    signals.report_to(reports.clone());
     let (asks, asked) = mpsc::channel(ask::QUEUE);
     let disk = disk::Disk::start(files, reports.clone()).map_err(failed("the disk thread"))?;
     let net =
@@ -175,7 +176,7 @@ fn live(args: Args, request: Request, config: Config, keyring: Keyring, log: Log
     let parts = Parts { dog, core, links, net, work, disk, log, notifier, table, troubles };
     let mut engine = Engine::new(parts, config, request, former.next, started);
     engine.link_changes(changes);
-    runtime.block_on(event_loop::run(&mut engine, Ports { reported, asked, signals, alarm }));
+    runtime.block_on(event_loop::run(&mut engine, Ports { reported, asked, alarm }));
     engine.close();
     remove(&socket_path);
     Ok(())
