@@ -21,6 +21,7 @@ mod processes;
 mod product;
 mod record;
 mod sample;
+mod softirq;
 mod steady;
 mod table;
 mod when;

@@ -50,6 +50,11 @@ impl Snapshot {
         Duration::from_nanos(living) + self.ended.saturating_sub(earlier.ended)
     }
 
+    /// All threads there are.
+    pub fn threads(&self) -> Vec<u32> {
+        self.threads.keys().map(|&(_, thread)| thread).collect()
+    }
+
     /// Pss of all of them together, bytes.
     pub fn pss_bytes(&self) -> u64 {
         self.pss.iter().map(|(_, bytes)| bytes).sum()

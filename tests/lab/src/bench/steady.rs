@@ -6,6 +6,7 @@ use super::Options;
 use super::ground::Ground;
 use super::product::{Case, Product};
 use super::record::Record;
+use super::softirq::Watch;
 use super::{private, processes, processes::Snapshot};
 use crate::{LabError, Result};
 
@@ -28,11 +29,19 @@ pub fn measure(product: &dyn Product, options: &Options, record: &mut Record) ->
     std::thread::sleep(settle);
     let began = Instant::now();
     let before = Snapshot::of(pid)?;
+    let watch = Watch::over(&before.threads());
     std::thread::sleep(window);
+    let receiving = watch.and_then(Watch::receiving);
     let after = Snapshot::of(pid)?;
     let minutes = began.elapsed().as_secs_f64() / 60.0;
     record.plain("pss", product.name(), after.pss_bytes() as f64 / 1e6);
-    record.plain("cpu", product.name(), after.cpu_since(&before).as_secs_f64() * 1e3 / minutes);
+    let all = after.cpu_since(&before);
+    let per_minute = |time: Duration| time.as_secs_f64() * 1e3 / minutes;
+    record.plain("cpu-all", product.name(), per_minute(all));
+    match receiving {
+        Ok(receiving) => record.plain("cpu", product.name(), per_minute(all.saturating_sub(receiving))),
+        Err(why) => record.note(&format!("what of its time is its own cannot be told: {why}")),
+    }
     record.note(&format!("{}: {}", product.name(), after.describe()));
     Ok(())
 }
