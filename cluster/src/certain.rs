@@ -5,6 +5,7 @@
 //!  operator: fence-ack ─────────────────────────────┴▶ ConfirmedDown ─┐
 //!  a release, or a part of it that runs here ─────────────────────────┴▶ Certain ─▶ Core::take
 //! ```
+//! What requires the witness is in doubt for silence no more than what requires nothing: [`Core::take`] asks the witness.
 
 use proto::{GroupReport, GroupState, NodeId};
 
@@ -93,10 +94,6 @@ impl Core {
             let all = doubts.into_iter().flat_map(|doubt| doubt.fence);
             return Err(Doubtful { why, fence: if in_vain { Vec::new() } else { all.collect() } });
         }
-        if group.settings.requires == Requires::Witness {
-            let why = "requires = witness, and this version has no witness engine yet".to_owned();
-            return Err(Doubtful { why, fence: Vec::new() });
-        }
         Ok(Certain(()))
     }
 
@@ -112,9 +109,19 @@ impl Core {
                     None => format!("{name} is {state}: {}", self.fencing_of(p)),
                     Some(cannot) => format!("{name} is {state}: {cannot}"),
                 },
-                None => format!("{name} is {state}"),
+                None => match self
+                    .may_go_on_until(peer)
+                    .filter(|_| group.settings.requires == Requires::Witness)
+                {
+                    Some(until) => {
+                        let left = until.since(self.now).as_millis();
+                        format!("{name} is {state}, and may run it without the witness for {left} ms more")
+                    }
+                    None => format!("{name} is {state}"),
+                },
             });
         }
+        lines.extend(self.why_witness(g));
         let (seen, total) = self.pings;
         if total > 0 {
             let theirs = |peer: &crate::peer::Peer| {

@@ -82,6 +82,7 @@ impl Core {
         let group = &mut self.groups[g];
         let from = group.local;
         group.local = local;
+        group.note_for_the_witness(from, self.sequence + 1);
         if from == Local::Started {
             self.cancel_looks(g);
         }

@@ -1,6 +1,6 @@
 //! The core: a function of (now, input) that returns what should be done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use proto::{ClusterId, GroupId, Keyring, Maintenance, NodeId};
@@ -15,6 +15,7 @@ use crate::settings::Settings;
 use crate::standby::StandbyState;
 use crate::time::Time;
 use crate::timer::Timer;
+use crate::witness::Witness;
 
 /// Rounds of conclusions after one input; each is one step of a group's or the node's state, and what is
 /// left over is drawn at the next input.
@@ -81,6 +82,11 @@ pub struct Core {
     pub(crate) disk_retry: Option<Time>,
     /// A comparison of configurations under way.
     pub(crate) comparison: Option<Comparison>,
+    pub(crate) witness: Witness,
+    /// When our last messages went out, by sequence; kept only with a witness.
+    pub(crate) sent: VecDeque<(u64, Time)>,
+    /// Peers may have been told by this node before this that it waits for them.
+    pub(crate) waits_from: Time,
     pub(crate) next_op: u64,
     pub(crate) next_fence: u64,
     pub(crate) next_order: u32,
@@ -122,6 +128,8 @@ impl Core {
                 let kept = restored.groups.get(&group.name).copied().unwrap_or_default();
                 let mut group = Group::new(group.clone(), kept.reserved, now);
                 group.mine = kept.mine;
+                group.key.asked = kept.mine.map(|_| kept.reserved);
+                group.key.grace = settings.grace_from(now);
                 group
             })
             .collect();
@@ -160,6 +168,9 @@ impl Core {
             disk_error: None,
             disk_retry: None,
             comparison: None,
+            witness: Witness::new(now),
+            sent: VecDeque::new(),
+            waits_from: now,
             next_op: 0,
             next_fence: 0,
             next_order: 0,
@@ -250,6 +261,7 @@ impl Core {
                 self.proceed(g);
             }
             self.settle_fencing();
+            self.settle_witness();
             self.settle_standby();
             self.settle_leaving();
             self.settle_commands();
@@ -280,6 +292,7 @@ impl Core {
         let bytes = self.keyring.seal(self.cluster, &message);
         self.out.push(Action::Send(bytes));
         self.last_sent = Some(self.now);
+        self.note_sent();
         // In step with a peer, its next heartbeat is waited for a moment longer, lest the two timers race.
         let patience =
             if std::mem::take(&mut self.in_step) { self.settings.keepalive / 16 } else { Duration::ZERO };

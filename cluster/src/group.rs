@@ -18,6 +18,7 @@ use std::collections::VecDeque;
 use proto::{GroupId, GroupState, NodeId};
 
 use crate::io::{OpId, OpKind, OpResult};
+use crate::key::Key;
 use crate::settings::{GroupSettings, OnFail, ResourceKey, ResourceSettings};
 use crate::time::Time;
 
@@ -159,6 +160,8 @@ pub enum Then {
     Failed,
     /// It rests, or whoever is able takes it.
     Rest,
+    /// Its lease on the witness cannot be kept: it must be stopped in time, whatever else is.
+    Unleased,
 }
 
 /// What of a group is stopped and started again after a failure.
@@ -311,6 +314,8 @@ pub struct Group {
     pub announce: bool,
     /// These nodes must be down for certain before the group can be taken, and are to be fenced for it.
     pub fence: Vec<NodeId>,
+    /// Its key on the witness.
+    pub key: Key,
 }
 
 impl Group {
@@ -357,6 +362,7 @@ impl Group {
             repaired_at: VecDeque::new(),
             announce: false,
             fence: Vec::new(),
+            key: Key::default(),
         }
     }
 

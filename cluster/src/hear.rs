@@ -163,6 +163,7 @@ impl Core {
             peer.orders_taken = 0;
         }
         peer.view = None;
+        peer.received = None;
         for link in &mut peer.links {
             link.window = proto::ReplayWindow::new();
         }
@@ -228,10 +229,13 @@ impl Core {
         }
         let mine = message.echoes.iter().find(|echo| echo.node == self.me && echo.boot == self.boot);
         let heard_links = mine.map_or(0, |echo| echo.links);
+        let heard = mine.map(|echo| u64::from(echo.heard)).filter(|heard| *heard > 0);
         for (l, link) in peer.links.iter_mut().enumerate() {
             link.heard_by_peer = heard_links >> l & 1 == 1;
         }
         let before = peer.view.replace(view);
+        self.note_receipt(p, heard);
+        let peer = &mut self.peers[p];
         peer.note_stuck();
         self.note_state(p, message.state);
         self.note_one_way(p);
@@ -242,6 +246,14 @@ impl Core {
         self.take_orders(p, &message);
         self.take_verdicts(p, &message);
         self.note_comparison(p, &message);
+    }
+
+    /// Takes note of which of our messages a peer has taken in, by its newest one.
+    fn note_receipt(&mut self, p: usize, heard: Option<u64>) {
+        let receipt = heard.and_then(|sequence| Some((sequence, self.sent_at(sequence)?)));
+        if receipt.is_some() {
+            self.peers[p].received = receipt;
+        }
     }
 
     /// Says which links are cut in the direction to the peer: we hear it there, and it says that it does not hear us. That

@@ -6,6 +6,7 @@ use crate::core::Core;
 use crate::group::{CurrentOp, Group, Local, ResourceState, Then};
 use crate::io::{Action, OpKind};
 use crate::peer::PeerState;
+use crate::settings::Requires;
 
 impl Core {
     /// Leases are bounded while somebody is there who could take over.
@@ -16,6 +17,12 @@ impl Core {
                 PeerState::Up => !peer.standby(),
                 PeerState::Dead | PeerState::Left => false,
             })
+    }
+
+    /// The kind of the leases of a group's addresses. What requires the witness is taken over by whoever is not heard too, so its
+    /// addresses end by themselves whenever nobody renews them.
+    pub(crate) fn leased_for(&self, group: &Group) -> bool {
+        self.lease_bounded() || group.settings.requires == Requires::Witness && !self.maintenance.on
     }
 
     /// Renews the leases that are due, or all of them if their kind changed. Addresses without end are seen to as
@@ -35,10 +42,12 @@ impl Core {
             return;
         }
         self.next_renew = self.now + self.settings.lease_renew;
-        let groups = self.groups.iter().filter(|group| self.kept_alive(group));
-        let groups: Vec<GroupId> = groups.map(|group| group.id).collect();
-        if !groups.is_empty() {
-            self.out.push(Action::Lease { groups, leased });
+        for kind in [false, true] {
+            let of_kind = |group: &&Group| self.kept_alive(group) && self.leased_for(group) == kind;
+            let groups: Vec<GroupId> = self.groups.iter().filter(of_kind).map(|group| group.id).collect();
+            if !groups.is_empty() {
+                self.out.push(Action::Lease { groups, leased: kind });
+            }
         }
     }
 
@@ -49,7 +58,7 @@ impl Core {
         group.has_addresses()
             && match group.local {
                 Local::Starting | Local::Started | Local::Recovering(_) => true,
-                Local::Stopping(then) => then != Then::Lost,
+                Local::Stopping(then) => !matches!(then, Then::Lost | Then::Unleased),
                 Local::Probing | Local::Leftover => group.mine.is_some() && !group.recheck && !lost(),
                 Local::Unknown | Local::Stopped | Local::Blocked => false,
             }
@@ -60,13 +69,14 @@ impl Core {
     pub(crate) fn lease_after(&mut self, g: usize, op: &CurrentOp) {
         let group = &self.groups[g];
         let found = group.local == Local::Probing && op.kind == OpKind::Status;
-        let other = op.kind == OpKind::Start && op.leased != self.leased;
+        let leased = self.leased_for(group);
+        let other = op.kind == OpKind::Start && op.leased != leased;
         let addresses = op.on.iter().any(|&i| {
             let resource = &group.resources[i];
             resource.settings.address && resource.state == ResourceState::Started
         });
         if (found || other) && addresses && self.doubt.is_none() && self.kept_alive(group) {
-            self.out.push(Action::Lease { groups: vec![group.id], leased: self.leased });
+            self.out.push(Action::Lease { groups: vec![group.id], leased });
         }
     }
 }

@@ -18,6 +18,9 @@ impl Core {
         if matches!(self.phase, Phase::Booting | Phase::Left { .. } | Phase::Gone) {
             return;
         }
+        if let Some(why) = self.unleased(g) {
+            return self.stop_group(g, Then::Unleased, why);
+        }
         match self.groups[g].local {
             Local::Unknown => self.begin_probe(g),
             Local::Leftover => self.leftover_waits(g),
@@ -63,14 +66,14 @@ impl Core {
     }
 
     /// The group that this one waits for: it starts after those it names, and stops before them where both are here. (One
-    /// that another node owns stops at once.)
+    /// that another node owns, or may soon, stops at once.)
     pub(crate) fn waits_for_group(&self, g: usize) -> Option<&str> {
         let group = &self.groups[g];
         match group.local {
             Local::Starting => {
                 group.settings.after.iter().map(String::as_str).find(|name| !self.runs_somewhere(name))
             }
-            Local::Stopping(then) if then != Then::Lost => {
+            Local::Stopping(then) if !matches!(then, Then::Lost | Then::Unleased) => {
                 let later = |other: &&Group| {
                     other.settings.after.contains(&group.settings.name)
                         && matches!(other.local, Local::Stopping(_))
@@ -95,7 +98,8 @@ impl Core {
     fn drive(&mut self, g: usize) {
         loop {
             let group = &self.groups[g];
-            let frozen = self.maintenance.on && group.local != Local::Probing;
+            let urgent = matches!(group.local, Local::Probing | Local::Stopping(Then::Unleased));
+            let frozen = self.maintenance.on && !urgent;
             let idle = self.doubt.is_some() || self.standby == StandbyState::On;
             if group.op.is_some() || frozen || idle && group.local == Local::Starting {
                 return;
@@ -119,7 +123,7 @@ impl Core {
 
     fn begin_op(&mut self, g: usize, kind: OpKind, on: Vec<usize>) {
         let id = self.new_op();
-        let leased = self.lease_bounded();
+        let leased = self.leased_for(&self.groups[g]);
         let group = &mut self.groups[g];
         let timeout = group.timeout(kind, &on);
         let resources: Vec<_> = on.iter().map(|&i| group.resources[i].settings.key).collect();
@@ -133,6 +137,9 @@ impl Core {
 
     /// The sequence of the present state is at its end.
     fn conclude(&mut self, g: usize) {
+        if matches!(self.groups[g].local, Local::Stopping(_)) && !self.key_is_given_back(g) {
+            return;
+        }
         let group = &mut self.groups[g];
         match group.local {
             Local::Probing => self.probed(g),
@@ -176,6 +183,7 @@ impl Core {
                 if proven { "stopped after a failure" } else { "rolled back after a failed start" }.to_owned()
             }
             Then::Rest => "stopped".to_owned(),
+            Then::Unleased => "stopped: its lease on the witness could not be kept".to_owned(),
         };
         self.set_local(g, Local::Stopped, why);
         self.stopped(g);

@@ -10,7 +10,7 @@ use proto::{GroupState, NodeId, NodeState};
 use crate::certain::{Certain, Doubtful};
 use crate::core::Core;
 use crate::event::Level;
-use crate::group::{Group, Release};
+use crate::group::{Group, Local, Release};
 use crate::life::Phase;
 use crate::peer::{Peer, holding};
 use crate::settings::Requires;
@@ -29,6 +29,7 @@ impl Core {
     /// Nothing of the group is here: shall there be?
     pub(crate) fn stopped(&mut self, g: usize) {
         self.groups[g].hold = None;
+        self.groups[g].key.wanted = None;
         self.groups[g].fence.clear();
         if self.doubt.is_some() || self.maintenance.on {
             return self.orphan(g, false);
@@ -58,7 +59,14 @@ impl Core {
             None => {}
         }
         match self.certain(g) {
-            Ok(certain) => self.decide(g, certain, back),
+            Ok(certain) => {
+                self.decide(g, certain, back);
+                let group = &self.groups[g];
+                let idle = group.local == Local::Stopped && group.release.is_none() && group.hold.is_none();
+                if idle && !self.witness_allows(g) {
+                    self.groups[g].hold = Some(self.why_no_lease());
+                }
+            }
             Err(Doubtful { why, fence }) => {
                 self.groups[g].hold = Some(why);
                 let needed = self.decides(&self.groups[g]) && self.somebody_able(g);
@@ -97,8 +105,9 @@ impl Core {
         let group = &self.groups[g];
         for peer in self.peers.iter().filter(|peer| peer.live()) {
             let name = &peer.name;
-            if group.settings.requires != Requires::Nothing && !peer.hears_us() {
-                // What it last heard may entitle it to the group: that this node is down, or has left.
+            if group.settings.requires == Requires::Fencing && !peer.hears_us() {
+                // What it last heard may entitle it to the group: that this node is down, or has left. (The witness
+                // gives the key to one of them only.)
                 return Some(Wait::Hold(format!("{name} does not hear this node")));
             }
             if peer.report(group.id).is_some() {
@@ -168,7 +177,7 @@ impl Core {
     /// joins for too long, and one that cannot hear this node and so never leaves it anything, are not waited for
     /// where silence is certainty enough.
     fn decides(&self, group: &Group) -> bool {
-        let patient = group.settings.requires != Requires::Nothing;
+        let patient = group.settings.requires == Requires::Fencing;
         !self.peers.iter().any(|peer| {
             let state = peer.view.as_ref().map(|view| view.state);
             let there = match state {

@@ -166,6 +166,8 @@ pub struct Peer {
     pub orders_taken: u32,
     /// The page of this node's configuration that it asked for last.
     pub asked: Option<u16>,
+    /// The newest of our messages that it has surely taken in, and when that was sent.
+    pub received: Option<(u64, Time)>,
 }
 
 impl Peer {
@@ -191,6 +193,7 @@ impl Peer {
             sees_more_since: None,
             orders_taken: 0,
             asked: None,
+            received: None,
         }
     }
 

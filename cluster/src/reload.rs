@@ -6,7 +6,7 @@ use crate::core::Core;
 use crate::event::Level;
 use crate::group::{Group, Local, Recovery, Resource, ResourceState};
 use crate::peer::{Peer, PeerLink};
-use crate::settings::{GroupSettings, ResourceKey, Settings};
+use crate::settings::{GroupSettings, Requires, ResourceKey, Settings};
 
 impl Core {
     /// Takes the new settings over. The name of the cluster and of this node cannot change in a running daemon
@@ -14,6 +14,7 @@ impl Core {
     pub(crate) fn reload(&mut self, mut new: Settings) {
         new.cluster.clone_from(&self.settings.cluster);
         new.me.clone_from(&self.settings.me);
+        self.reload_witness(&new);
         self.reload_links(&new);
         self.reload_peers(&new);
         self.reload_groups(&new);
@@ -36,6 +37,25 @@ impl Core {
             let mut kept: BTreeMap<&String, PeerLink> =
                 old.iter().zip(std::mem::take(&mut peer.links)).collect();
             peer.links = new.links.iter().map(|name| kept.remove(name).unwrap_or_default()).collect();
+        }
+    }
+
+    /// What this node has told the others of how long it waits was by the old settings: it counts from now.
+    fn reload_witness(&mut self, new: &Settings) {
+        if new.witness != self.settings.witness || new.nodes != self.settings.nodes {
+            self.waits_from = self.now;
+            self.witness.reloaded(self.now);
+        }
+        let grace = new.grace_from(self.now);
+        for group in &mut self.groups {
+            let newly = new.groups.iter().any(|settings| {
+                settings.name == group.settings.name
+                    && settings.requires == Requires::Witness
+                    && group.settings.requires != Requires::Witness
+            });
+            if newly {
+                group.key.grace = grace;
+            }
         }
     }
 

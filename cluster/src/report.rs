@@ -49,16 +49,29 @@ impl Core {
 
     /// What this node knows of the others: first those it hears, then the lives that have not proven themselves.
     fn echoes(&self) -> Vec<Echo> {
-        let echo = |peer: &Peer, boot, links| Echo { node: peer.id, boot, incarnation: peer.newest, links };
+        let echo = |peer: &Peer, boot, links, heard| Echo {
+            node: peer.id,
+            boot,
+            incarnation: peer.newest,
+            links,
+            heard,
+        };
+        let witness = self.settings.witness.is_some();
         let heard = self.peers.iter().filter_map(|peer| {
             let up = peer.links.iter().enumerate().filter(|(_, link)| link.up);
             let links = up.fold(0, |set, (l, _)| set | 1 << l);
-            Some(echo(peer, peer.session.as_ref()?.boot, links))
+            let session = peer.session.as_ref()?;
+            Some(echo(
+                peer,
+                session.boot,
+                links,
+                if witness { u32::try_from(session.highest).unwrap_or(0) } else { 0 },
+            ))
         });
         let unproven = self
             .peers
             .iter()
-            .flat_map(|peer| peer.strangers.iter().map(move |stranger| echo(peer, stranger.boot, 0)));
+            .flat_map(|peer| peer.strangers.iter().map(move |stranger| echo(peer, stranger.boot, 0, 0)));
         heard.chain(unproven).take(proto::MAX_ECHOES).collect()
     }
 
@@ -230,6 +243,7 @@ impl Core {
                 self.settings.me
             ));
         }
+        self.degraded_witness(now, &mut all);
         for peer in &self.peers {
             self.degraded_peer(peer, now, &mut all);
         }
@@ -419,6 +433,8 @@ impl Core {
             Some("it failed here (hbctl cleanup)".to_owned())
         } else if let Some((_, why)) = &self.groups[g].cut_off {
             Some(why.clone())
+        } else if !self.witness_allows(g) {
+            Some(self.why_no_lease())
         } else {
             let wrong = |peer| format!("{peer} says that it cannot work as it is configured (hbctl cleanup)");
             self.says_wrong(g).map(wrong)

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Time;
+
 /// The configuration as the core needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
@@ -37,6 +39,14 @@ pub struct Settings {
     pub witness: Option<WitnessSettings>,
     /// The groups in configuration order.
     pub groups: Vec<GroupSettings>,
+}
+
+impl Settings {
+    /// Until when the witness is waited for at `now`, before what runs without its key is stopped.
+    pub(crate) fn grace_from(&self, now: Time) -> Option<Time> {
+        let witness = self.witness.as_ref()?;
+        Some(now + self.deadtime + witness.stopping())
+    }
 }
 
 /// What the core must know of the witness.

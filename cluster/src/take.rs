@@ -64,8 +64,8 @@ impl Core {
         };
         if !heir.live() {
             // It may have acted on the release before it fell silent, or do so when it is heard again: where silence is no
-            // certainty, the release stands until it is.
-            return self.groups[g].settings.requires != Requires::Nothing
+            // certainty, the release stands until it is. (The witness knows who has acted on it.)
+            return self.groups[g].settings.requires == Requires::Fencing
                 && heir.state == PeerState::Dead
                 && heir.confirmed.is_none();
         }
@@ -86,6 +86,7 @@ impl Core {
             && !group.doomed
             && !group.recheck
             && group.local != Local::Blocked
+            && self.witness_allows(g)
             && self.says_wrong(g).is_none()
     }
 
@@ -102,11 +103,21 @@ impl Core {
         !self.groups[g].wrong && peer.able(self.groups[g].id)
     }
 
+    /// Group `g` could be started here as far as the witness goes: it is not lost, or not needed.
+    pub(crate) fn witness_allows(&self, g: usize) -> bool {
+        self.groups[g].settings.requires != Requires::Witness || self.lease_good()
+    }
+
     /// The same ownership as a predecessor's goes on here; a new epoch tells it from any older claim.
     pub(crate) fn renew_claim(&mut self, g: usize) {
         let group = &self.groups[g];
         let others = self.peers.iter().any(|peer| peer.holds(group.id).is_some());
-        if group.adopted && self.phase == Phase::Up && !others && self.epoch_kept(g, group.known + 1) {
+        if group.adopted
+            && self.phase == Phase::Up
+            && !others
+            && self.epoch_kept(g, group.known + 1)
+            && self.key_ready(g, group.known + 1)
+        {
             self.groups[g].adopted = false;
             self.claim_epoch(g);
         }
@@ -127,14 +138,21 @@ impl Core {
         }
     }
 
-    /// Becomes the owner under a new epoch and begins to start, once that epoch is on disk. For that it must be
-    /// certain that nobody else is one.
+    /// Becomes the owner under a new epoch and begins to start, once that epoch is on disk and the group's key on
+    /// the witness is here, if it needs one. For that it must be certain that nobody else is one.
     pub(crate) fn take(&mut self, g: usize, _: Certain, why: String) {
+        if let Err(why) = self.others_are_gone(g) {
+            self.groups[g].hold = Some(why);
+            return;
+        }
         let epoch = self.groups[g].known + 1;
         if !self.epoch_kept(g, epoch) {
             // Nothing of it is said or done before; the disk's answer, or its silence, leads here again.
             let waiting = self.groups[g].disk_wait.filter(|(of, _)| *of == epoch);
             self.groups[g].disk_wait = waiting.or(Some((epoch, self.now)));
+            return;
+        }
+        if !self.key_is_here(g, epoch) {
             return;
         }
         self.groups[g].began = self.now;

@@ -42,6 +42,14 @@ pub enum Timer {
     FenceDelay,
     /// A fencing that failed is to be tried again.
     FenceRetry,
+    /// The lease on the witness is to be renewed.
+    Renew,
+    /// A lease on the witness is so near its end that what depends on it must be stopped, or has ended.
+    LeaseEnds,
+    /// The witness is to be asked again for a group's key, or to take one back.
+    Key,
+    /// A silent peer may run a group without the witness until then.
+    OthersWait,
     /// A peer has seen more ping points than this node for long enough.
     PingHandover,
     /// The interface of a group's address has carried nothing for long enough.
@@ -73,6 +81,10 @@ impl fmt::Display for Timer {
             Timer::Compare => "a peer to tell its configuration",
             Timer::FenceDelay => "the delay before a node is fenced",
             Timer::FenceRetry => "the next attempt to fence a node",
+            Timer::Renew => "the next renewal of the lease on the witness",
+            Timer::LeaseEnds => "a lease on the witness to end",
+            Timer::Key => "the next request for a key on the witness",
+            Timer::OthersWait => "a silent peer to have stopped what it ran without the witness",
             Timer::PingHandover => "a peer to see more ping points for long enough",
             Timer::LinkHandover => "an interface to be without a carrier for long enough",
             Timer::DiskWait => "the disk to keep the epoch",
@@ -116,6 +128,7 @@ impl Core {
             each(Timer::LeaseRenew, self.next_renew);
         }
         self.each_fence_timer(&mut each);
+        self.each_witness_timer(&mut each);
         self.each_ping_timer(&mut each);
         for (g, group) in self.groups.iter().enumerate() {
             self.each_timer_of(g, group, &mut each);

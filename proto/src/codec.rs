@@ -22,7 +22,7 @@
 //!  flags:  bit 0-1 state (joining up leaving left)  2 standby  3 maintenance on  4-7 zero, ignored
 //!  group:  id 4 │ bits 1 │ epoch varint │ [failures varint] │ [to 4] │ [more 1]
 //!          bits: 0-2 state  3 able  4 failed  5 declined  6 `to` follows  7 failures follow
-//!  echo:   node 4 │ boot 8 │ incarnation varint │ links varint
+//!  echo:   node 4 │ boot 8 │ incarnation varint │ links varint │ [heard varint ≤u32]
 //!  order:  id varint │ target 4 │ kind 1 │ by text ≤32 │ [group 4] │ [to 4]
 //!          kind: 1 standby  2 online  3 give (group, to)  4 cleanup all  5 cleanup (group)
 //!  ask:    target 4 │ page varint ≤u16
@@ -162,6 +162,9 @@ fn put_echo(out: &mut Vec<u8>, echo: &Echo) {
     out.extend_from_slice(&echo.boot.to_be_bytes());
     put_varint(out, echo.incarnation);
     put_varint(out, echo.links);
+    if echo.heard != 0 {
+        put_varint(out, u64::from(echo.heard));
+    }
 }
 
 fn put_group(out: &mut Vec<u8>, group: &GroupReport) {
@@ -327,6 +330,7 @@ fn read_echo(record: &mut Reader<'_>) -> Result<Echo, Malformed> {
         boot: record.u64("echo boot")?,
         incarnation: record.varint("echo incarnation")?,
         links: record.varint("echo links")?,
+        heard: if record.is_empty() { 0 } else { record.varint_as("echo heard")? },
     })
 }
 

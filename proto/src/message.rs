@@ -91,6 +91,8 @@ pub struct Echo {
     pub incarnation: u64,
     /// The links the sender hears it on, one bit a link in configuration order.
     pub links: u64,
+    /// The highest sequence of that life that the sender has taken in; 0 if it does not say.
+    pub heard: u32,
 }
 
 /// What a node has of a group.

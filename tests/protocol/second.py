@@ -66,7 +66,8 @@ GROUP_STATES = ["stopped", "starting", "started", "stopping", "released", "block
 
 
 def put_echo(echo):
-    return u32(echo["node"]) + u64(echo["boot"]) + varint(echo["incarnation"]) + varint(echo["links"])
+    out = u32(echo["node"]) + u64(echo["boot"]) + varint(echo["incarnation"]) + varint(echo["links"])
+    return out + varint(echo["heard"]) if echo.get("heard") else out
 
 
 def put_group(group):
@@ -185,7 +186,9 @@ class Reader:
 
 
 def read_echo(r):
-    return {"node": r.u32(), "boot": r.u64(), "incarnation": r.varint(), "links": r.varint()}
+    echo = {"node": r.u32(), "boot": r.u64(), "incarnation": r.varint(), "links": r.varint()}
+    echo["heard"] = r.varint(2**32 - 1) if r.data else 0
+    return echo
 
 
 def read_group(r):

@@ -20,6 +20,7 @@ mod reload;
 mod replay;
 mod restarts;
 mod silence;
+mod witness;
 mod world;
 
 use cluster::*;

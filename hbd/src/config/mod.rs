@@ -151,7 +151,12 @@ fn tables<'a>(
     let groups = group::read(&root, &scope);
     check_failback(&cluster, &timing, &groups, report);
     let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
-    size::check(size::heartbeat_bytes(&nodes, links.len(), &names), &lines, &timing, report);
+    size::check(
+        size::heartbeat_bytes(&nodes, links.len(), &names, witness.is_some()),
+        &lines,
+        &timing,
+        report,
+    );
     safety::check_delays(&root, &fences, &groups, report);
     root.finish();
     let me = me.unwrap_or_default();

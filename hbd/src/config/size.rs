@@ -19,13 +19,14 @@ const MOST_PERCENT: u64 = 80;
 const MANY: u64 = (1 << 28) - 1;
 const SOME: u64 = (1 << 14) - 1;
 
-/// Bytes of the packet of a heartbeat: every group given away at once, after years, and no order under way.
-pub fn heartbeat_bytes(nodes: &[String], links: usize, groups: &[&str]) -> usize {
+/// Bytes of the packet of a heartbeat, with a witness or without: every group given away at once, after years, and no order under way.
+pub fn heartbeat_bytes(nodes: &[String], links: usize, groups: &[&str], witness: bool) -> usize {
     // Of the names that are none the reader has complained already.
     let valid = nodes.iter().filter(|name| proto::name_is_valid(name));
     let longest = valid.max_by_key(|name| name.len()).cloned().unwrap_or_else(|| "node".to_owned());
     let links = 1_u64.checked_shl(u32::try_from(links).unwrap_or(64)).map_or(u64::MAX, |bit| bit - 1);
-    let echo = |name: &String| Echo { node: NodeId::of(name), boot: MANY, incarnation: SOME, links };
+    let heard = if witness { (1 << 28) - 1 } else { 0 };
+    let echo = |name: &String| Echo { node: NodeId::of(name), boot: MANY, incarnation: SOME, links, heard };
     let group = |name: &&str| GroupReport {
         id: GroupId::of(name),
         state: GroupState::Released,
@@ -111,13 +112,13 @@ mod tests {
     #[test]
     fn a_pair_with_one_group_and_a_hundred() {
         let nodes = names(&["midas", "estepe"]);
-        assert_eq!(heartbeat_bytes(&nodes, 2, &[]), 80);
-        assert_eq!(heartbeat_bytes(&nodes, 2, &["vip"]), 95);
+        assert_eq!(heartbeat_bytes(&nodes, 2, &[], false), 80);
+        assert_eq!(heartbeat_bytes(&nodes, 2, &["vip"], false), 95);
         // As docs/protocol.md promises.
         let many: Vec<String> = (0..100).map(|n| format!("group{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert!(heartbeat_bytes(&nodes, 64, &many) <= ONE_DATAGRAM);
-        assert!(heartbeat_bytes(&names(&["a"]), 64, &[]) > 0);
+        assert!(heartbeat_bytes(&nodes, 64, &many, false) <= ONE_DATAGRAM);
+        assert!(heartbeat_bytes(&names(&["a"]), 64, &[], false) > 0);
     }
 
     #[test]

@@ -63,7 +63,10 @@ fn the_biggest_message_is_no_longer_than_a_packet_may_be() {
         standby: true,
         maintenance: Maintenance { version: u32::MAX, on: true },
         config_digest: u64::MAX,
-        echoes: vec![Echo { node, boot: u64::MAX, incarnation: u64::MAX, links: u64::MAX }; MAX_ECHOES],
+        echoes: vec![
+            Echo { node, boot: u64::MAX, incarnation: u64::MAX, links: u64::MAX, heard: u32::MAX };
+            MAX_ECHOES
+        ],
         pings_seen: 255,
         pings_total: 255,
         groups: (0..MAX_GROUPS as u32)

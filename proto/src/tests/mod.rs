@@ -43,6 +43,7 @@ pub(crate) fn heartbeat() -> Message {
             boot: 0x1122_3344_5566_7788,
             incarnation: 5,
             links: 0b11,
+            heard: 0,
         }],
         pings_seen: 1,
         pings_total: 2,
@@ -165,11 +166,12 @@ fn any_ack() -> impl Strategy<Value = OrderAck> {
 }
 
 fn any_echo() -> impl Strategy<Value = Echo> {
-    (any_node(), any::<(u64, u64, u64)>()).prop_map(|(node, (boot, incarnation, links))| Echo {
+    (any_node(), any::<(u64, u64, u64, u32)>()).prop_map(|(node, (boot, incarnation, links, heard))| Echo {
         node,
         boot,
         incarnation,
         links,
+        heard,
     })
 }
 

@@ -68,7 +68,7 @@ fn unknown_sections_are_skipped() {
 #[test]
 fn new_fields_at_the_end_of_records_are_skipped() {
     // Bytes as in the picture, with something newer behind the last known field.
-    let echo = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 3, 4, 0xee, 0xee];
+    let echo = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 3, 4, 9, 0xee];
     let group = [0, 0, 0, 5, 0b1100_1100, 6, 7, 0, 0, 0, 8, 0b1111_1011, 0xee];
     let order = [9, 0, 0, 0, 10, 1, 2, b'm', b'e', 0xee, 0xee, 0xee];
     let ack = [0, 0, 0, 11, 12, 0, 0xee];
@@ -79,7 +79,7 @@ fn new_fields_at_the_end_of_records_are_skipped() {
         section(body, 3, &[&order]);
         section(body, 4, &[&ack]);
     });
-    let echo = Echo { node: NodeId(1), boot: 2, incarnation: 3, links: 4 };
+    let echo = Echo { node: NodeId(1), boot: 2, incarnation: 3, links: 4, heard: 9 };
     let group = GroupReport {
         id: GroupId(5),
         state: GroupState::Released,

@@ -14,6 +14,8 @@ impl World {
         node.core = Some(core);
         node.groups = groups;
         node.life += 1;
+        node.lease = None;
+        node.asks.clear();
         node.boot = boot;
         node.off = false;
         node.exited = false;
@@ -33,6 +35,16 @@ impl World {
         for link in 0..2 {
             self.cut.insert((0, 1, link));
             self.cut.insert((1, 0, link));
+        }
+    }
+
+    /// No message passes between node `n` and any other.
+    pub fn cut_off(&mut self, n: usize) {
+        for other in (0..self.nodes.len()).filter(|&other| other != n) {
+            for link in 0..2 {
+                self.cut.insert((n, other, link));
+                self.cut.insert((other, n, link));
+            }
         }
     }
 
@@ -81,6 +93,7 @@ impl World {
             };
             let actions = core.handle(now, input);
             self.act(n, actions);
+            self.pet(n);
         }
         self.nodes[n].busy = false;
     }
@@ -126,10 +139,7 @@ impl World {
                     let wait = last.map_or(Duration::ZERO, |last| last.since(self.now));
                     self.at(self.fsync.max(wait), written);
                 }
-                Action::Witness { id, .. } => {
-                    let answer = WitnessAnswer::Failed("there is none".to_owned());
-                    self.input(n, Input::Witness { id, answer });
-                }
+                Action::Witness { id, ask } => self.ask_witness(n, id, ask),
                 Action::Fence { id, node } => {
                     self.say(n, &format!("fences {node}"));
                     if let Some(target) = self.nodes.iter().position(|other| other.name == node) {
@@ -152,6 +162,7 @@ impl World {
                 Action::Exit => {
                     self.say(n, "exits");
                     self.nodes[n].exited = true;
+                    self.disarm(n);
                     self.end_process(n, true);
                 }
             }
@@ -186,6 +197,16 @@ impl World {
                     self.input(by, Input::FenceDone { id, outcome });
                 }
             }
+            Happening::Asked { node, life, id, ask, lease } => self.witness_hears(node, life, id, ask, lease),
+            Happening::Answered { node, life, id, answer, lease } => {
+                self.witness_answers(node, life, id, answer, lease)
+            }
+            Happening::GivesUp { node, life, id } => {
+                let answer = WitnessAnswer::Failed("no answer in time".to_owned());
+                let lease = self.nodes[node].lease;
+                self.witness_answers(node, life, id, answer, lease);
+            }
+            Happening::Bites { node, pets } => self.watchdog_bites(node, pets),
             Happening::Ends { node, begun, run } => self.op_ends(node, begun, run),
             Happening::Written { node, serial, state } => {
                 let error = self.nodes[node].disk_fails.then(|| "no space left".to_owned());

@@ -16,6 +16,7 @@ impl World {
         self.nodes[n].running.clear();
         self.nodes[n].leases.clear();
         self.nodes[n].off = true;
+        self.nodes[n].petted = None;
     }
 
     /// The process is gone: what it had in hand was just done, or never will be.

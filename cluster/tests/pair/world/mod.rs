@@ -4,6 +4,9 @@
 mod drive;
 mod look;
 mod machine;
+#[path = "../../../../tests/sim/src/world/store.rs"]
+pub mod store;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -52,13 +55,22 @@ enum Happening {
     Ends { node: usize, begun: Time, run: Run },
     Written { node: usize, serial: u64, state: Durable },
     Fenced { by: usize, life: u32, id: FenceId, target: usize },
+    Asked { node: usize, life: u32, id: WitnessId, ask: WitnessAsk, lease: Option<u64> },
+    Answered { node: usize, life: u32, id: WitnessId, answer: WitnessAnswer, lease: Option<u64> },
+    GivesUp { node: usize, life: u32, id: WitnessId },
+    Bites { node: usize, pets: u64 },
 }
 
 impl Happening {
     /// The node whose process has this in its hands, if it is not on the wire.
     fn within(&self) -> Option<usize> {
         match self {
-            Happening::Arrives { .. } | Happening::Fenced { .. } => None,
+            Happening::Arrives { .. }
+            | Happening::Fenced { .. }
+            | Happening::Asked { .. }
+            | Happening::Answered { .. }
+            | Happening::GivesUp { .. }
+            | Happening::Bites { .. } => None,
             Happening::Ends { node, .. } | Happening::Written { node, .. } => Some(*node),
         }
     }
@@ -95,6 +107,13 @@ pub struct Node {
     busy: bool,
     ticks: (Time, u32),
     pub exited: bool,
+    /// The lease on the witness that the present life knows of.
+    lease: Option<u64>,
+    /// What it has asked the witness and has no answer to.
+    asks: BTreeSet<WitnessId>,
+    /// How often the watchdog was petted; none while it is not armed.
+    pets: u64,
+    petted: Option<Time>,
 }
 
 /// The world.
@@ -127,6 +146,8 @@ pub struct World {
     pub fence_time: Duration,
     next_command: u64,
     boots: u64,
+    /// The witness.
+    pub witness: witness::Witness,
     pub captured: Vec<Vec<u8>>,
     /// Instants at which each resource ran on more than one node.
     pub overlaps: Vec<(Time, String)>,
@@ -187,6 +208,15 @@ pub fn fenced_settings() -> Settings {
     all
 }
 
+/// The settings with a witness, for a group that requires it, and a watchdog.
+pub fn witnessed_settings() -> Settings {
+    let mut all = settings("a");
+    all.groups[0].requires = Requires::Witness;
+    all.witness =
+        Some(WitnessSettings { ttl: Duration::from_secs(3), watchdog: Some(Duration::from_millis(1200)) });
+    all
+}
+
 pub fn keyring() -> proto::Keyring {
     proto::Keyring::parse("auth 1\n1 sha256 a-secret-for-tests\n").expect("good keys")
 }
@@ -217,6 +247,10 @@ impl World {
             busy: false,
             ticks: (Time(0), 0),
             exited: false,
+            lease: None,
+            asks: BTreeSet::new(),
+            pets: 0,
+            petted: None,
         };
         let mut world = Self {
             now: Time::from_millis(1000),
@@ -239,6 +273,7 @@ impl World {
             fence_time: Duration::from_millis(300),
             next_command: 0,
             boots: 0,
+            witness: witness::Witness::default(),
             captured: Vec::new(),
             overlaps: Vec::new(),
         };
