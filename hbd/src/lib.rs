@@ -8,3 +8,4 @@ pub mod fence;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http;
+pub mod witness;

@@ -179,7 +179,7 @@ fn the_digest_is_of_the_cluster_not_of_the_node_or_the_layout() {
     assert_eq!(here, digest(&format!("# a comment\n\n{}", text.replace(" = ", "  =  ")), "midas"));
     assert_eq!(here, digest(&text.replace("port = 695", "port = 696"), "midas"), "links may differ");
     for (from, to) in [
-        ("deadtime = \"2s\"", "deadtime = \"3s\""),
+        ("deadtime = \"2s\"", "deadtime = \"2.5s\""),
         ("/24/eth0\"", "/25/eth0\""),
         ("preferred = \"midas\"", "preferred = \"estepe\""),
     ] {

@@ -90,7 +90,7 @@ pub(super) fn read(table: &Table<'_>, path: &Path, report: &Report<'_>) -> (Clus
 }
 
 /// `file` as seen from the folder of the configuration at `path`.
-fn beside(path: &Path, file: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, file: &str) -> PathBuf {
     path.parent().unwrap_or(Path::new("")).join(file)
 }
 

@@ -29,6 +29,14 @@ pub fn shared_parts(config: &Config) -> Vec<(String, u64)> {
     for group in &config.groups {
         parts.group(group);
     }
+    // Whom to ask is each node's own: all may name the same members otherwise.
+    if let Some(witness) = &config.witness {
+        parts.add("witness.ttl".into(), &witness.ttl);
+        parts.add("witness.prefix".into(), &witness.prefix);
+        if let Some(dog) = &config.watchdog {
+            parts.add("watchdog.timeout".into(), &dog.timeout);
+        }
+    }
     parts.0.sort();
     parts.0
 }

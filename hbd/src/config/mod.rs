@@ -24,6 +24,7 @@ mod keys;
 mod link;
 mod safety;
 mod size;
+mod witness;
 
 pub use base::config::{duration, problem};
 pub use digest::shared_parts;
@@ -48,7 +49,7 @@ pub const DEFAULT_PATH: &str = "/etc/hbd/hbd.toml";
 /// What [`load`] does besides reading the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// Read the authkeys file too, and report what is wrong with it.
+    /// Read the authkeys file too, and the files of the witness, and report what is wrong with them.
     pub authkeys: bool,
 }
 
@@ -76,6 +77,11 @@ pub fn load(path: &Path, node: Option<&str>, options: LoadOptions) -> Result<Con
         && let Err(more) = authkeys::read(&keys)
     {
         problems.list.extend(more.list);
+    }
+    if let Some(witness) = config.as_ref().and_then(|config| config.witness.as_ref())
+        && options.authkeys
+    {
+        problems.list.extend(witness::check_files(witness));
     }
     match config {
         Some(config) if problems.list.is_empty() => Ok(config),
@@ -125,7 +131,7 @@ fn tables<'a>(
     report: &'a Report<'a>,
 ) -> Config {
     let (cluster, timing) = cluster_table(&root, path, report);
-    let witness = safety::witness(&root, report);
+    let witness = witness::read(&root, path, &timing, report);
     let named = cluster::nodes(&root, root.has("witness"), report);
     let me = cluster::me(node, &named, report);
     let nodes: Vec<String> = named.iter().map(|at| at.value.to_owned()).collect();
@@ -158,6 +164,7 @@ fn tables<'a>(
         report,
     );
     safety::check_delays(&root, &fences, &groups, report);
+    witness::check_times(&witness, watchdog.as_ref(), &groups, report);
     root.finish();
     let me = me.unwrap_or_default();
     let (warnings, digest) = (Vec::new(), 0);
@@ -168,7 +175,7 @@ fn tables<'a>(
         links,
         pings,
         fences,
-        witness,
+        witness: witness.map(|(witness, _)| witness),
         watchdog,
         daemon,
         console,

@@ -168,6 +168,18 @@ pub struct Witness {
     pub endpoints: Vec<String>,
     /// Lease time.
     pub ttl: Duration,
+    /// Bound on what is asked of one endpoint, before the next has its turn.
+    pub timeout: Duration,
+    /// What all keys begin with, without a slash at the end.
+    pub prefix: String,
+    /// The user to log in as.
+    pub user: Option<String>,
+    /// Where that user's password is.
+    pub password_file: Option<PathBuf>,
+    /// The certificates of the authorities to trust; those of the system, unless given.
+    pub ca: Option<PathBuf>,
+    /// The certificate to show, and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// `[watchdog]`.

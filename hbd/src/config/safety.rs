@@ -1,5 +1,5 @@
-//! What keeps two machines from doing the same: `[[fence]]`, `[witness]`, `[watchdog]`, and the
-//! points that tell "my cable" from "my peer", `[[ping]]`.
+//! What keeps two machines from doing the same: `[[fence]]`, `[watchdog]`, and the points that tell "my cable" from "my
+//! peer", `[[ping]]`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use toml::de::DeValue;
 use super::cluster::{Timing, check_name, known_node};
 use super::duration::show;
 use super::environment::{Environment, Program};
-use super::model::{Fence, Group, Ping, Watchdog, Witness};
+use super::model::{Fence, Group, Ping, Watchdog};
 use super::net::own_address;
 use super::problem::Report;
 use super::table::{At, Table, Value, shown, wrong_type};
@@ -242,77 +242,6 @@ fn fence_not_installed(name: &str, env: &dyn Environment) -> Option<(String, Str
     Some((format!("the fence agent '{}' is not installed", shown(name)), help))
 }
 
-/// Reads `[witness]`.
-pub(super) fn witness(root: &Table<'_>, report: &Report<'_>) -> Option<Witness> {
-    const ENDPOINTS: &str = "write endpoints = [\"http://192.168.45.9:2379\"]";
-    let table = root.table("witness", "[witness]")?;
-    let kind = table.required_string("type", "write type = \"etcd\"");
-    let endpoints = table.required_strings("endpoints", ENDPOINTS);
-    let ttl = table.duration("ttl", SECOND * 2, SECOND * 600);
-    table.finish();
-    if let Some(kind) = kind
-        && kind.value != "etcd"
-    {
-        report.error(
-            &kind.span,
-            format!("there is no witness type '{}'", shown(kind.value)),
-            "the only one is \"etcd\"",
-        );
-    }
-    if let Some(at) = &ttl {
-        whole_seconds(report, at, "ttl", "etcd counts leases in whole seconds");
-    }
-    let endpoints = endpoints?;
-    if endpoints.value.is_empty() {
-        report.error(&endpoints.span, "the witness has no endpoint", ENDPOINTS);
-    }
-    for at in &endpoints.value {
-        if let Err(help) = check_url(at.value) {
-            report.error(&at.span, format!("\"{}\" is no endpoint", shown(at.value)), help);
-        }
-    }
-    let endpoints = endpoints.value.iter().map(|at| at.value.to_owned()).collect();
-    Some(Witness { endpoints, ttl: ttl.map_or(SECOND * 5, |at| at.value) })
-}
-
-/// `http(s)://HOST[:PORT][/]`; on failure what would be right.
-fn check_url(url: &str) -> Result<(), String> {
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-    let Some(rest) = rest else {
-        return Err(match url.split_once("://") {
-            None if !url.is_empty() => format!("write the whole URL: \"http://{}\"", shown(url)),
-            _ => "it must begin with http:// or https://".to_owned(),
-        });
-    };
-    let authority = rest.strip_suffix('/').unwrap_or(rest);
-    if authority.contains('@') {
-        return Err("a password does not belong into a URL".to_owned());
-    }
-    if authority.is_empty()
-        || authority
-            .contains(|c: char| c == '/' || c == '?' || c == '#' || c.is_whitespace() || c.is_control())
-    {
-        return Err("write scheme, host and port only: \"http://192.168.45.9:2379\"".to_owned());
-    }
-    let port = match authority.strip_prefix('[') {
-        Some(bracketed) => match bracketed.split_once(']') {
-            Some((host, after)) if host.parse::<std::net::Ipv6Addr>().is_ok() => after,
-            _ => {
-                return Err("the brackets must hold an IPv6 address: \"http://[fd00::9]:2379\"".to_owned());
-            }
-        },
-        None if authority.matches(':').count() > 1 => {
-            return Err("put an IPv6 address in brackets: \"http://[fd00::9]:2379\"".to_owned());
-        }
-        None => authority.find(':').map_or("", |at| &authority[at..]),
-    };
-    match (port, port.strip_prefix(':').map(str::parse::<u16>)) {
-        ("", _) => Ok(()),
-        (_, Some(Ok(number))) if number > 0 && !authority.starts_with(':') => Ok(()),
-        _ => Err("write a host and a port from 1 to 65535: \"http://192.168.45.9:2379\"".to_owned()),
-    }
-}
-
 /// Reads `[watchdog]`.
 pub(super) fn watchdog(root: &Table<'_>, timing: &Timing, report: &Report<'_>) -> Option<Watchdog> {
     let table = root.table("watchdog", "[watchdog]")?;
@@ -352,7 +281,7 @@ fn table_span(root: &Table<'_>) -> super::problem::Span {
 }
 
 /// Reports a duration that is not a number of whole seconds.
-fn whole_seconds(report: &Report<'_>, at: &At<Duration>, key: &str, why: &str) {
+pub(super) fn whole_seconds(report: &Report<'_>, at: &At<Duration>, key: &str, why: &str) {
     if at.value.subsec_nanos() != 0 {
         let up = SECOND * u32::try_from(at.value.as_secs() + 1).unwrap_or(1);
         report.error(
@@ -360,35 +289,5 @@ fn whole_seconds(report: &Report<'_>, at: &At<Duration>, key: &str, why: &str) {
             format!("'{key}' must be whole seconds, and this is {}", show(at.value)),
             format!("{why}: \"{}\"", show(up)),
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn endpoints_are_urls_of_a_host() {
-        for url in
-            ["http://192.168.45.9:2379", "https://etcd.example.com", "http://[fd00::9]:2379/", "http://e:1"]
-        {
-            assert_eq!(check_url(url), Ok(()), "{url}");
-        }
-        for url in [
-            "",
-            "etcd:2379",
-            "ftp://a",
-            "http://",
-            "http://:2379",
-            "http://a:0",
-            "http://a:x",
-            "http://a/b",
-            "http://fd00::9:2379",
-            "http://[fd00]:1",
-            "http://u:p@h",
-            "http://a b",
-        ] {
-            assert!(check_url(url).is_err(), "{url}");
-        }
     }
 }

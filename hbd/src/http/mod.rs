@@ -3,7 +3,7 @@
 //! Every wait here is under the deadline of the caller, who drops what is not done by then. Redirects are not followed: what is told
 //! goes to whom the configuration names.
 
-mod tls;
+pub(crate) mod tls;
 
 use std::io;
 use std::path::Path;
@@ -124,7 +124,7 @@ pub async fn post(
     let name = ServerName::try_from(url.host.clone())
         .map_err(|_| format!("'{}' is neither a host name nor an address", url.host))?;
     // Read anew for each connection: certificates are renewed under way.
-    let connector = TlsConnector::from(Arc::new(tls::trust(ca)?));
+    let connector = TlsConnector::from(Arc::new(tls::trust(ca, None)?));
     let stream = connector.connect(name, stream).await.map_err(|error| tls::untrusted(&error))?;
     ask(url, stream, headers, body).await
 }
@@ -177,7 +177,7 @@ fn broken(error: &hyper::Error) -> String {
 }
 
 /// What the system says, without its number.
-fn plain(error: &io::Error) -> String {
+pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }

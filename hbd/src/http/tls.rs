@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 
 /// Where distributions keep the certificates of the authorities.
@@ -17,15 +17,29 @@ const SYSTEM: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Trusts the authorities in the file `ca`, else those of the system.
+/// Trusts the authorities in the file `ca`, else those of the system; shows `identity`, the files of a certificate and its
+/// key, to who wants to see one.
 ///
 /// # Errors
 /// A sentence.
-pub(super) fn trust(ca: Option<&Path>) -> Result<ClientConfig, String> {
+pub(crate) fn trust(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Result<ClientConfig, String> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be used: {error}"))?;
-    let mut config = builder.with_root_certificates(authorities(ca)?).with_no_client_auth();
+    let builder = builder.with_root_certificates(authorities(ca)?);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some((cert, key)) => {
+            let (shown, key_shown) = (cert.display(), key.display());
+            let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect);
+            let chain = chain.map_err(|error| format!("cannot read the certificate {shown}: {error}"))?;
+            let key = PrivateKeyDer::from_pem_file(key)
+                .map_err(|error| format!("{key_shown} has no private key that can be used: {error}"))?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| format!("{shown} and {key_shown} cannot be used together: {error}"))?
+        }
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -49,7 +63,7 @@ fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> {
 }
 
 /// A sentence from what rustls says.
-pub(super) fn untrusted(error: &io::Error) -> String {
+pub(crate) fn untrusted(error: &io::Error) -> String {
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
         return format!("TLS was not begun: {}", super::plain(error));
     };

@@ -1,0 +1,230 @@
+//! Connections to the members of an etcd: HTTP/1.1, with or without TLS, one request at a time on each.
+//!
+//! Every wait here is under the deadline of the caller, who drops what is not done by then; a dropped connection is
+//! closed, since what may still come of it belongs to nobody.
+
+use std::io;
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, Error as TlsError};
+
+use crate::config::Witness;
+use crate::http::{plain, tls};
+
+/// No answer to what is asked here is longer.
+const MOST_BODY: usize = 1 << 20;
+/// Where etcd listens unless told otherwise.
+const PORT: u16 = 2379;
+const AGENT: &str = concat!("hbd/", env!("CARGO_PKG_VERSION"));
+const WANTS_ONE: &str = "does it want a certificate of ours ([witness] cert and key)?";
+
+/// One member, as it is configured.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    /// The URL, for people.
+    pub shown: String,
+    tls: bool,
+    host: String,
+    port: u16,
+}
+
+impl Endpoint {
+    /// Of a URL that the configuration has found good.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn parse(url: &str) -> Result<Endpoint, String> {
+        let wrong = || format!("{url} is no endpoint");
+        let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(bracketed) => {
+                let (host, after) = bracketed.split_once(']').ok_or_else(wrong)?;
+                (host, after.strip_prefix(':'))
+            }
+            None => match authority.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (authority, None),
+            },
+        };
+        let port = port.map_or(Ok(PORT), str::parse).map_err(|_| wrong())?;
+        let shown = url.strip_suffix('/').unwrap_or(url).to_owned();
+        Ok(Endpoint { shown, tls: scheme == "https", host: host.to_owned(), port })
+    }
+
+    fn authority(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// HTTP's.
+    pub status: u16,
+    /// As it came.
+    pub body: Bytes,
+}
+
+/// One connection to one member.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// Which member, by its place in the configuration.
+    pub endpoint: usize,
+    /// The member and the term in which a quorum followed its leader when this was last known, on this very connection.
+    pub seen: Option<(String, String)>,
+    sender: SendRequest<Full<Bytes>>,
+    host: HeaderValue,
+    /// Of TLS, and nothing was answered on it yet.
+    fresh: bool,
+    /// Ends with the connection; says why, if it broke.
+    connection: JoinHandle<Option<hyper::Error>>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl Session {
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub async fn open(at: usize, endpoint: &Endpoint, settings: &Witness) -> Result<Session, String> {
+        let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await;
+        let stream = stream.map_err(|error| format!("no connection: {}", plain(&error)))?;
+        let _ = stream.set_nodelay(true);
+        if !endpoint.tls {
+            return Session::begin(at, endpoint, stream).await;
+        }
+        let name = ServerName::try_from(endpoint.host.clone())
+            .map_err(|_| format!("{} is neither a host name nor an address", endpoint.host))?;
+        // Read anew for each connection: certificates are renewed under way.
+        let connector = TlsConnector::from(Arc::new(trust(settings)?));
+        let stream = connector.connect(name, stream).await.map_err(|error| tls::untrusted(&error))?;
+        Session::begin(at, endpoint, stream).await
+    }
+
+    async fn begin<S>(at: usize, endpoint: &Endpoint, stream: S) -> Result<Session, String>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+        let connection = tokio::spawn(async move { connection.await.err() });
+        let host = HeaderValue::from_str(&endpoint.authority())
+            .map_err(|_| format!("{} is no host name", endpoint.host))?;
+        Ok(Session { endpoint: at, seen: None, sender, host, fresh: endpoint.tls, connection })
+    }
+
+    /// Whether the other side has not closed it.
+    pub fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
+    /// One request and its whole answer.
+    ///
+    /// # Errors
+    /// A sentence; then the request may have been carried out or not, and the connection is of no more use.
+    pub async fn post(&mut self, path: &str, token: Option<&str>, body: Vec<u8>) -> Result<Reply, String> {
+        let mut request = Request::post(path)
+            .header(HOST, self.host.clone())
+            .header(USER_AGENT, HeaderValue::from_static(AGENT))
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(token) = token {
+            let mut value =
+                HeaderValue::from_str(token).map_err(|_| "etcd gave a token that is none".to_owned())?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        let request =
+            request.body(Full::new(Bytes::from(body))).map_err(|error| format!("internal: {error}"))?;
+        if let Err(error) = self.sender.ready().await {
+            return Err(self.why(&error).await);
+        }
+        let answer = match self.sender.send_request(request).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.why(&error).await),
+        };
+        self.fresh = false;
+        let status = answer.status().as_u16();
+        let body = Limited::new(answer.into_body(), MOST_BODY).collect().await;
+        let body = body.map_err(|error| format!("its answer is not whole: {error}"))?.to_bytes();
+        Ok(Reply { status, body })
+    }
+}
+
+impl Session {
+    /// Why a request had no answer: the connection may know better.
+    async fn why(&mut self, error: &hyper::Error) -> String {
+        if !error.is_canceled() && !error.is_closed() {
+            return broken(error);
+        }
+        // The session is of no more use, so this is awaited once.
+        match (&mut self.connection).await {
+            Ok(Some(cause)) => broken(&cause),
+            // What it says of a certificate it does not get may be read too late.
+            _ if self.fresh => format!("it ended TLS at once: {WANTS_ONE}"),
+            _ => broken(error),
+        }
+    }
+}
+
+/// Whom to trust, and what to show them.
+pub(super) fn trust(settings: &Witness) -> Result<ClientConfig, String> {
+    let identity = settings.identity.as_ref().map(|(cert, key)| (cert.as_path(), key.as_path()));
+    tls::trust(settings.ca.as_deref(), identity)
+}
+
+/// A sentence from what hyper says.
+fn broken(error: &hyper::Error) -> String {
+    use std::error::Error;
+    let alert = error.source().and_then(|inner| inner.downcast_ref::<io::Error>());
+    if let Some(TlsError::AlertReceived(alert)) =
+        alert.and_then(|error| error.get_ref()).and_then(|inner| inner.downcast_ref::<TlsError>())
+    {
+        return format!("it ended TLS ({alert:?}): {WANTS_ONE}");
+    }
+    if error.is_parse() {
+        return "its answer is no HTTP: is it https:// and not http://?".to_owned();
+    }
+    match error.source().and_then(|inner| inner.downcast_ref::<io::Error>()) {
+        Some(inner) => format!("the connection broke: {}", plain(inner)),
+        None => format!("the connection broke: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_taken_apart() {
+        for (url, tls, host, port, authority) in [
+            ("http://10.0.0.9:2379", false, "10.0.0.9", 2379, "10.0.0.9:2379"),
+            ("https://etcd.example.com", true, "etcd.example.com", 2379, "etcd.example.com:2379"),
+            ("http://[fd00::9]:1/", false, "fd00::9", 1, "[fd00::9]:1"),
+            ("https://[fd00::9]", true, "fd00::9", 2379, "[fd00::9]:2379"),
+        ] {
+            let endpoint = Endpoint::parse(url).unwrap();
+            assert_eq!((endpoint.tls, endpoint.host.as_str(), endpoint.port), (tls, host, port), "{url}");
+            assert_eq!(endpoint.authority(), authority);
+        }
+        assert!(Endpoint::parse("http://a:b").is_err());
+    }
+}
