@@ -25,6 +25,7 @@ use super::report::{Report, Trouble};
 use super::settings::{Entry, Table, lease_lifetime, lease_max_age, settings};
 use super::status::{Picture, Troubles, unsupported};
 use super::when::{now, rfc3339};
+use super::witness::Witness;
 use super::work::{self, Work, WorkConfig};
 use crate::config::{Config, Fence};
 use crate::control::{Answer, StoredEvent};
@@ -57,6 +58,8 @@ pub struct Parts {
     pub notifier: Notifier,
     /// The machine's watchdog.
     pub dog: Option<Dog>,
+    /// The third party, if there is one.
+    pub witness: Option<Witness>,
     /// From the core's keys to resources.
     pub table: Table,
     /// What is not as it should be already.
@@ -175,7 +178,8 @@ impl Engine {
             }
         }
         if let Some(dog) = &self.parts.dog {
-            dog.alive();
+            let core = &self.parts.core;
+            dog.allow(|ahead| core.may_pet(now + ahead));
             self.dog_told = now;
         }
         if let (Some(due), Some(within)) = (self.alive_due, self.parts.notifier.watchdog()) {
@@ -212,6 +216,7 @@ impl Engine {
         match report {
             Report::OpDone { id, results } => self.feed(Input::OpDone { id, results }),
             Report::FenceDone { id, outcome } => self.feed(Input::FenceDone { id, outcome }),
+            Report::Witness { id, answer } => self.feed(Input::Witness { id, answer }),
             Report::Device { node, agent, said } => self.device(node, agent, said),
             Report::Pings(points) => self.pings(points),
             Report::PingTrouble { name, why } => {
@@ -247,6 +252,7 @@ impl Engine {
                     troubles: [self.parts.troubles.sentences(), self.parts.links.notes()].concat(),
                     devices: self.parts.troubles.devices(),
                     points: self.points.clone(),
+                    witness: self.parts.witness.as_ref().map(Witness::picture),
                 };
                 let _ = done.send(Box::new(picture));
             }
@@ -400,9 +406,14 @@ impl Engine {
                     );
                 }
             }
-            Action::Witness { id, .. } => {
-                let answer = WitnessAnswer::Failed("this version does not ask it".to_owned());
-                self.inputs.push_back(Input::Witness { id, answer });
+            Action::Witness { id, ask } => {
+                let asked = match &self.parts.witness {
+                    Some(witness) => witness.ask(id, ask),
+                    None => Err("no [witness] was configured when hbd was started".to_owned()),
+                };
+                if let Err(why) = asked {
+                    self.inputs.push_back(Input::Witness { id, answer: WitnessAnswer::Failed(why) });
+                }
             }
             Action::Fence { id, node } => {
                 let of = |fence: &&Fence| fence.node == node;
@@ -572,7 +583,7 @@ impl Engine {
         }
         // Last of all: what comes before may hang, and then a reset is right.
         if let Some(mut dog) = self.parts.dog.take() {
-            dog.end();
+            dog.end(self.parts.core.may_disarm());
         }
         tracing::info!("hbd ends");
     }

@@ -10,6 +10,7 @@
 //!                              control socket  events, reload
 //!                    └──────────────┴──── reports ───┘
 //! ```
+//! A further thread asks the witness, and one pets the watchdog, where they are configured.
 //! Every queue is bounded. The loop never waits for one: a full queue fails the one operation that
 //! found it full, and says so.
 
@@ -29,6 +30,7 @@ mod respawn;
 pub mod settings;
 pub mod status;
 pub mod when;
+pub mod witness;
 pub mod work;
 
 mod engine;

@@ -52,6 +52,14 @@ pub fn objection(old: &Config, new: &Config) -> Option<String> {
     if old.me != new.me {
         return changed("the name of this node", &old.me, &new.me);
     }
+    if old.witness != new.witness {
+        return Some("[witness] cannot change while hbd runs: restart hbd (nothing was changed)".to_owned());
+    }
+    if new.witness.is_some() && old.watchdog != new.watchdog {
+        let why =
+            "[watchdog] cannot change while hbd runs with a [witness]: restart hbd (nothing was changed)";
+        return Some(why.to_owned());
+    }
     None
 }
 

@@ -1,6 +1,6 @@
 //! What the other threads tell the loop.
 
-use cluster::{Event, FenceId, FenceOutcome, Ground, OpId, OpResult, ResourceKey};
+use cluster::{Event, FenceId, FenceOutcome, Ground, OpId, OpResult, ResourceKey, WitnessAnswer, WitnessId};
 use tokio::sync::mpsc;
 
 use super::event_loop::Meaning;
@@ -30,6 +30,13 @@ pub enum Report {
         id: FenceId,
         /// How it ended.
         outcome: FenceOutcome,
+    },
+    /// The witness was asked.
+    Witness {
+        /// Which request.
+        id: WitnessId,
+        /// What came of it.
+        answer: WitnessAnswer,
     },
     /// An idle fence device was looked at.
     Device {

@@ -26,6 +26,7 @@ use super::report::{self, Trouble};
 use super::settings::{Table, settings};
 use super::status::Troubles;
 use super::when::now;
+use super::witness::Witness;
 use super::work::{Start, Work, WorkConfig};
 use super::{LOOP_PRIORITY, NET_PRIORITY, disk, net, socket};
 use crate::config::Config;
@@ -157,14 +158,11 @@ fn live(args: Args, request: Request, config: Config, keyring: Keyring, log: Log
     if net.ask(net::Job::Sweep { keep: table.all_addresses() }).is_err() {
         tracing::error!("leftover addresses could not be looked for");
     }
-    let dog = config.watchdog.as_ref().and_then(|settings| match Dog::start(settings, reports) {
-        Ok(dog) => Some(dog),
-        Err(why) => {
-            tracing::error!("{why}");
-            troubles.set(Trouble::Watchdog, Some(why));
-            None
-        }
-    });
+    let witness = Witness::start(&config, reports.clone(), realtime.then_some(NET_PRIORITY))
+        .map_err(failed("the witness thread"))?;
+    let dog = config.watchdog.as_ref();
+    let dog = dog.map(|settings| Dog::start(settings, reports, realtime.then_some(NET_PRIORITY))).transpose();
+    let dog = dog.map_err(failed("the watchdog's thread"))?;
     let notifier = Notifier::from_env().unwrap_or_else(|error| {
         tracing::warn!("the service manager is not told anything: {error}");
         Notifier::default()
@@ -173,7 +171,7 @@ fn live(args: Args, request: Request, config: Config, keyring: Keyring, log: Log
     let started = now();
     let (links, changes) = Links::open(&config.me, &config.links, config.cluster.keepalive, started);
     let core = Core::new(settings(&config), keyring, found.state, boot, started);
-    let parts = Parts { dog, core, links, net, work, disk, log, notifier, table, troubles };
+    let parts = Parts { dog, witness, core, links, net, work, disk, log, notifier, table, troubles };
     let mut engine = Engine::new(parts, config, request, former.next, started);
     engine.link_changes(changes);
     runtime.block_on(event_loop::run(&mut engine, Ports { reported, asked, alarm }));

@@ -26,6 +26,8 @@ pub struct Picture {
     pub lines: Vec<LineStatus>,
     /// The ping points, and whether they answer; those not known yet are left out.
     pub points: Vec<(String, bool)>,
+    /// What the daemon itself knows of the witness, if there is one.
+    pub witness: Option<Value>,
     /// The fence devices: whom, by which agent, whether it answered when it was last looked at.
     pub devices: Vec<(String, String, bool)>,
 }
@@ -52,7 +54,11 @@ impl Picture {
             object.insert("fence_devices".into(), self.devices.into_iter().map(device).collect());
             let point = |(name, up)| json!({"name": name, "up": up});
             object.insert("ping".into(), self.points.into_iter().map(point).collect());
-            object.insert("witness".into(), Value::Null);
+            if let (Some(Value::Object(witness)), Some(Value::Object(own))) =
+                (object.get_mut("witness"), self.witness)
+            {
+                witness.extend(own);
+            }
         }
         for line in &self.lines {
             add_line(&mut value, line);
@@ -170,7 +176,6 @@ pub fn unsupported(config: &Config) -> Vec<(String, String)> {
             all.push((what.to_owned(), sentence.to_owned()));
         }
     };
-    part(config.witness.is_some(), "witness", "the [witness] is not asked: not in this version");
     part(config.console.is_some(), "console", "the [console] is not opened: not in this version");
     all
 }
@@ -239,7 +244,8 @@ mod tests {
         let devices = vec![("b".into(), "fence_x".into(), true)];
         let points = vec![("gateway".into(), true)];
         let uptime = Duration::from_millis(1234);
-        let value = Picture { core, uptime, troubles, lines, points, devices }.render();
+        let witness = None;
+        let value = Picture { core, uptime, troubles, lines, points, devices, witness }.render();
         assert_eq!(value["fence_devices"], json!([{"node": "b", "agent": "fence_x", "ok": true}]));
         assert_eq!(value["cluster"], "lvs");
         assert_eq!(value["version"], VERSION);

@@ -24,7 +24,7 @@ mod verdict;
 
 use serde_json::Value;
 
-use base::terminal::look::{self, Look};
+use base::terminal::look::Look;
 use base::terminal::page::{Page, widest};
 
 use super::paint::{Paint, Tone};
@@ -72,11 +72,28 @@ fn outside(look: Look, page: &mut Page) {
         page.line(&line);
     }
     if let Some(witness) = witness {
-        page.hang("  witness  ", 11, Tone::Plain, &look::flat(witness));
+        let (tone, line) = self::witness(Look(witness));
+        let kind = Look(witness).maybe("type").map(|kind| format!("{kind} ")).unwrap_or_default();
+        let head = format!("  witness {kind} ");
+        page.hang(&head, head.chars().count(), tone, &line);
     }
     if !rejected.is_empty() {
         page.hang("  datagrams not believed  ", 26, Tone::Dim, &rejected.join(", "));
     }
+}
+
+/// Where this node stands with the witness.
+fn witness(witness: Look) -> (Tone, String) {
+    let ms = |key: &str| witness.number(key).map(super::age::show);
+    let since = ms("since_ms").map(|since| format!(" for {since}")).unwrap_or_default();
+    let left = witness.number("good_for_ms").filter(|left| *left > 0);
+    let lease = left.map(|left| format!(", lease for {}", super::age::show(left))).unwrap_or_default();
+    let state = witness.text("state");
+    let good = state == "good";
+    let why = witness.maybe("error").filter(|_| !good).map(|why| format!(": {why}"));
+    let at = witness.maybe("endpoint").filter(|_| why.is_none()).map(|at| format!(", {at}"));
+    let tone = if good { Tone::Plain } else { Tone::Bad };
+    (tone, format!("{state}{since}{lease}{}{}", why.unwrap_or_default(), at.unwrap_or_default()))
 }
 
 /// What is being done to a node, and how the last attempt ended.
