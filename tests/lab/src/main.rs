@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use lab::farm::{ask, table};
+use lab::farm::ask;
 use lab::probe::{echo, report, run};
 use lab::{LabError, Result, live, net};
 
@@ -112,24 +112,6 @@ enum Command {
         until_eof: bool,
         #[arg(long)]
         json: Option<PathBuf>,
-    },
-    /// Print when which real server of a TCP service came, went or got another weight, until stdin ends
-    #[command(hide = true)]
-    Table {
-        service: SocketAddr,
-        #[arg(long, default_value = "1ms", value_parser = duration)]
-        pause: Duration,
-    },
-    /// Print the lab's clock, in nanoseconds
-    #[command(hide = true)]
-    Now,
-    /// Wait until the table has so many real servers, all of that weight; prints when, in nanoseconds
-    #[command(hide = true)]
-    Count {
-        total: usize,
-        weight: u32,
-        #[arg(long, default_value = "300s", value_parser = duration)]
-        patience: Duration,
     },
     /// Send garbage datagrams
     Flood {
@@ -253,6 +235,21 @@ enum Bench {
         #[arg(long, default_value = "target/bench")]
         out: PathBuf,
     },
+    /// Real servers that go and come, a thousand of them, a reload of ten thousand; needs a kernel with IPVS
+    Director {
+        /// Samples of each reaction and product
+        #[arg(long, default_value_t = 10)]
+        runs: u32,
+        /// Only these products (hbd, keepalived, ldirectord); repeatable
+        #[arg(long)]
+        only: Vec<String>,
+        /// Only these parts (reaction, load, transitions, reload); repeatable
+        #[arg(long = "part")]
+        parts: Vec<String>,
+        /// Folder for the table, the CSV and the plot
+        #[arg(long, default_value = "target/bench")]
+        out: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -283,17 +280,6 @@ fn act(command: Command) -> Result<()> {
             let plan = ask::Plan { from, count, pause, patience };
             write_json(&ask::ask(place, &plan, &stop), json)
         }
-        Command::Table { service, pause } => table::watch(service, pause, &stop_at_eof(true)),
-        Command::Now => {
-            println!("{}", lab::clock::monotonic_ns());
-            Ok(())
-        }
-        Command::Count { total, weight, patience } => {
-            let all = || (table::count(weight).ok()? == (total, total)).then(lab::clock::monotonic_ns);
-            let what = format!("{total} real servers of weight {weight}");
-            println!("{}", lab::clock::wait_for(&what, patience, Duration::from_millis(10), all)?);
-            Ok(())
-        }
         Command::Talk { address, pause, patience, until_eof, json } => {
             let stop = stop_at_eof(until_eof);
             write_json(&ask::talk(address, pause, patience, &stop)?, json)
@@ -320,6 +306,9 @@ fn act(command: Command) -> Result<()> {
         }
         Command::Bench { what: Bench::Failover { runs, quick, only, parts, out } } => {
             lab::bench::failover(&lab::bench::Options { runs, quick, only, parts, out })
+        }
+        Command::Bench { what: Bench::Director { runs, only, parts, out } } => {
+            lab::bench::director::run(&lab::bench::director::Options { runs, only, parts, out })
         }
         Command::Live { seed, minutes, plan, out } => {
             let time = Duration::try_from_secs_f64(minutes.unwrap_or(0.0) * 60.0)

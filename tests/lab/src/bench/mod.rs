@@ -9,6 +9,7 @@
 //! ```
 //! Nothing here judges: a goal that is missed is a word in the table, and the exit code stays 0.
 
+pub mod director;
 mod ground;
 mod hbd;
 mod heartbeat;
@@ -26,7 +27,7 @@ mod steady;
 mod table;
 mod when;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::error::Context;
@@ -60,7 +61,7 @@ pub fn failover(options: &Options) -> Result<()> {
     if !crate::available() {
         return Err(LabError::new("the bench needs what the lab needs, see above"));
     }
-    check(options)?;
+    check(options.runs, &options.parts, &PARTS)?;
     let products = product::installed(&options.only)?;
     std::fs::create_dir_all(&options.out).context(|| format!("cannot make {}", options.out.display()))?;
     let began = Instant::now();
@@ -76,11 +77,15 @@ pub fn failover(options: &Options) -> Result<()> {
         }
     }
     let names: Vec<(&str, String)> = products.iter().map(|p| (p.name(), p.version())).collect();
-    let text = table::render(&record, &names, options);
+    let heading = format!(
+        "failover bench: {} samples of each failover; median, and the worst in brackets",
+        options.runs
+    );
+    let text = table::render(&table::FAILOVER, &record, &names, &heading);
     print!("{text}");
-    save(options, "failover.txt", &text)?;
-    save(options, "failover.csv", &record.csv())?;
-    save(options, "failover.svg", &plot::render(&record))?;
+    save(&options.out, "failover.txt", &text)?;
+    save(&options.out, "failover.csv", &record.csv())?;
+    save(&options.out, "failover.svg", &plot::render(&table::FAILOVER, &record))?;
     println!("written to {}: failover.txt, failover.csv, failover.svg", options.out.display());
     Ok(())
 }
@@ -94,17 +99,17 @@ fn measure(part: &str, product: &dyn Product, options: &Options, record: &mut Re
     }
 }
 
-fn check(options: &Options) -> Result<()> {
-    if !(1..=1000).contains(&options.runs) {
-        return Err(LabError(format!("--runs {} is out of range: 1 to 1000", options.runs)));
+fn check(runs: u32, parts: &[String], known: &[&str]) -> Result<()> {
+    if !(1..=1000).contains(&runs) {
+        return Err(LabError(format!("--runs {runs} is out of range: 1 to 1000")));
     }
-    match options.parts.iter().find(|p| !PARTS.contains(&p.as_str())) {
-        Some(part) => Err(LabError(format!("there is no part `{part}`: use {}", PARTS.join(", ")))),
+    match parts.iter().find(|p| !known.contains(&p.as_str())) {
+        Some(part) => Err(LabError(format!("there is no part `{part}`: use {}", known.join(", ")))),
         None => Ok(()),
     }
 }
 
-fn save(options: &Options, name: &str, text: &str) -> Result<()> {
-    let path = options.out.join(name);
+fn save(folder: &Path, name: &str, text: &str) -> Result<()> {
+    let path = folder.join(name);
     std::fs::write(&path, text).context(|| format!("cannot write {}", path.display()))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::record::Record;
-use super::table::{MEASURES, median};
+use super::table::{Sheet, median};
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 110.0;
@@ -12,33 +12,25 @@ const STRIP: f64 = 26.0;
 const TITLE: f64 = 30.0;
 const AXIS: f64 = 34.0;
 
-/// The panels; the others are plain numbers and need no plot.
-const PANELS: [&str; 7] = [
-    "power-1s-outage",
-    "power-1s-after",
-    "power-100ms-outage",
-    "power-100ms-after",
-    "standby",
-    "standby-200",
-    "many",
-];
-const PRODUCTS: [(&str, &str); 3] = [("hbd", "#1f6fb4"), ("keepalived", "#c2571a"), ("heartbeat", "#6b6b6b")];
+const OWN: (&str, &str) = ("hbd", "#1f6fb4");
 
-/// The whole file; logarithmic in milliseconds, because the products are orders of magnitude apart.
-pub fn render(record: &Record) -> String {
+/// The whole file; logarithmic, because the products are orders of magnitude apart.
+pub fn render(sheet: &Sheet, record: &Record) -> String {
     let mut body = String::new();
     let mut y = 10.0;
-    for key in PANELS {
-        let Some(measure) = MEASURES.iter().find(|m| m.key == key) else { continue };
-        let strips: Vec<_> = PRODUCTS
+    for key in sheet.panels {
+        let Some(measure) = sheet.measures.iter().find(|m| m.key == *key) else { continue };
+        let strips: Vec<_> = [OWN]
             .iter()
+            .chain(&sheet.peers)
             .map(|(name, colour)| (*name, *colour, record.values(key, name)))
             .filter(|(_, _, values)| !values.is_empty())
             .collect();
         if strips.is_empty() {
             continue;
         }
-        y = panel(&mut body, y, measure.title.trim(), &strips);
+        let title = format!("{} ({})", measure.title.trim(), measure.unit);
+        y = panel(&mut body, y, &title, &strips);
     }
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{y:.0}\" \
@@ -51,7 +43,7 @@ fn panel(body: &mut String, y: f64, title: &str, strips: &[(&str, &str, Vec<f64>
     let all = || strips.iter().flat_map(|(_, _, values)| values.iter().copied());
     let scale = Scale::of(all().fold(f64::MAX, f64::min), all().fold(0.0, f64::max));
     // Writing to a String cannot fail.
-    let _ = writeln!(body, "<text x=\"10\" y=\"{:.1}\" font-weight=\"bold\">{title} (ms)</text>", y + 18.0);
+    let _ = writeln!(body, "<text x=\"10\" y=\"{:.1}\" font-weight=\"bold\">{title}</text>", y + 18.0);
     let bottom = y + TITLE + STRIP * strips.len() as f64;
     for tick in scale.ticks() {
         let x = scale.x(tick);
@@ -142,7 +134,7 @@ mod tests {
 
     #[test]
     fn an_empty_record_is_an_empty_picture() {
-        let text = render(&Record::default());
+        let text = render(&super::super::table::FAILOVER, &Record::default());
         assert!(text.starts_with("<svg") && text.ends_with("</svg>\n") && !text.contains("circle"));
     }
 }

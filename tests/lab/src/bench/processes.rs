@@ -133,7 +133,8 @@ fn run_times(pid: u32) -> Vec<((u32, u32), u64)> {
         .collect()
 }
 
-fn pss_bytes(pid: u32) -> Option<u64> {
+/// Proportional set size of a process; `None` if it is gone.
+pub fn pss_bytes(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("Pss:"))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)

@@ -40,7 +40,12 @@ impl Record {
 
     /// A number without a probe.
     pub fn plain(&mut self, measure: &str, product: &'static str, value: f64) {
-        self.rows.push(Row { measure: measure.to_owned(), product, run: 1, value, gaps: 0, blind_ms: 0.0 });
+        self.sample(measure, product, 1, value);
+    }
+
+    /// One of several numbers without a probe.
+    pub fn sample(&mut self, measure: &str, product: &'static str, run: u32, value: f64) {
+        self.rows.push(Row { measure: measure.to_owned(), product, run, value, gaps: 0, blind_ms: 0.0 });
     }
 
     /// A sample was disturbed and is taken again.

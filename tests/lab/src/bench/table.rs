@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use super::many;
 use super::record::Record;
-use super::{Options, many};
 
 /// What is wanted of hbd.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +29,44 @@ pub struct Measure {
     pub goal: Goal,
 }
 
-/// All measures, in the order of the table. Detection is stamped to the millisecond, cut, so up to 1 ms is allowed for below.
-pub const MEASURES: [Measure; 12] = [
+impl Measure {
+    /// A figure for comparison, without a goal.
+    pub const fn plain(key: &'static str, title: &'static str, unit: &'static str) -> Measure {
+        Measure { key, title, unit, goal: Goal::None }
+    }
+}
+
+/// What a bench's table and plot are made of.
+#[derive(Debug)]
+pub struct Sheet {
+    /// Its name.
+    pub name: &'static str,
+    /// The lines, in this order.
+    pub measures: &'static [Measure],
+    /// Whom hbd is compared with, and their colours in the plot.
+    pub peers: [(&'static str, &'static str); 2],
+    /// The lines (milliseconds or microseconds) that are plotted too.
+    pub panels: &'static [&'static str],
+}
+
+/// The failover bench's sheet.
+pub const FAILOVER: Sheet = Sheet {
+    name: "failover",
+    measures: &MEASURES,
+    peers: [("keepalived", "#c2571a"), ("heartbeat", "#6b6b6b")],
+    panels: &[
+        "power-1s-outage",
+        "power-1s-after",
+        "power-100ms-outage",
+        "power-100ms-after",
+        "standby",
+        "standby-200",
+        "many",
+    ],
+};
+
+/// Detection is stamped to the millisecond, cut, so up to 1 ms is allowed for below.
+const MEASURES: [Measure; 12] = [
     Measure {
         key: "power-1s-outage",
         title: "power loss, deadtime 1 s: client's outage",
@@ -124,33 +160,29 @@ impl Goal {
     }
 }
 
-/// The whole report as text.
-pub fn render(record: &Record, products: &[(&str, String)], options: &Options) -> String {
-    let mut text = String::new();
+/// The whole report as text, under a heading.
+pub fn render(sheet: &Sheet, record: &Record, products: &[(&str, String)], heading: &str) -> String {
+    let mut text = format!("\n{heading}\n\n");
+    let width = sheet.measures.iter().map(|m| m.title.len()).max().unwrap_or(0).max(46);
     // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "\nfailover bench: {} samples of each failover; median, and the worst in brackets\n",
-        options.runs
-    );
     for (name, version) in products {
         let _ = writeln!(text, "  {name} {version}");
     }
-    let _ = writeln!(
-        text,
-        "\n{:<46}{:>5}{:>18}{:>10} {:<5}{:>20}{:>8}{:>20}{:>8}",
-        "", "", "hbd", "goal", "", "keepalived", "ratio", "heartbeat", "ratio"
-    );
-    for measure in &MEASURES {
+    let _ = write!(text, "\n{:<width$}{:>5}{:>18}{:>10} {:<5}", "", "", "hbd", "goal", "");
+    for (peer, _) in sheet.peers {
+        let _ = write!(text, "{peer:>20}{:>8}", "ratio");
+    }
+    text.push('\n');
+    for measure in sheet.measures {
         let values = |product: &str| record.values(measure.key, product);
         let own = values("hbd");
-        let peers = ["keepalived", "heartbeat"].map(values);
+        let peers = sheet.peers.map(|(peer, _)| values(peer));
         if own.is_empty() && peers.iter().all(Vec::is_empty) {
             continue;
         }
         let _ = write!(
             text,
-            "{:<46}{:>5}{:>18}{:>10} {:<5}",
+            "{:<width$}{:>5}{:>18}{:>10} {:<5}",
             measure.title,
             measure.unit,
             figure(&own),
@@ -158,8 +190,7 @@ pub fn render(record: &Record, products: &[(&str, String)], options: &Options) -
             measure.goal.verdict(&own)
         );
         // The 200/199 line is compared with hbd's only way to hand over.
-        let base = if measure.key == "standby-200" { values("standby").len().min(1) } else { 0 };
-        let reference = if base == 1 { record.values("standby", "hbd") } else { own };
+        let reference = if measure.key == "standby-200" { record.values("standby", "hbd") } else { own };
         for peer in &peers {
             let _ = write!(text, "{:>20}{:>8}", figure(peer), ratio(&reference, peer, resolution(measure)));
         }

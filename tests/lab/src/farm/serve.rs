@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -114,35 +114,10 @@ fn page(name: &str, mut stream: TcpStream) -> Option<()> {
             return None;
         }
     }
-    let own = stream.local_addr().ok()?.ip().to_canonical();
-    let refused = sick() == Some(own);
-    let body = if refused { "sick\n".to_owned() } else { format!("happy {name}\n") };
-    let status = if refused { "503 Service Unavailable" } else { "200 OK" };
+    let body = format!("happy {name}\n");
     let length = body.len();
-    let head = format!("HTTP/1.0 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n");
-    stream.write_all(format!("{head}{body}").as_bytes()).ok()?;
-    note(own, refused);
-    Some(())
-}
-
-/// The address that is to be refused at: what stands in the file that `LAB_SICK` names. (One server may have many.)
-fn sick() -> Option<IpAddr> {
-    let file = std::env::var_os("LAB_SICK")?;
-    std::fs::read_to_string(file).ok()?.trim().parse().ok()
-}
-
-/// Says when the sick address refused for the first time, and when it was well again for the first time.
-fn note(own: IpAddr, refused: bool) {
-    static SICK: Mutex<Option<IpAddr>> = Mutex::new(None);
-    let mut known = SICK.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let now = crate::clock::monotonic_ns();
-    if refused && *known != Some(own) {
-        *known = Some(own);
-        println!("{now} {own} sick");
-    } else if !refused && *known == Some(own) {
-        *known = None;
-        println!("{now} {own} well");
-    }
+    let head = format!("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(format!("{head}{body}").as_bytes()).ok()
 }
 
 fn load(mut stream: TcpStream) -> Option<()> {
