@@ -98,6 +98,7 @@ fn the_defaults_in_the_manual_are_those_of_the_reader() {
         ("[director]", "standby", if config.warm { "\"warm\"" } else { "\"cold\"" }.to_owned()),
         ("[[virtual]]", "scheduler", format!("\"{}\"", service.scheduler)),
         ("[[virtual]]", "quorum", service.quorum.to_string()),
+        ("[[virtual]]", "hysteresis", service.hysteresis.to_string()),
         ("[[virtual]]", "never_below", format!("\"{}%\"", service.never_below)),
         ("[[virtual]]", "slow_start", show(service.slow_start)),
         ("[[virtual]]", "tunnel_port", real.forward.to_string().replace("gue:", "")),

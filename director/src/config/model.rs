@@ -72,6 +72,8 @@ pub struct Virtual {
     pub fallback: Option<(SocketAddr, Forward)>,
     /// So many real servers must be up for the service to be up.
     pub quorum: u32,
+    /// So many fewer may be up before a service that is up goes down; so many more must be before it comes up again.
+    pub hysteresis: u32,
     /// Run when the service comes up.
     pub quorum_up: Option<PathBuf>,
     /// Run when it goes down.

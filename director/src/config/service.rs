@@ -62,6 +62,7 @@ fn read_one<'a>(table: &Table<'a>, usual: &Usual, report: &'a Report<'a>) -> Opt
     let slow_start = table.duration("slow_start", Duration::ZERO, day).map_or(Duration::ZERO, |at| at.value);
     let quiescent = table.boolean("quiescent").map_or(usual.quiescent, |at| at.value);
     let quorum = table.integer("quorum", 1, 1_000_000);
+    let hysteresis = table.integer("hysteresis", 0, 1_000_000);
     let load = load(&table, &scheduler, report);
     let (quorum_up, quorum_down) = (hook(&table, "quorum_up", report), hook(&table, "quorum_down", report));
     let scope = Scope {
@@ -76,11 +77,7 @@ fn read_one<'a>(table: &Table<'a>, usual: &Usual, report: &'a Report<'a>) -> Opt
     let reals = real::read(&table, &scope, report);
     table.finish();
     check_reals(&table, &reals, fallback.is_some(), report);
-    if let Some(at) = quorum.as_ref().filter(|at| at.value > reals.len() as i64 && !reals.is_empty()) {
-        let message = format!("the quorum is {}, and there are {} real servers", at.value, reals.len());
-        report.error(&at.span, message, "it could never be met");
-    }
-    let quorum = quorum.and_then(|at| u32::try_from(at.value).ok()).unwrap_or(1);
+    let (quorum, hysteresis) = check_quorum(quorum.as_ref(), hysteresis.as_ref(), reals.len(), report);
     let (name, key) = (name?, key?);
     let at = At { value: name.value.to_owned(), span: name.span };
     let name = at.value.clone();
@@ -94,6 +91,7 @@ fn read_one<'a>(table: &Table<'a>, usual: &Usual, report: &'a Report<'a>) -> Opt
         engine,
         fallback,
         quorum,
+        hysteresis,
         quorum_up,
         quorum_down,
         never_below,
@@ -296,6 +294,30 @@ fn load(table: &Table<'_>, scheduler: &str, report: &Report<'_>) -> Option<load:
         report.warning(&weights.span, message, "write scheduler = \"wrr\" or \"wlc\"");
     }
     load::parse::read(&weights, report)
+}
+
+/// Both in numbers, that of real servers within which they make sense.
+fn check_quorum(
+    quorum: Option<&At<i64>>,
+    hysteresis: Option<&At<i64>>,
+    reals: usize,
+    report: &Report<'_>,
+) -> (u32, u32) {
+    let (wanted, around) = (quorum.map_or(1, |at| at.value), hysteresis.map_or(0, |at| at.value));
+    let reals = i64::try_from(reals).unwrap_or(i64::MAX);
+    if let Some(at) = quorum.filter(|at| at.value > reals && reals > 0) {
+        let message = format!("the quorum is {wanted}, and there are {reals} real servers");
+        report.error(&at.span, message, "it could never be met");
+    } else if let Some(at) = hysteresis.filter(|_| around >= wanted) {
+        let message = format!("the hysteresis is {around}, and the quorum {wanted}");
+        report.error(&at.span, message, "it must be smaller: the service would never go down");
+    } else if let Some(at) = hysteresis.filter(|_| wanted + around > reals && reals > 0) {
+        let message =
+            format!("quorum and hysteresis are {}, and there are {reals} real servers", wanted + around);
+        report.error(&at.span, message, "a service that is down could never come up again");
+    }
+    let number = |value| u32::try_from(value).unwrap_or_default();
+    (number(wanted), number(around))
 }
 
 fn hook(table: &Table<'_>, key: &'static str, report: &Report<'_>) -> Option<PathBuf> {

@@ -276,6 +276,7 @@ impl Core {
         let settings = &self.config.virtuals[at];
         let service = &mut self.services[at];
         let (up, fallback, kept) = (service.up, service.fallback, service.kept.len());
+        let needed = service.needed(settings);
         service.decide(settings);
         if service.up != up {
             service.since = now;
@@ -285,7 +286,7 @@ impl Core {
         let (up_now, fallback_now, kept_now) = (service.up, service.fallback, service.kept.len());
         self.kernel.desire(settings.key, entry);
         if up_now != up {
-            self.quorum_changed(at);
+            self.quorum_changed(at, needed);
         }
         let name = self.config.virtuals[at].name.clone();
         if fallback_now && !fallback {
@@ -304,10 +305,10 @@ impl Core {
         }
     }
 
-    fn quorum_changed(&mut self, at: usize) {
+    fn quorum_changed(&mut self, at: usize, needed: u32) {
         let (settings, service) = (&self.config.virtuals[at], &self.services[at]);
         let Some(up) = service.up else { return };
-        let (name, serving, quorum) = (settings.name.clone(), service.serving(), settings.quorum);
+        let (name, serving) = (settings.name.clone(), service.serving());
         let word = if up { "up" } else { "down" };
         let hook = if up { settings.quorum_up.clone() } else { settings.quorum_down.clone() };
         if let Some(program) = hook.filter(|_| self.active) {
@@ -315,7 +316,7 @@ impl Core {
             self.actions.push_back(Action::Run { program, args });
         }
         let level = if up { Level::Info } else { Level::Error };
-        let why = format!("{serving} real servers serve, and {quorum} must");
+        let why = format!("{serving} real servers serve, and {needed} must");
         self.say(level, "virtual", name, None, Some(word), why);
     }
 

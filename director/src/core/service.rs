@@ -67,11 +67,20 @@ impl Service {
         self.reals.iter().filter(|real| real.serves()).count() as u32
     }
 
+    /// How many real servers must serve for the service to be up, as it is now.
+    pub fn needed(&self, settings: &Virtual) -> u32 {
+        match self.up {
+            None => settings.quorum,
+            Some(true) => settings.quorum.saturating_sub(settings.hysteresis),
+            Some(false) => settings.quorum.saturating_add(settings.hysteresis),
+        }
+    }
+
     /// Decides who serves.
     pub fn decide(&mut self, settings: &Virtual) {
         let serving = self.serving();
         let open = self.reals.iter().any(Real::is_open);
-        let enough = serving >= settings.quorum;
+        let enough = serving >= self.needed(settings);
         // Before all have been heard nobody can say that it is not enough.
         if enough || !open {
             self.up = Some(enough);

@@ -174,7 +174,7 @@ impl Core {
             persistent: settings.persistent,
             up: service.up.unwrap_or(false),
             serving: service.serving(),
-            quorum: settings.quorum,
+            quorum: service.needed(settings),
             fallback_active: service.fallback,
             fallback: settings.fallback.map(|(address, _)| address.to_string()),
             panic: !service.kept.is_empty(),

@@ -137,6 +137,34 @@ fn below_its_quorum_a_service_is_down_runs_its_hooks_and_its_fallback_takes_over
 }
 
 #[test]
+fn around_its_quorum_a_service_does_not_go_to_and_fro() {
+    let mut service = www(1, &[1, 2, 3]);
+    (service.quorum, service.hysteresis) = (2, 1);
+    service.quorum_down = Some("/down".into());
+    service.fallback = Some(("127.0.0.1:80".parse().unwrap(), Forward::Gate));
+    let mut world = World::new(config(vec![service]));
+    world.run(10 * SECOND);
+    world.dies(1);
+    world.dies(2);
+    world.run(10 * SECOND);
+    assert!(world.status("www").up, "one is fewer than two, but not by more than one");
+    assert_eq!((world.table(1), world.runs.len()), ("1:0 2:0 3:10".to_owned(), 0));
+    world.dies(3);
+    world.run(10 * SECOND);
+    assert_eq!(world.table(1), "1:0 2:0 3:0 127.0.0.1:1");
+    world.returns(1);
+    world.returns(2);
+    world.run(10 * SECOND);
+    let status = world.status("www");
+    assert_eq!((status.up, status.serving, status.quorum), (false, 2, 3));
+    assert_eq!(world.table(1), "1:0 2:0 3:0 127.0.0.1:1", "two are enough to stay, not to come back");
+    world.returns(3);
+    world.run(10 * SECOND);
+    assert!(world.status("www").up);
+    assert_eq!((world.table(1), world.runs.len()), ("1:10 2:10 3:10".to_owned(), 1));
+}
+
+#[test]
 fn checks_may_not_take_out_more_than_the_rest() {
     let mut service = www(1, &[1, 2, 3, 4]);
     service.never_below = 50;

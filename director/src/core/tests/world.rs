@@ -56,6 +56,7 @@ pub fn www(n: u8, reals: &[u8]) -> Virtual {
         engine: None,
         fallback: None,
         quorum: 1,
+        hysteresis: 0,
         quorum_up: None,
         quorum_down: None,
         never_below: 0,
