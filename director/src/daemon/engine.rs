@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::kernel::{Done, Job, Thread};
 use super::memory::{self, MemoryFile};
-use super::server::Ask;
+use super::server::{Ask, Door};
 use super::tasks::{Answer, Tasks};
 use crate::config::model::Config;
 use crate::core::{Action, Core, Event, Level, Order, Time};
@@ -25,6 +25,8 @@ pub struct Parts {
     pub memory: MemoryFile,
     /// The service manager.
     pub notifier: Notifier,
+    /// Where those who ask come in.
+    pub door: Door,
     /// Where the role is kept.
     pub run_dir: PathBuf,
     /// `ipvs` or `dry-run`.
@@ -204,6 +206,8 @@ impl Engine {
             tracing::warn!("{warning}");
         }
         self.reload_trouble = None;
+        // Also if it has the same name: its members, or its number, may be others now.
+        self.parts.door.open_to(config.group.clone());
         self.parts.core.reload(now(), config);
         self.act();
         self.prepare();

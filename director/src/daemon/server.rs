@@ -2,10 +2,13 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use base::control::access::Policy;
 use base::control::protocol::Answer;
-use base::control::server::{Client, Handler};
+use base::control::server::{Client, Handler, Server};
+use base::daemon::socket::give_to;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -91,6 +94,27 @@ impl Desk {
             Ok(None) => Err("the director is ending".into()),
             Err(_) => Err(format!("the director's loop did not answer within {} s", LOOP_BOUND.as_secs())),
         }
+    }
+}
+
+/// The control socket's door: who may come in can change while the director runs.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// Who is behind it.
+    pub server: Arc<Server<Desk>>,
+    /// The socket.
+    pub socket: PathBuf,
+}
+
+impl Door {
+    /// Lets in root and the members of `group`, nobody else, from soon on. Needs the loop's runtime, and does not keep the
+    /// loop: the group database can be a directory server far away.
+    pub fn open_to(&self, group: String) {
+        let door = self.clone();
+        tokio::task::spawn_blocking(move || {
+            door.server.set_policy(Policy::new(Some(&group)));
+            give_to(&door.socket, Some(&group));
+        });
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::stderr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::control::access::Policy;
@@ -16,7 +17,7 @@ use super::engine::{Engine, Parts, now};
 use super::event_loop::{self, Ports, Signals};
 use super::kernel::Thread;
 use super::memory::{self, MemoryFile};
-use super::server::{self, Desk};
+use super::server::{self, Desk, Door};
 use super::tasks::{self, Tasks};
 use crate::config::model::Config;
 use crate::core::{Core, Memory};
@@ -136,6 +137,7 @@ fn live(args: &Args, config: Config) -> Result<(), String> {
     let server = Server::with(desk, Policy::new(Some(&config.group)), Limits::default());
     listener.set_nonblocking(true).map_err(failed("the control socket"))?;
     let listener = UnixListener::from_std(listener).map_err(failed("the control socket"))?;
+    let door = Door { server: Arc::clone(&server), socket: socket_path.clone() };
     runtime.spawn(server.serve(listener));
     let notifier = Notifier::from_env().unwrap_or_else(|error| {
         tracing::warn!("the service manager is not told anything: {error}");
@@ -153,6 +155,7 @@ fn live(args: &Args, config: Config) -> Result<(), String> {
         tasks: Tasks::new(answers),
         memory: file,
         notifier,
+        door,
         run_dir: args.run_dir.clone(),
         backend: args.backend.name(),
     };

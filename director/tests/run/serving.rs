@@ -1,5 +1,7 @@
 //! Real servers die and return, orders are given, the director is restarted.
 
+use std::os::unix::fs::MetadataExt;
+
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -106,6 +108,27 @@ fn a_reload_takes_over_what_is_good_and_refuses_what_is_bad() {
         ground.status()["virtuals"][0]["reals"].as_array().is_some_and(|r| r.len() == 1)
     });
     assert_eq!(ground.status()["degraded"], json!([]));
+}
+
+#[test]
+fn the_group_that_may_steer_changes_with_a_reload() {
+    let server = Server::new();
+    let config = www(&[("web1", server.address)]);
+    let with = |group| config.replace("[director]\n", &format!("[director]\ngroup = \"{group}\"\n"));
+    let mut ground = Ground::new(&with("da-no-such-group"));
+    ground.start();
+    let mode =
+        || std::fs::metadata(ground.run_dir().join("director.sock")).expect("the socket").mode() & 0o777;
+    assert_eq!(mode(), 0o600);
+    // A group that is everywhere, and that whoever runs the test may give a file to.
+    let own =
+        nix::unistd::Group::from_gid(nix::unistd::Gid::effective()).expect("groups").expect("a group").name;
+    ground.write(&with(&own));
+    ground.done(&["reload"]);
+    wait_for("the door to be open to the group", || mode() == 0o660);
+    ground.write(&with("da-no-such-group"));
+    ground.signal(Signal::SIGHUP);
+    wait_for("the door to be closed", || mode() == 0o600);
 }
 
 #[test]
