@@ -173,3 +173,31 @@ fn every_command_and_option_is_in_the_manual_and_no_other() {
         assert_eq!(words(tag), own, "options of {}; left: director(8), right: director", sub.get_name());
     }
 }
+
+/// What the guide for those who come from elsewhere tells them to write must be taken.
+#[test]
+fn the_migration_guide_writes_what_the_reader_takes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/migration-director.md");
+    let guide = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let whole = guide.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut tried: Vec<String> = whole.map(str::to_owned).collect();
+    assert!(!tried.is_empty());
+    let ours = guide.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").nth(1));
+    for code in ours.flat_map(|cell| cell.split('`').skip(1).step_by(2)) {
+        let (director, service) = match code.split_once(" = ") {
+            Some(("sync" | "interval", _)) => (code, ""),
+            Some(("check" | "weights" | "quiescent" | "fallback" | "fall" | "rise", _)) => ("", code),
+            _ => continue,
+        };
+        tried.push(format!(
+            "[director]\n{director}\n[[virtual]]\nname = \"v\"\naddress = \"10.1.0.1:80\"\n{service}\n\
+             [[virtual.real]]\naddress = \"10.0.0.1:80\"\n"
+        ));
+    }
+    assert!(tried.len() > 12, "only {} of the guide's lines were tried", tried.len());
+    for text in tried {
+        if let Err(problems) = director::config::parse(&text, Path::new("guide.toml")) {
+            panic!("{text}\n{problems}");
+        }
+    }
+}
