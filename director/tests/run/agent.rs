@@ -86,3 +86,29 @@ fn a_bad_configuration_is_a_failed_start_that_says_so() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("director check"), "{output:?}");
     agent.gives("stop", 0, "");
 }
+
+#[test]
+fn a_director_that_does_not_answer_is_said_and_not_waited_for_without_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hangs = folder.path().join("hangs");
+    std::fs::write(&hangs, "#!/bin/sh\nexec sleep 1000\n").expect("a program");
+    std::fs::set_permissions(&hangs, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+    std::fs::write(folder.path().join("director.toml"), "").expect("a configuration");
+    for (action, code) in [("start", 1), ("stop", 1), ("status", 4)] {
+        let output = Command::new(root().join("resource-agents/director"))
+            .arg(folder.path().join("director.toml"))
+            .arg(folder.path().join("run"))
+            .args(["dry-run", action])
+            .env("DIRECTOR", &hangs)
+            .env("DIRECTOR_WAIT", "1")
+            .env("HA_RSCTMP", folder.path().join("agents"))
+            .output()
+            .expect("the agent");
+        assert_eq!(output.status.code(), Some(code), "{action}: {output:?}");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            error.contains("did not end within 1 s") && error.contains("DIRECTOR_WAIT"),
+            "{action}: {error}"
+        );
+    }
+}
