@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 
+use super::origin;
 use super::progress::Progress;
 use super::proto::Exchange;
 
@@ -17,10 +18,10 @@ const LONGEST: usize = 65_535;
 /// # Errors
 /// A sentence.
 pub(super) async fn open(address: SocketAddr) -> Result<UdpSocket, String> {
-    let any: IpAddr = match address {
+    let any: IpAddr = origin::from(address.ip()).unwrap_or(match address {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
+    });
     let opened = async {
         let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
         socket.connect(address).await?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
+use super::origin;
 use super::progress::Progress;
 use super::proto::icmp::Echo;
 
@@ -28,6 +29,9 @@ impl Pinger {
             };
             let socket = Socket::new(domain, kind, Some(protocol))?;
             socket.set_nonblocking(true)?;
+            if let Some(from) = origin::from(address) {
+                socket.bind(&SocketAddr::new(from, 0).into())?;
+            }
             socket.connect(&SocketAddr::new(address, 0).into())?;
             Ok(socket)
         };

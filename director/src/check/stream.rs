@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use super::origin;
 use super::progress::Progress;
 use super::proto::talk::MOST_HEARD;
 use super::proto::{Heard, Step, Talk};
@@ -90,7 +90,7 @@ impl Conversation<'_> {
     ) -> Result<Step, String> {
         let address = SocketAddr::new(self.address.ip(), port);
         self.progress.at(format!("while connecting to {address} for the file"));
-        let mut data = match TcpStream::connect(address).await {
+        let mut data = match origin::connect(address).await {
             Ok(data) => data,
             Err(error) => return Ok(talk.fetched(Err(refused(address, &error)))),
         };

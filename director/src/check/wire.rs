@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::origin;
 use super::progress::Progress;
 use super::tls::Secure;
 
@@ -36,7 +37,7 @@ impl Wire {
         progress: &Progress,
     ) -> Result<Wire, String> {
         progress.at("while connecting");
-        let stream = TcpStream::connect(address).await.map_err(|e| refused(address, &e))?;
+        let stream = origin::connect(address).await.map_err(|e| refused(address, &e))?;
         // Small words, each awaited: nothing is to be gathered.
         let _ = stream.set_nodelay(true);
         match secure {

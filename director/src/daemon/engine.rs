@@ -10,8 +10,10 @@ use super::kernel::{Done, Job, Thread};
 use super::memory::{self, MemoryFile};
 use super::server::{Ask, Door};
 use super::tasks::{Answer, Tasks};
+use crate::check::origin;
 use crate::config::model::Config;
 use crate::core::{Action, Core, Event, Level, Order, Time};
+use crate::table::Key;
 
 /// What the engine works with.
 pub struct Parts {
@@ -61,6 +63,7 @@ impl Engine {
     /// Ready to begin.
     pub fn new(parts: Parts) -> Engine {
         let started = now();
+        avoid_virtual_addresses(parts.core.config());
         let alive_due = parts.notifier.watchdog().map(|_| started);
         Engine {
             parts,
@@ -208,6 +211,7 @@ impl Engine {
         self.reload_trouble = None;
         // Also if it has the same name: its members, or its number, may be others now.
         self.parts.door.open_to(config.group.clone());
+        avoid_virtual_addresses(&config);
         self.parts.core.reload(now(), config);
         self.act();
         self.prepare();
@@ -261,6 +265,14 @@ impl Engine {
             self.said = line;
         }
     }
+}
+
+/// No check comes from an address that real servers have as well.
+fn avoid_virtual_addresses(config: &Config) {
+    origin::avoid(config.virtuals.iter().filter_map(|settings| match settings.key {
+        Key::Address(_, address) => Some(address.ip()),
+        Key::Mark(..) => None,
+    }));
 }
 
 /// A trouble that is new is said.

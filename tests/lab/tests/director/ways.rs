@@ -51,8 +51,8 @@ fn make() -> Result<Farm> {
     farm.configure(&configuration())?;
     let addresses = ["10.77.1.1/32", "10.77.1.2/32", "10.77.1.3/32", "10.77.1.4/32", "fd77::1:1/128"];
     for address in addresses {
-        // An IPv6 address as long as this one would be taken as the source of everything, checks too.
-        let nodad = if address.contains(':') { "nodad preferred_lft 0" } else { "" };
+        // The kernel would take this IPv6 address as the source of everything; the director's checks it must not be.
+        let nodad = if address.contains(':') { "nodad" } else { "" };
         farm.shell("a", &format!("ip addr add {address} dev eth0 {nodad}"))?;
     }
     farm.shell(
