@@ -13,8 +13,8 @@
 //! Give it what happens, each with the time (which never goes back): [`Core::outcome`], [`Core::reading`],
 //! [`Core::picture`], [`Core::applied`], [`Core::maintenance_files`], [`Core::order`], [`Core::reload`]. Call
 //! [`Core::time`] when [`Core::wake_at`] has come. After each, do what [`Core::poll_action`] gives until it
-//! gives nothing. [`Action::Read`] and [`Action::Apply`] must be carried out in the order they were
-//! given; of each there is one at a time.
+//! gives nothing. [`Action::Read`] and [`Action::Apply`] must be carried out, and what came of them told, in the
+//! order they were given; of each there is one at a time.
 
 mod alerts;
 mod health;

@@ -25,8 +25,9 @@ pub struct Kernel {
     desired: Table,
     /// The entries of `desired` that have not been compared with `known` yet.
     changed: BTreeSet<Key>,
-    /// A look is on its way, and whether changes were asked for since.
-    reading: Option<bool>,
+    /// A look is on its way. None begins while changes are, and what is asked for later is done later: so it shows
+    /// exactly what is known, but for what somebody else did.
+    reading: bool,
     /// The changes that are on their way.
     applying: Option<Vec<Change>>,
     next_look: Time,
@@ -48,7 +49,7 @@ impl Kernel {
             known: None,
             desired: Table::new(),
             changed: BTreeSet::new(),
-            reading: None,
+            reading: false,
             applying: None,
             next_look: now,
             looks: 0,
@@ -75,7 +76,7 @@ impl Kernel {
 
     /// When it is to be looked at again.
     pub fn wake_at(&self) -> Option<Time> {
-        (self.reading.is_none() && self.applying.is_none()).then_some(self.next_look)
+        (!self.reading && self.applying.is_none()).then_some(self.next_look)
     }
 
     /// The weight of a real server in the kernel, as far as is known; `None` if it is not there.
@@ -135,7 +136,7 @@ impl Core {
 
     /// The kernel's table, as it was found.
     pub fn picture(&mut self, now: Time, picture: Result<Picture, String>) {
-        let stale = self.kernel.reading.take().unwrap_or(true);
+        self.kernel.reading = false;
         self.kernel.next_look = now + LOOK_EVERY;
         match picture {
             Err(error) => {
@@ -144,8 +145,6 @@ impl Core {
                 }
                 self.kernel.trouble = Some(error);
             }
-            // Changes are on their way that it may not show yet: the next look will.
-            Ok(_) if stale => self.kernel.next_look = now,
             Ok(picture) => self.looked(now, picture),
         }
         self.settle(now);
@@ -302,9 +301,6 @@ impl Core {
         if steps.is_empty() {
             return;
         }
-        if let Some(stale) = &mut self.kernel.reading {
-            *stale = true;
-        }
         self.actions.push_back(Action::Apply(steps.clone()));
         self.kernel.applying = Some(steps);
     }
@@ -314,7 +310,7 @@ impl Core {
         if self.kernel.wake_at().is_some_and(|wake| wake <= now) {
             // What was refused is tried again with what is found.
             self.kernel.changed.extend(self.kernel.refused.keys().copied());
-            self.kernel.reading = Some(false);
+            self.kernel.reading = true;
             self.actions.push_back(Action::Read);
             self.kernel.looks = self.kernel.looks.wrapping_add(1);
             if self.config.sync.is_some() && self.kernel.looks.is_multiple_of(SYNC_LOOKS) {

@@ -199,3 +199,30 @@ fn plan_with(config: Config, remembered: Memory, found: crate::kernel::Picture) 
     core.picture(now(), Ok(found));
     core.planned(now(), config)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Picture;
+
+    #[test]
+    fn a_plan_without_a_daemon_compares_with_the_kernel() {
+        let text = "[[virtual]]\nname = \"v\"\naddress = \"192.168.1.30:80\"\n\
+                    [[virtual.real]]\naddress = \"10.0.0.1:80\"\n";
+        let config = || crate::config::parse(text, std::path::Path::new("x.toml")).expect("a configuration");
+        let steps = plan_with(config(), Memory::default(), Picture::default());
+        assert_eq!(steps.len(), 2, "{steps:?}");
+        let mut core = Core::new(config(), Memory::default(), true, 1, now());
+        core.picture(now(), Ok(Picture::default()));
+        let mut trial = DryRun::default();
+        let whole: Vec<crate::table::Change> =
+            crate::table::plan(&Default::default(), core.desired(), &Default::default());
+        trial.apply(&whole);
+        let found = trial.read().expect("a picture");
+        assert!(!found.table.is_empty());
+        // The real server is not in yet: nobody has asked it; the plan takes it to be good.
+        let steps = plan_with(config(), Memory::default(), found);
+        assert_eq!(steps.len(), 1, "{steps:?}");
+        assert!(steps[0].contains("10.0.0.1:80"), "{steps:?}");
+    }
+}

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::world::*;
-use crate::kernel::{Direction, DryRun};
+use crate::core::{Action, Order};
+use crate::kernel::{Backend, Direction, DryRun};
 use crate::table::{Dest, Forward, Service};
 
 /// What a running director has made of `www` with three real servers.
@@ -193,4 +194,35 @@ fn the_sync_daemon_follows_the_role() {
     assert!(world.kernel.sync.is_some(), "one that somebody stopped runs again");
     world.reload(config(vec![www(1, &[1])]));
     assert_eq!(world.kernel.sync, None);
+}
+
+#[test]
+fn what_changes_during_a_look_costs_no_other_look_and_is_no_drift() {
+    let mut world = at_work();
+    world.now += 2 * SECOND;
+    let drain =
+        |world: &mut World| -> Vec<Action> { std::iter::from_fn(|| world.core.poll_action()).collect() };
+    world.core.time(world.now);
+    assert!(drain(&mut world).iter().any(|action| matches!(action, Action::Read)));
+    let picture = world.kernel.read().unwrap();
+    // The picture is on its way when a weight is changed by hand.
+    let order = Order::Weight { real: "web1".into(), service: None, weight: Some(3) };
+    world.core.order(world.now, "root", &order).unwrap();
+    let actions = drain(&mut world);
+    let changes = actions.into_iter().find_map(|action| match action {
+        Action::Apply(changes) => Some(changes),
+        _ => None,
+    });
+    let changes = changes.expect("a change");
+    world.core.picture(world.now, Ok(picture));
+    let results = world.kernel.apply(&changes);
+    world.core.applied(world.now, &results);
+    assert_eq!(world.table(1), "1:3 2:10 3:10");
+    world.core.time(world.now + SECOND / 2);
+    let again = drain(&mut world);
+    let looks = |action: &Action| matches!(action, Action::Read | Action::Apply(_));
+    assert!(!again.iter().any(looks), "{again:?}");
+    world.run(5 * SECOND);
+    assert_eq!(world.core.status(world.now).drift_repaired, 0);
+    assert_eq!(world.table(1), "1:3 2:10 3:10");
 }
