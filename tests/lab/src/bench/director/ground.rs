@@ -72,10 +72,14 @@ impl Ground {
         let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let processors = info.lines().filter(|line| line.starts_with("processor")).count();
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let emulated =
-            if info.contains("TCG") { ", emulated: some twenty times slower than a real one" } else { "" };
+        let emulated = if emulated() { ", emulated: some twenty times slower than a real one" } else { "" };
         format!("Linux {}, {processors} processors{emulated}", release.trim())
     }
+}
+
+/// Whether the processor is QEMU's own.
+pub fn emulated() -> bool {
+    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|info| info.contains("TCG"))
 }
 
 impl Drop for Ground {

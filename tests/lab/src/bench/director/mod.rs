@@ -57,9 +57,9 @@ const MEASURES: [Measure; 12] = [
         ..Measure::plain("bad-out", "it answers badly: from that answer to its removal", "ms")
     },
     Measure::plain("good-in", "   from the first good answer to its return", "ms"),
-    Measure::plain("rate", "1,000 real servers, each asked once a second: asked", "1/s"),
+    Measure::plain("rate", "1,000 real servers: asked", "1/s"),
     Measure::plain("check", "   processor time of one check", "us"),
-    Measure::plain("share", "   of one processor (less than 100: it has time)", "%"),
+    Measure::plain("share", "   of one processor", "%"),
     Measure::plain("memory", "   memory (Pss)", "MB"),
     Measure::plain("transition", "50 real servers go and come: processor, of each change", "us"),
     Measure::plain("reload", "10,000 real servers get another weight: all in the table", "ms"),

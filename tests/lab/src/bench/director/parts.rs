@@ -149,10 +149,12 @@ fn sick(ground: &Ground, product: Product, runs: u32, record: &mut Record) -> Re
 /// starts a program for each, would not get them into the table in an hour.
 fn thousand(product: Product) -> Case {
     let services = if product == Product::Ldirectord { 10 } else { 100 };
-    Case { services, reals: 10, weight: 1, interval: 1, port: 80 }
+    // An emulated machine could not ask so many every second.
+    let interval = if super::ground::emulated() { 20 } else { 1 };
+    Case { services, reals: 10, weight: 1, interval, port: 80 }
 }
 
-/// A thousand real servers, each asked every second.
+/// A thousand real servers, each asked every second, or as often as this machine can be asked to.
 fn load(ground: &Ground, product: Product, record: &mut Record) -> Result<()> {
     let case = thousand(product);
     let running = ready(ground, product, &case, 900)?;
@@ -170,9 +172,7 @@ fn load(ground: &Ground, product: Product, record: &mut Record) -> Result<()> {
     record.plain("share", name, used.as_secs_f64() * 100.0 / seconds);
     record.plain("memory", name, running.memory() as f64 / 1e6);
     let reals = case.services * case.reals;
-    if reals != 1000 {
-        record.note(&format!("{name}: {reals} real servers instead of 1,000"));
-    }
+    record.note(&format!("{name}: {reals} real servers, each to be asked every {} s", case.interval));
     Ok(())
 }
 
