@@ -3,6 +3,7 @@
 mod corpus;
 mod limits;
 mod newer;
+mod older;
 mod pinned;
 mod refusals;
 mod round_trip;

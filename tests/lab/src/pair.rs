@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -131,6 +132,17 @@ impl Pair {
     pub fn start_again(&self, node: &str) -> Result<()> {
         let environment = self.wall.as_ref().map(|wall| wall.environment(node)).unwrap_or_default();
         let daemon = Daemon::start_with(&self.world, node, &environment, &[])?;
+        lock(&self.daemons).insert(node.to_owned(), daemon);
+        Ok(())
+    }
+
+    /// Starts another program as the daemon of a node, with the configuration that is there.
+    ///
+    /// # Errors
+    /// The node is off.
+    pub fn start_program(&self, node: &str, program: &Path) -> Result<()> {
+        self.world.timeline.note(format!("{node}: starts {}", program.display()));
+        let daemon = Daemon::start_program(&self.world, node, program, &[], &[])?;
         lock(&self.daemons).insert(node.to_owned(), daemon);
         Ok(())
     }

@@ -139,6 +139,18 @@ mod tests {
         assert_eq!(EventsFile::open(folder.path()).1.events.len(), 4);
     }
 
+    /// As a version of November 2026 (commit 65d1a9e) left them.
+    #[test]
+    fn the_events_of_an_older_version_are_understood() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = include_str!("../../../../tests/old/2026-11/events.jsonl");
+        fs::write(folder.path().join(NOW), text).unwrap();
+        let former = EventsFile::open(folder.path()).1;
+        assert_eq!((former.events.len(), former.next), (text.lines().count(), 15));
+        let blocked = former.events.iter().find(|e| e.event.to.as_deref() == Some("blocked")).unwrap();
+        assert_eq!((blocked.event.subject.as_str(), blocked.event.level), ("stuck", cluster::Level::Error));
+    }
+
     #[test]
     fn a_torn_line_costs_only_itself() {
         let folder = tempfile::tempdir().unwrap();

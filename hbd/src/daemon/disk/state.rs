@@ -169,6 +169,30 @@ mod tests {
         assert!(found.complaints.is_empty() && !found.lost);
     }
 
+    /// As a version of November 2026 (commit 65d1a9e) left it.
+    #[test]
+    fn the_state_of_an_older_version_is_understood() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(NOW), include_bytes!("../../../../tests/old/2026-11/state.json"))
+            .unwrap();
+        let (mut file, found) = StateFile::open(folder.path());
+        assert!(found.complaints.is_empty(), "{:?}", found.complaints);
+        assert_eq!((found.state.incarnation, found.state.standby), (1, false));
+        let mine = cluster::DurableGroup { reserved: 2, mine: Some(1) };
+        assert_eq!((found.state.groups["vip"], found.state.groups["stuck"]), (mine, mine));
+        assert_eq!(found.state.peers["b"], 0);
+        file.write(&found.state).unwrap();
+        assert_eq!(file.generation, 3, "it goes on from there");
+    }
+
+    #[test]
+    fn the_state_of_a_newer_version_with_more_in_it_is_understood() {
+        let json = r#"{"generation":7,"more":1,"state":{"incarnation":4,"more":{"x":[1]},"groups":{"vip":{"reserved":9,"more":2}}}}"#;
+        let text = format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes()));
+        let read = parse(text.as_bytes()).unwrap();
+        assert_eq!((read.generation, read.state.incarnation, read.state.groups["vip"].reserved), (7, 4, 9));
+    }
+
     #[test]
     fn what_was_written_is_read_and_the_former_is_kept() {
         let folder = tempfile::tempdir().unwrap();

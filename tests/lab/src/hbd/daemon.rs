@@ -1,6 +1,6 @@
 //! The daemon's process on a node, and the operator's tool beside it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -67,7 +67,21 @@ impl Daemon {
         environment: &[String],
         arguments: &[&str],
     ) -> Result<Daemon> {
-        let program = program("hbd")?.display().to_string();
+        Daemon::start_program(world, node, &program("hbd")?, environment, arguments)
+    }
+
+    /// As [`Daemon::start_with`], of another program than the one under test: an older version.
+    ///
+    /// # Errors
+    /// The node is off.
+    pub fn start_program(
+        world: &World,
+        node: &str,
+        program: &Path,
+        environment: &[String],
+        arguments: &[&str],
+    ) -> Result<Daemon> {
+        let program = program.display().to_string();
         let level = std::env::var("HBD_LOG").unwrap_or_else(|_| "debug".to_owned());
         let level = format!("HBD_LOG={level}");
         let mut line = vec!["env", "RUST_BACKTRACE=1", level.as_str()];
