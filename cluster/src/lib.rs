@@ -40,6 +40,7 @@ pub mod timer;
 mod trust;
 pub mod tune;
 mod watch;
+mod why;
 mod witness;
 
 pub use crate::core::Core;

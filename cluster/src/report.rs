@@ -174,7 +174,7 @@ impl Core {
         here.into_iter().chain(there).max_by_key(|(name, _, epoch)| (*epoch, std::cmp::Reverse(*name)))
     }
 
-    fn group_status(&self, group: &Group, now: Time) -> GroupStatus {
+    pub(crate) fn group_status(&self, group: &Group, now: Time) -> GroupStatus {
         let owner = self.owner_of(group);
         let state = match owner {
             Some((_, GroupState::Starting, _)) => "starting",
@@ -373,73 +373,6 @@ impl Core {
             ));
         }
     }
-
-    /// Why a group is where it is, rule by rule; `None` if there is no such group.
-    pub fn why(&self, now: Time, name: &str) -> Option<Vec<String>> {
-        let g = self.groups.iter().position(|group| group.settings.name == name)?;
-        let group = &self.groups[g];
-        let status = self.group_status(group, now);
-        let mut lines = vec![match &status.owner {
-            Some(owner) => format!("{name} is {} on {owner}, epoch {}", status.state, status.epoch),
-            None => format!("{name} is {}; nobody owns it, last epoch {}", status.state, group.known),
-        }];
-        lines.push(format!(
-            "here it is {}, for {} s: {}",
-            group.local.word(),
-            status.since_ms / 1000,
-            group.why
-        ));
-        if let Some(hold) = &group.hold {
-            lines.push(format!("it is not taken here: {hold}"));
-        }
-        lines.push(match self.unable_here(g) {
-            None => "this node would take it".to_owned(),
-            Some(why) => format!("this node would not take it: {why}"),
-        });
-        for peer in &self.peers {
-            lines.push(match self.why_not(peer.id, g) {
-                None => format!("{} would take it", peer.name),
-                Some(why) => format!("{} would not take it: {why}", peer.name),
-            });
-        }
-        if let Some(home) = &group.settings.preferred {
-            let policy = match self.settings.failback {
-                crate::settings::Failback::Off => "auto_failback is off: it stays where it is",
-                crate::settings::Failback::On { .. } if group.stay => {
-                    "moved away by order: it stays until that node was away, or hbctl failback"
-                }
-                crate::settings::Failback::On { .. } => "auto_failback is on",
-            };
-            lines.push(format!("its preferred node is {home}; {policy}"));
-        }
-        lines.push(format!("requires = {}", status.requires));
-        lines.extend(self.why_certain(g));
-        if let Some((timer, at)) = self.waiting_for() {
-            lines.push(format!("the daemon waits for {timer}, in {} ms", millis(at, now)));
-        }
-        Some(lines)
-    }
-
-    fn unable_here(&self, g: usize) -> Option<String> {
-        if self.maintenance.on {
-            Some("the cluster is in maintenance".to_owned())
-        } else if self.standby != StandbyState::Off {
-            Some("it is on standby".to_owned())
-        } else if self.phase != Phase::Up {
-            Some("it is joining or leaving".to_owned())
-        } else if self.groups[g].local == Local::Blocked {
-            Some("it is blocked here (hbctl cleanup)".to_owned())
-        } else if self.groups[g].failed {
-            Some("it failed here (hbctl cleanup)".to_owned())
-        } else if let Some((_, why)) = &self.groups[g].cut_off {
-            Some(why.clone())
-        } else if !self.witness_allows(g) {
-            Some(self.why_no_lease())
-        } else {
-            let wrong = |peer| format!("{peer} says that it cannot work as it is configured (hbctl cleanup)");
-            self.says_wrong(g).map(wrong)
-        }
-    }
 }
 
 fn order(order: &crate::command::SentOrder) -> Order {
@@ -458,11 +391,11 @@ fn requires_word(requires: Requires) -> &'static str {
     }
 }
 
-fn times(count: u32) -> String {
+pub(crate) fn times(count: u32) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 /// Milliseconds from `earlier` to `later`.
-fn millis(later: Time, earlier: Time) -> u64 {
+pub(crate) fn millis(later: Time, earlier: Time) -> u64 {
     u64::try_from(later.since(earlier).as_millis()).unwrap_or(u64::MAX)
 }

@@ -317,3 +317,26 @@ fn a_group_does_not_follow_a_flapping_preferred_node_for_ever() {
     w.run(3_600_000);
     w.expect_owner(0);
 }
+
+fn why(w: &World, n: usize) -> String {
+    w.nodes[n].core.as_ref().unwrap().why(w.now, "g").unwrap().join("\n")
+}
+
+#[test]
+fn why_tells_what_has_failed_and_what_the_next_failure_leads_to() {
+    let mut w = World::settled_with(looked_after(restarts(2)));
+    assert!(!why(&w, 0).contains("failed here"), "{}", why(&w, 0));
+    die_and_settle(&mut w, 0);
+    let said = why(&w, 0);
+    let line = "web failed here once, last: it does not run any more; restarts in place left: 1 of 2; then its group moves; forgotten in 60 min";
+    assert!(said.contains(line), "{said}");
+    die_and_settle(&mut w, 0);
+    die_and_settle(&mut w, 0);
+    w.expect_owner(1);
+    let said = why(&w, 0);
+    assert!(said.contains("this node rests from it for 60 min, or until hbctl cleanup"), "{said}");
+    let c = w.command(0, Command::Cleanup { group: None });
+    done(w.finish(c));
+    w.run(500);
+    assert!(!why(&w, 0).contains("failed"), "{}", why(&w, 0));
+}
