@@ -252,8 +252,9 @@ impl Core {
             }
         }
         for group in self.groups.iter().filter(|group| group.settings.requires == Requires::Witness) {
-            let stops = group.resources.iter().map(|resource| resource.settings.stop_timeout);
-            let longest: std::time::Duration = stops.sum();
+            // Addresses end by themselves.
+            let stops = group.resources.iter().map(|resource| &resource.settings).filter(|one| !one.address);
+            let longest: std::time::Duration = stops.map(|one| one.stop_timeout).sum();
             if settings.watchdog.is_none() && longest > settings.stopping() {
                 all.push(format!(
                     "stopping {} may take {} s, and when the lease ends there are {} ms for it: without a [watchdog] it may run on \

@@ -6,14 +6,19 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use crate::Result;
 use crate::net::World;
+use crate::{LabError, Result};
 
 /// Where services "run", inside a node.
 const RUNNING: &str = "/run/rec";
 /// Where a scenario's wishes are, inside a node.
 const WISHES: &str = "/etc/rec";
+
+/// Between two looks at where a service runs.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// One call of the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +111,33 @@ pub fn runners(world: &World, service: &str) -> Result<Vec<String>> {
         }
     }
     Ok(found)
+}
+
+/// Does `work`, and looks all the while that no two nodes run the service at once.
+///
+/// # Errors
+/// Two did; or those of `work`.
+pub fn never_twice<T>(world: &World, service: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let end = AtomicBool::new(false);
+    let (nodes, file) = (world.nodes(), format!("{RUNNING}/{service}"));
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            while !end.load(Ordering::Relaxed) {
+                let runners: Vec<&String> = nodes.iter().filter(|node| world.has_file(node, &file)).collect();
+                if runners.len() > 1 {
+                    let said = format!("{service} ran on {runners:?} at once");
+                    world.timeline.note(said.clone());
+                    return Err(LabError(said));
+                }
+                std::thread::sleep(LOOK);
+            }
+            Ok(())
+        });
+        let done = work();
+        end.store(true, Ordering::Relaxed);
+        let watched = watch.join().unwrap_or_else(|_| Err(LabError::new("the watch panicked")));
+        watched.and(done)
+    })
 }
 
 /// All calls so far, of all nodes, in order.

@@ -29,6 +29,7 @@ pub mod clock;
 pub mod command;
 pub mod demo;
 mod error;
+pub mod etcd;
 pub mod farm;
 pub mod flood;
 pub mod forge;

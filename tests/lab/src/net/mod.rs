@@ -234,6 +234,12 @@ impl World {
         Ok(())
     }
 
+    /// Whether a machine is up and has a file, looked at without entering it.
+    pub fn has_file(&self, name: &str, path: &str) -> bool {
+        let path = |space: &Space| Ok(format!("/proc/{}/root{path}", space.pid()));
+        self.with_space(name, path).is_ok_and(|path| Path::new(&path).exists())
+    }
+
     /// Adds an address to an interface of a machine, as an operator would: no announcement, no DAD.
     ///
     /// # Errors

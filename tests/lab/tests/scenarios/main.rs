@@ -40,6 +40,7 @@ mod splits;
 mod standards;
 mod strangers;
 mod torn;
+mod witness;
 
 use std::time::Duration;
 
