@@ -23,6 +23,10 @@ pub enum Mood {
     Slow,
     /// It leaves a process behind that keeps its output open.
     Forks,
+    /// It never ends, and does not hear TERM.
+    Deaf,
+    /// It writes megabytes before it does its work.
+    Floods,
 }
 
 /// One thing done; nodes are numbers into [`NODES`].
@@ -72,7 +76,9 @@ pub enum Act {
     Mood(usize, &'static str, &'static str, Mood),
     /// A service dies on whatever node it runs.
     Die(&'static str),
-    /// All services of the node behave again.
+    /// The program that is told of alerts on the node never ends from now on.
+    AlertsHang(usize),
+    /// All services of the node behave again, and what is told of alerts.
     Behave(usize),
     /// The node's wall clock is set wrong by these seconds.
     Clock(usize, i64),
@@ -116,6 +122,9 @@ impl Act {
             Act::Mood(_, _, _, Mood::Lies) => "agent lies",
             Act::Mood(_, _, _, Mood::Slow) => "agent slow",
             Act::Mood(_, _, _, Mood::Forks) => "agent forks",
+            Act::Mood(_, _, _, Mood::Deaf) => "agent deaf",
+            Act::Mood(_, _, _, Mood::Floods) => "agent floods",
+            Act::AlertsHang(_) => "alerts hang",
             Act::Die(_) => "service dies",
             Act::Behave(_) => "agents behave",
             Act::Clock(..) => "wall clock set",
@@ -140,7 +149,7 @@ impl Act {
     pub fn is_quiet(&self) -> bool {
         match self {
             Act::CutOneWay(..) | Act::Cut(_) | Act::Heal | Act::Clock(..) | Act::Flood(_) => true,
-            Act::FillDisk(_) | Act::FreeDisk(_) | Act::Wait(_) | Act::Hog(..) => true,
+            Act::FillDisk(_) | Act::FreeDisk(_) | Act::AlertsHang(_) | Act::Wait(_) | Act::Hog(..) => true,
             Act::Pause(_, ms) => *ms <= super::DEADTIME_MS / 3,
             Act::Order(_, words, _) => words == &["reload"],
             _ => false,
@@ -175,6 +184,7 @@ impl fmt::Display for Act {
             Act::Tear(n, percent) => write!(f, "state files of {} torn at {percent} %", node(n)),
             Act::Mood(n, service, op, mood) => write!(f, "{op} of {service} on {} {mood:?}", node(n)),
             Act::Die(service) => write!(f, "{service} dies where it runs"),
+            Act::AlertsHang(n) => write!(f, "what is told of alerts on {} hangs", node(n)),
             Act::Behave(n) => write!(f, "all services of {} behave", node(n)),
             Act::Clock(n, seconds) => write!(f, "wall clock of {} wrong by {seconds} s", node(n)),
             Act::TakeAddress => write!(f, "the address is removed by hand"),

@@ -22,6 +22,8 @@ pub struct Node {
     pub disk_full: bool,
     /// Its services do not all behave.
     pub moods: Vec<(&'static str, &'static str, Mood)>,
+    /// What is told of alerts never ends.
+    pub alerts_hang: bool,
 }
 
 /// The faults in force.
@@ -46,7 +48,14 @@ fn index(lan: Lan) -> usize {
 impl Default for Model {
     /// Both run and all is well.
     fn default() -> Model {
-        let node = Node { powered: true, daemon: true, frozen: false, disk_full: false, moods: Vec::new() };
+        let node = Node {
+            powered: true,
+            daemon: true,
+            frozen: false,
+            disk_full: false,
+            moods: Vec::new(),
+            alerts_hang: false,
+        };
         Model {
             nodes: [node.clone(), node],
             cut: BTreeSet::new(),
@@ -54,6 +63,13 @@ impl Default for Model {
             loss: 0,
             agents_misbehaved: false,
         }
+    }
+}
+
+impl Node {
+    /// Some program of it does not behave.
+    fn misbehaves(&self) -> bool {
+        !self.moods.is_empty() || self.alerts_hang
     }
 }
 
@@ -111,7 +127,8 @@ impl Model {
             Act::FreeDisk(n) => node(n).disk_full,
             Act::Tear(n, _) => node(n).powered && !node(n).daemon,
             Act::Mood(n, ..) => node(n).powered && node(n).moods.len() < 2,
-            Act::Behave(n) => node(n).powered && !node(n).moods.is_empty(),
+            Act::AlertsHang(n) => node(n).powered && !node(n).alerts_hang,
+            Act::Behave(n) => node(n).powered && node(n).misbehaves(),
             Act::Clock(n, _) => node(n).powered,
             // Where nobody answers ARP, nothing is sent.
             Act::Flood(n) => node(n).powered && !self.cables.contains(&(*n, 0)),
@@ -158,7 +175,11 @@ impl Model {
                 self.agents_misbehaved = true;
             }
             Act::Die(_) => self.agents_misbehaved = true,
-            Act::Behave(n) => self.nodes[*n].moods.clear(),
+            Act::AlertsHang(n) => self.nodes[*n].alerts_hang = true,
+            Act::Behave(n) => {
+                self.nodes[*n].moods.clear();
+                self.nodes[*n].alerts_hang = false;
+            }
             _ => {}
         }
     }
@@ -184,7 +205,7 @@ impl Model {
             acts.extend(all.into_iter().filter(|act| self.allows(act)));
             if !self.nodes[n].powered {
                 acts.push(Act::Boot(n));
-                acts.extend((!self.nodes[n].moods.is_empty()).then_some(Act::Behave(n)));
+                acts.extend(self.nodes[n].misbehaves().then_some(Act::Behave(n)));
             }
         }
         acts

@@ -92,7 +92,7 @@ impl Plan {
     fn any(&mut self) -> Act {
         let n = self.dice.below(2) as usize;
         let lan = self.dice.of(&[Lan::Service, Lan::Heartbeat]);
-        match self.dice.below(60) {
+        match self.dice.below(62) {
             0..=2 => Act::Kill(n),
             3..=6 => Act::Start(n),
             54..=56 => Act::Order(n, vec!["fence-ack", super::act::NODES[1 - n]], false),
@@ -121,6 +121,7 @@ impl Plan {
             37 => Act::Clock(n, self.dice.of(&[-86_400, -5, 3, 3600, 315_360_000])),
             38 => Act::TakeAddress,
             39 => Act::Flood(n),
+            60 | 61 => Act::AlertsHang(n),
             58 => Act::Freeze(n),
             59 => Act::CutAll,
             _ => self.order(n),
@@ -137,6 +138,11 @@ impl Plan {
             ("start", Mood::Lies),
             ("start", Mood::Slow),
             ("start", Mood::Forks),
+            ("start", Mood::Deaf),
+            ("start", Mood::Floods),
+            ("stop", Mood::Deaf),
+            ("status", Mood::Deaf),
+            ("status", Mood::Floods),
             ("stop", Mood::Fails),
             ("stop", Mood::Hangs),
             ("stop", Mood::Slow),
@@ -202,7 +208,7 @@ mod tests {
         for seed in 0..20 {
             kinds.extend(Plan::new(seed).take(100).flat_map(|s| s.acts).map(|act| act.kind()));
         }
-        assert_eq!(kinds.len(), 41, "{kinds:?}");
+        assert_eq!(kinds.len(), 44, "{kinds:?}");
     }
 
     #[test]

@@ -19,6 +19,10 @@ use crate::net::World;
 const RUNNING: &str = "/run/live";
 const WISHES: &str = "/etc/live";
 
+/// Whoever is told of everything that happens, and normally takes no time for it.
+pub const ALERTS: &str =
+    "\n[[alert]]\nexec = \"/etc/hbd/live-alert\"\nlevel = \"info\"\ntimeout = \"1s\"\nretries = 1\n";
+
 /// A resource of the agent, as a TOML value.
 pub fn resource(name: &str) -> String {
     format!(
@@ -51,7 +55,18 @@ pub fn install(world: &World, node: &str) -> Result<()> {
          esac\n",
         log.display()
     );
-    world.write_file(node, "/etc/hbd/resource.d/live", &text, 0o755)
+    world.write_file(node, "/etc/hbd/resource.d/live", &text, 0o755)?;
+    let alert =
+        format!("#!/bin/sh\nif [ -e {WISHES}/alert ]; then trap '' TERM; while :; do sleep 1000; done; fi\n");
+    world.write_file(node, "/etc/hbd/live-alert", &alert, 0o755)
+}
+
+/// From now on whoever is told of alerts on a node never ends.
+///
+/// # Errors
+/// The node is off.
+pub fn hang_alerts(world: &World, node: &str) -> Result<()> {
+    world.write_file(node, &format!("{WISHES}/alert"), "", 0o644)
 }
 
 /// From now on an operation of a service on a node goes like this.
@@ -66,6 +81,8 @@ pub fn mood(world: &World, node: &str, service: &str, op: &str, mood: Mood) -> R
         (Mood::Lies, _) => "note lied; exit 0",
         (Mood::Slow, _) => "sleep 1",
         (Mood::Forks, _) => "setsid sleep 600 &",
+        (Mood::Deaf, _) => "trap '' TERM; while :; do sleep 1000; done",
+        (Mood::Floods, _) => "head -c 3000000 /dev/zero | tr '\\0' x",
     };
     world.write_file(node, &format!("{WISHES}/{service}.{op}"), &format!("{wish}\n"), 0o644)
 }

@@ -63,6 +63,7 @@ impl Stage {
                         Some("fencing".to_owned());
                 }
             }
+            settings.more += service::ALERTS;
             for node in NODES {
                 settings.more +=
                     &format!("[[fence]]\nnode = \"{node}\"\nagent = \"/bin/false\"\nmonitor = \"0s\"\n");
@@ -204,6 +205,7 @@ impl Stage {
                     service::die(world, NODES[n], service)?;
                 }
             }
+            Act::AlertsHang(n) => service::hang_alerts(world, NODES[*n])?,
             Act::Behave(n) => service::behave(world, NODES[*n])?,
             Act::Clock(n, seconds) => self.pair.set_wall_clock(NODES[*n], *seconds)?,
             Act::TakeAddress => self.take_address()?,
