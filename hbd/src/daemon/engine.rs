@@ -19,6 +19,7 @@ use super::log::{self, LogQueue};
 use super::net::{self, Net};
 use super::notify::Notifier;
 use super::orders::Orders;
+use super::outputs::Outputs;
 use super::rejected::Rejected;
 use super::reload::{Loaded, Request, objection};
 use super::report::{Report, Trouble};
@@ -86,6 +87,8 @@ pub struct Engine {
     dog_told: Time,
     /// The ping points, and whether they answer.
     points: Vec<(String, bool)>,
+    /// What agents wrote when they last failed.
+    outputs: Outputs,
     status_line: String,
     status_old: bool,
     status_due: Time,
@@ -111,6 +114,7 @@ impl Engine {
             alive_due,
             dog_told: started,
             points: Vec::new(),
+            outputs: Outputs::default(),
             status_line: String::new(),
             status_old: true,
             status_due: started,
@@ -215,6 +219,7 @@ impl Engine {
     pub fn report(&mut self, report: Report) {
         match report {
             Report::OpDone { id, results } => self.feed(Input::OpDone { id, results }),
+            Report::Output { group, resource, text } => self.outputs.keep(group, resource, text),
             Report::FenceDone { id, outcome } => self.feed(Input::FenceDone { id, outcome }),
             Report::Witness { id, answer } => self.feed(Input::Witness { id, answer }),
             Report::Device { node, agent, said } => self.device(node, agent, said),
@@ -245,8 +250,11 @@ impl Engine {
             Ask::Status(done) => {
                 self.parts.troubles.set_lost_lines(self.parts.log.lost());
                 let now = now();
+                let core = self.parts.core.status(now);
+                self.outputs.forget(&core);
                 let picture = Picture {
-                    core: self.parts.core.status(now),
+                    core,
+                    outputs: self.outputs.clone(),
                     uptime: now.since(self.started),
                     lines: self.parts.links.lines(now),
                     troubles: [self.parts.troubles.sentences(), self.parts.links.notes()].concat(),
@@ -256,7 +264,13 @@ impl Engine {
                 };
                 let _ = done.send(Box::new(picture));
             }
-            Ask::Why { group, done } => drop(done.send(self.parts.core.why(now(), &group))),
+            Ask::Why { group, done } => {
+                let now = now();
+                let status = self.parts.core.status(now);
+                let mut why = self.parts.core.why(now, &group);
+                why.iter_mut().for_each(|lines| lines.extend(self.outputs.lines(&group, &status)));
+                let _ = done.send(why);
+            }
             Ask::Tune(done) => drop(done.send(Box::new(self.parts.core.tune()))),
             Ask::Reload { by, done } => {
                 tracing::info!("{by} asks for a reload");

@@ -36,6 +36,7 @@ pub mod work;
 mod engine;
 mod event_loop;
 mod orders;
+mod outputs;
 mod rejected;
 mod start;
 mod watch;

@@ -24,6 +24,15 @@ pub enum Report {
         /// One result for each resource.
         results: Vec<OpResult>,
     },
+    /// An operation that has failed, or found something stopped, wrote this; told before its [`Report::OpDone`].
+    Output {
+        /// Of which group.
+        group: String,
+        /// On which resource.
+        resource: String,
+        /// The last of what it wrote.
+        text: String,
+    },
     /// The fence devices of a node were used.
     FenceDone {
         /// Which run.

@@ -7,6 +7,7 @@ use cluster::status::Status;
 use serde_json::{Value, json};
 
 use super::links::LineStatus;
+use super::outputs::Outputs;
 use super::report::Trouble;
 use crate::config::{Config, Fence};
 
@@ -18,6 +19,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub struct Picture {
     /// The core's part.
     pub core: Status,
+    /// What agents wrote when they last failed.
+    pub outputs: Outputs,
     /// Since the start of the daemon.
     pub uptime: Duration,
     /// The daemon's own troubles, a sentence each.
@@ -63,6 +66,7 @@ impl Picture {
         for line in &self.lines {
             add_line(&mut value, line);
         }
+        self.outputs.add_to(&mut value);
         value
     }
 }
@@ -245,7 +249,8 @@ mod tests {
         let points = vec![("gateway".into(), true)];
         let uptime = Duration::from_millis(1234);
         let witness = None;
-        let value = Picture { core, uptime, troubles, lines, points, devices, witness }.render();
+        let outputs = Outputs::default();
+        let value = Picture { core, outputs, uptime, troubles, lines, points, devices, witness }.render();
         assert_eq!(value["fence_devices"], json!([{"node": "b", "agent": "fence_x", "ok": true}]));
         assert_eq!(value["cluster"], "lvs");
         assert_eq!(value["version"], VERSION);

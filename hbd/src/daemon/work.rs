@@ -19,6 +19,7 @@ use super::alert::Alerts;
 use super::ask::Ask;
 use super::history::History;
 use super::net::Net;
+use super::outputs;
 use super::pinger::{self, Pings};
 use super::report::{Report, Reports};
 use super::respawn::Respawns;
@@ -325,7 +326,7 @@ async fn operate(
     // Dropped with its future, an agent is killed with its whole process group.
     let results = tokio::select! {
         biased;
-        results = side_by_side(&runner, op, &entries, timeout) => results,
+        results = side_by_side(&runner, &reports, op, &entries, timeout) => results,
         () = ended => vec![OpResult::Failed("ended: nobody wanted the answer any more".into()); entries.len()],
     };
     // An error only says that the daemon is ending.
@@ -334,6 +335,7 @@ async fn operate(
 
 async fn side_by_side(
     runner: &Arc<Runner>,
+    reports: &Reports,
     op: OpKind,
     entries: &[Arc<Entry>],
     timeout: Duration,
@@ -341,7 +343,16 @@ async fn side_by_side(
     let mut all = JoinSet::new();
     for (at, entry) in entries.iter().enumerate() {
         let (runner, entry) = (Arc::clone(runner), Arc::clone(entry));
-        all.spawn(async move { (at, runner.run(&entry.group, &entry.resource, op, timeout).await.result) });
+        let reports = reports.clone();
+        all.spawn(async move {
+            let outcome = runner.run(&entry.group, &entry.resource, op, timeout).await;
+            if outputs::worth_keeping(&outcome.result) {
+                let (group, resource) = (entry.group.clone(), entry.resource.name.clone());
+                // An error only says that the daemon is ending.
+                let _ = reports.send(Report::Output { group, resource, text: outcome.output_tail }).await;
+            }
+            (at, outcome.result)
+        });
     }
     let lost = || OpResult::Failed("internal: its operation was lost; please report this".into());
     let mut results: Vec<OpResult> = entries.iter().map(|_| lost()).collect();
@@ -408,7 +419,7 @@ mod tests {
         let mut next = || loop {
             match heard.blocking_recv().unwrap() {
                 Report::OpDone { id, results } => break (id, results),
-                Report::Pings(_) => {}
+                Report::Pings(_) | Report::Output { .. } => {}
                 other => panic!("{other:?}"),
             }
         };

@@ -35,7 +35,8 @@ fn failed(status: &Status) -> bool {
 #[test]
 fn a_failed_start_is_rolled_back_and_the_peer_gets_its_turn() {
     scenario(three, |pair| {
-        agent::wish(&pair.world, "a", "db", "start", "echo 'no disk' >&2; exit 1")?;
+        let wish = "echo 'looking for the disk'; echo 'no disk' >&2; exit 1";
+        agent::wish(&pair.world, "a", "db", "start", wish)?;
         start_both(pair)?;
         pair.owned_by("b")?;
         serves(pair, "web", "b")?;
@@ -48,6 +49,13 @@ fn a_failed_start_is_rolled_back_and_the_peer_gets_its_turn() {
         })?;
         pair.wait("b", "it says that it failed on a", |s| {
             s.degraded.iter().any(|d| d.contains("failed on a"))
+        })?;
+        let said = pair.order("a", &["status", "--json"])?.stdout;
+        let kept = "looking for the disk\\nno disk";
+        check(said.contains("last_output") && said.contains(kept), || format!("its output is kept: {said}"))?;
+        let why = pair.order("a", &["why", GROUP])?.stdout;
+        check(why.contains("wrote when it failed") && why.contains("| looking for the disk"), || {
+            why.clone()
         })?;
         // It is not tried there again, until somebody says that it is mended.
         let refused = pair.hbctl("b", &["move", GROUP, "--to", "a"])?;
