@@ -13,6 +13,7 @@ pub mod config;
 pub mod core;
 pub mod ctl;
 pub mod daemon;
+pub mod fuzz;
 pub mod kernel;
 pub mod load;
 pub mod real;

@@ -29,9 +29,11 @@ fn of_the_control_socket() {
     each("fuzz/corpus/control", hbd::fuzz::control);
 }
 
-/// `scripts/fuzz` lists what there is by these files; each has a body that a test above or in `proto` calls, and inputs.
+/// `scripts/fuzz` lists what there is by these files; each has a body that a test above, in `proto` or in `director` calls,
+/// and inputs.
 #[test]
-fn every_target_is_tested_here_or_in_proto() {
+fn every_target_is_tested_somewhere() {
+    let director = include_str!("../../director/tests/corpus.rs");
     let proto = include_str!("../../proto/src/tests/corpus.rs");
     let here = include_str!("corpus.rs");
     for file in files("fuzz/fuzz_targets") {
@@ -39,7 +41,7 @@ fn every_target_is_tested_here_or_in_proto() {
         let target = file.file_stem().and_then(|stem| stem.to_str()).expect("a name");
         let body =
             source.rsplit("data: &[u8]| ").next().and_then(|rest| rest.split('(').next()).expect("a body");
-        let called = [proto, here]
+        let called = [proto, director, here]
             .iter()
             .any(|tests| tests.contains(body.trim_start_matches("proto::")) && tests.contains(target));
         assert!(called, "no test runs {body} over the corpus of {target}");

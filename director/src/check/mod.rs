@@ -13,6 +13,7 @@
 //! which are `crate::config`'s), `run` does the I/O.
 
 mod datagram;
+pub(crate) mod hearsay;
 pub(crate) mod origin;
 pub mod parse;
 mod ping;

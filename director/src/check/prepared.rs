@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::progress::Progress;
-use super::proto::Talk;
 use super::proto::dns::{Dns, Kind};
 use super::proto::ftp::Ftp;
 use super::proto::imap::Imap;
@@ -21,6 +20,7 @@ use super::proto::sendexpect::{DatagramExchange, StreamTalk};
 use super::proto::sip::{Ends, Sip};
 use super::proto::smtp::Smtp;
 use super::proto::text::{self, Expect};
+use super::proto::{Exchange, Talk};
 use super::spec::{self, Session, Spec, Tls};
 use super::stream::Conversation;
 use super::tls::Secure;
@@ -28,6 +28,9 @@ use super::web::Web;
 use super::wire::Wire;
 use super::{Target, datagram, ping, random, script};
 use crate::table::Protocol;
+
+/// What must not be foreseen of one check.
+pub(super) type Nonce = [u8; 18];
 
 /// A check made ready.
 #[derive(Debug)]
@@ -113,27 +116,11 @@ impl Prepared {
                 Ok(())
             }
             Kinds::Udp { send, expect: None } => datagram::not_refused(address, send, deadline / 4 * 3).await,
-            Kinds::Udp { send, expect: Some(expect) } => {
-                let mut exchange = DatagramExchange::new(send.clone(), expect.clone());
-                let socket = datagram::open(address).await?;
-                datagram::ask(&socket, address, &mut exchange, patience, progress).await
-            }
-            Kinds::Dns { dns, tcp } if !tcp.unwrap_or(target.protocol == Protocol::Tcp) => {
-                let mut exchange = dns.exchange(u16::from_be_bytes(random()?));
-                let socket = datagram::open(address).await?;
-                datagram::ask(&socket, address, &mut exchange, patience, progress).await
-            }
-            Kinds::Radius(radius) => {
-                let mut exchange = radius.exchange(random::<1>()?[0], random()?);
-                let socket = datagram::open(address).await?;
-                datagram::ask(&socket, address, &mut exchange, patience, progress).await
-            }
-            Kinds::Sip(sip) if self.secure.is_none() && target.protocol == Protocol::Udp => {
+            _ if self.by_datagrams(target.protocol) => {
                 let socket = datagram::open(address).await?;
                 let local = socket.local_addr().map_err(|e| e.to_string())?;
-                let nonce = u64::from_be_bytes(random()?);
-                let mut exchange = sip.exchange(&Ends { local, remote: address, transport: "UDP", nonce });
-                datagram::ask(&socket, address, &mut exchange, patience, progress).await
+                let mut exchange = self.exchange(local, address, &random()?)?;
+                datagram::ask(&socket, address, &mut *exchange, patience, progress).await
             }
             _ => self.converse(address, progress).await,
         }
@@ -142,15 +129,58 @@ impl Prepared {
     async fn converse(&self, address: SocketAddr, progress: &Progress) -> Result<(), String> {
         let at_once = self.secure.as_ref().filter(|_| !self.upgrade);
         let wire = Wire::open(address, at_once, progress).await?;
-        let mut talk = self.talk(&wire, address)?;
+        let mut talk = self.talk(wire.local()?, address, &random()?)?;
         Conversation { wire, address, upgrade: self.secure.as_ref(), progress }.hold(&mut *talk).await
     }
 
-    fn talk(&self, wire: &Wire, remote: SocketAddr) -> Result<Box<dyn Talk>, String> {
+    /// Whether it asks by datagrams, and not over a stream.
+    pub(super) fn by_datagrams(&self, service: Protocol) -> bool {
+        match &self.kind {
+            Kinds::Udp { .. } | Kinds::Radius(_) => true,
+            Kinds::Dns { tcp, .. } => !tcp.unwrap_or(service == Protocol::Tcp),
+            Kinds::Sip(_) => self.secure.is_none() && service == Protocol::Udp,
+            _ => false,
+        }
+    }
+
+    /// The question by datagrams, with what must not be foreseen made of `nonce`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn exchange(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        nonce: &Nonce,
+    ) -> Result<Box<dyn Exchange>, String> {
+        Ok(match &self.kind {
+            Kinds::Udp { send, expect: Some(expect) } => {
+                Box::new(DatagramExchange::new(send.clone(), expect.clone()))
+            }
+            Kinds::Dns { dns, .. } => Box::new(dns.exchange(u16::from_be_bytes(first(nonce)))),
+            Kinds::Radius(radius) => Box::new(radius.exchange(nonce[17], first(nonce))),
+            Kinds::Sip(sip) => {
+                let nonce = u64::from_be_bytes(first(nonce));
+                Box::new(sip.exchange(&Ends { local, remote, transport: "UDP", nonce }))
+            }
+            _ => return Err("internal: this check has no datagrams".to_owned()),
+        })
+    }
+
+    /// The conversation over a stream, likewise.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn talk(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        nonce: &Nonce,
+    ) -> Result<Box<dyn Talk>, String> {
         let ladder = |ladder: Ladder| -> Box<dyn Talk> { Box::new(ladder) };
         Ok(match &self.kind {
             Kinds::Words { send, expect } => Box::new(StreamTalk::new(send.clone(), expect.clone())),
-            Kinds::Dns { dns, .. } => Box::new(dns.talk(u16::from_be_bytes(random()?))),
+            Kinds::Dns { dns, .. } => Box::new(dns.talk(u16::from_be_bytes(first(nonce)))),
             Kinds::Smtp(smtp) => ladder(smtp.talk()),
             Kinds::Imap(imap) => ladder(imap.talk()),
             Kinds::Pop3(pop3) => ladder(pop3.talk()),
@@ -158,11 +188,11 @@ impl Prepared {
             Kinds::Ftp(ftp) => Box::new(ftp.talk()),
             Kinds::Ldap(ldap) => Box::new(ldap.talk()),
             Kinds::Mysql(mysql) => Box::new(mysql.talk()),
-            Kinds::Pgsql(pgsql) => Box::new(pgsql.talk(&random::<18>()?)),
+            Kinds::Pgsql(pgsql) => Box::new(pgsql.talk(nonce)),
             Kinds::Redis(redis) => Box::new(redis.talk()),
             Kinds::Sip(sip) => {
                 let transport = if self.secure.is_some() { "TLS" } else { "TCP" };
-                let (local, nonce) = (wire.local()?, u64::from_be_bytes(random()?));
+                let nonce = u64::from_be_bytes(first(nonce));
                 Box::new(sip.talk(&Ends { local, remote, transport, nonce }))
             }
             // Asked without a stream.
@@ -175,6 +205,11 @@ impl Prepared {
             | Kinds::Script { .. } => return Err("internal: this check has no conversation".to_owned()),
         })
     }
+}
+
+/// The first bytes of it.
+fn first<const N: usize>(nonce: &Nonce) -> [u8; N] {
+    std::array::from_fn(|place| nonce.get(place).copied().unwrap_or_default())
 }
 
 fn kind(spec: &Spec) -> Result<Kinds, String> {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::talk::{Exchange, Heard, MOST_HEARD, Step, Talk};
+pub use crate::check::hearsay::{converse, judge};
 
 /// What arbitrary servers are made of: noise, and noise after a plausible start.
 pub fn servers(good: &'static [u8]) -> impl Strategy<Value = (Vec<u8>, usize)> {
@@ -22,58 +22,6 @@ pub fn servers(good: &'static [u8]) -> impl Strategy<Value = (Vec<u8>, usize)> {
         said
     });
     (prop_oneof![noise, lines, cut, flipped], 1..80_usize)
-}
-
-/// Lets `talk` hear `said` in pieces. Returns its verdict and all it said; the end of the stream counts as its close.
-pub fn converse(talk: &mut dyn Talk, said: &[u8], piece: usize) -> (Result<(), String>, Vec<u8>) {
-    let mut spoken = talk.opening();
-    let mut heard = Heard::default();
-    for part in said.chunks(piece.max(1)) {
-        if !heard.add(part) {
-            return (Err("too much".to_owned()), spoken);
-        }
-        if let Some(verdict) = drive(talk, &mut heard, &mut spoken) {
-            return (verdict, spoken);
-        }
-        assert!(!talk.stage().is_empty());
-    }
-    (talk.closed(&mut heard), spoken)
-}
-
-/// Until the talk waits or ends.
-fn drive(talk: &mut dyn Talk, heard: &mut Heard, spoken: &mut Vec<u8>) -> Option<Result<(), String>> {
-    let mut step = talk.hear(heard);
-    // Each step takes something from what was heard, so that there are never more steps than bytes.
-    for _ in 0..=MOST_HEARD {
-        match step {
-            Step::Wait => return None,
-            Step::Say(words) => {
-                spoken.extend(words);
-                step = talk.hear(heard);
-            }
-            Step::Secure(words) => {
-                spoken.extend(words);
-                heard.forget();
-                step = talk.secured();
-            }
-            Step::Fetch(_, words) => {
-                spoken.extend(words);
-                step = talk.fetched(Ok(b"file".to_vec()));
-            }
-            Step::Done(verdict, words) => {
-                spoken.extend(words);
-                assert!(verdict.as_ref().err().is_none_or(|why| !why.is_empty() && why.len() < 2000));
-                return Some(verdict);
-            }
-        }
-    }
-    panic!("the talk does not come to an end");
-}
-
-/// The verdict of `exchange` on one datagram; asserts that it can be given at all.
-pub fn judge(exchange: &mut dyn Exchange, answer: &[u8]) -> Option<Result<(), String>> {
-    assert!(!exchange.question().is_empty());
-    exchange.judge(answer)
 }
 
 /// A test that `$make` (a closure that makes a talk) survives arbitrary servers, and that none passes by noise alone.

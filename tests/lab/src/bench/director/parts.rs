@@ -20,8 +20,8 @@ use crate::{LabError, Result};
 const PATIENCE: u64 = 240;
 /// First allocations, translated code and the like are over by then.
 const SETTLE: Duration = Duration::from_secs(15);
-/// What is counted is counted for so long.
-const WINDOW: Duration = Duration::from_secs(30);
+/// What is counted is counted for so long: whole intervals of every case.
+const WINDOW: Duration = Duration::from_secs(40);
 /// Where the real servers are that can be killed.
 const KILLED_PORT: u16 = 8080;
 
@@ -86,7 +86,7 @@ fn killed(ground: &Ground, product: Product, runs: u32, record: &mut Record) -> 
     for run in 0..runs {
         // Another one each time, so that nothing is damped, and not always at the same moment of the second.
         let n = run as usize % servers.len();
-        thread::sleep(Duration::from_millis(u64::from(run) * 137 % 1000));
+        thread::sleep(Duration::from_millis(u64::from(run) * 370 % 1000));
         let killed = monotonic_ns();
         servers[n].take();
         let gone = watch.change(real(n), false, killed, PATIENCE)?;
