@@ -65,7 +65,7 @@ need_packages_asleep() {
     # A package's services, by the units it brought: none is named after all packages.
     if command -v systemctl >/dev/null; then
         local unit
-        for unit in $(dpkg-query -L "${missing[@]}" | sed -n 's|.*/lib/systemd/system/\([^/@]*\.service\)$|\1|p'); do
+        for unit in $(dpkg-query -L "${missing[@]}" | sed -nE 's,.*/lib/systemd/system/([^/@]*\.(service|socket|timer))$,\1,p'); do
             systemctl disable --quiet "$unit" >/dev/null 2>&1 || true
         done
     fi

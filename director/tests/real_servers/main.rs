@@ -16,11 +16,9 @@
 //! | `postgresql` | postgresql | pgsql |
 //! | `freeradius` | freeradius | radius |
 //! | `vsftpd` | vsftpd | ftp |
-//! | `kamailio` | kamailio | sip |
+//! | `kamailio` | kamailio, kamailio-tls-modules | sip |
+//! | `leafnode` | leafnode, socat | nntp |
 //! | `grpc` | python3-grpcio | grpc |
-//!
-//! nntp has been tried against servers made by hand only (`checks`): inn2's package cannot be installed without a
-//! domain name.
 //!
 //! Each ends with the same scene: the server hangs, goes on, and dies.
 
@@ -32,6 +30,7 @@ mod directory;
 mod files;
 mod mail;
 mod names;
+mod news;
 mod radius;
 mod rpc;
 mod sip;
