@@ -24,7 +24,7 @@ use super::rejected::Rejected;
 use super::reload::{Loaded, Request, objection};
 use super::report::{Report, Trouble};
 use super::settings::{Entry, Table, lease_lifetime, lease_max_age, settings};
-use super::status::{Picture, Troubles, unsupported};
+use super::status::{Picture, Troubles, summary, unsupported};
 use super::when::{now, rfc3339};
 use super::witness::Witness;
 use super::work::{self, Work, WorkConfig};
@@ -559,17 +559,7 @@ impl Engine {
         if !self.parts.troubles.set(about.clone(), sentence) {
             return;
         }
-        let (kind, subject) = match about {
-            Trouble::State => ("state", "state file".to_owned()),
-            Trouble::Events => ("state", "events file".to_owned()),
-            Trouble::Link(name) => ("link", name),
-            Trouble::Watchdog => ("daemon", "watchdog".to_owned()),
-            Trouble::Ping(name) => ("ping", name),
-            Trouble::Device(node, agent) => ("fence", format!("{node} ({agent})")),
-            Trouble::Addresses | Trouble::Strangers => ("address", "addresses".to_owned()),
-            Trouble::Realtime(thread) => ("daemon", format!("{thread} thread")),
-            Trouble::Unsupported(what) => ("config", what),
-        };
+        let (kind, subject) = about.subject();
         self.event(Event { level, kind: kind.into(), subject, from: None, to: None, why, took_ms: None });
     }
 
@@ -601,24 +591,4 @@ impl Engine {
         }
         tracing::info!("hbd ends");
     }
-}
-
-/// One line for the service manager: who is up, what runs here.
-fn summary(status: &cluster::status::Status) -> String {
-    let here: Vec<&str> = status
-        .groups
-        .iter()
-        .filter(|group| group.owner.as_ref() == Some(&status.node) && group.state == "started")
-        .map(|group| group.name.as_str())
-        .collect();
-    let what = match here.len() {
-        0 => "nothing runs here".to_owned(),
-        1..=4 => format!("running {}", here.join(", ")),
-        many => format!("running {many} of {} groups", status.groups.len()),
-    };
-    let peers: Vec<String> =
-        status.nodes.iter().map(|node| format!("{} {}", node.name, node.state)).collect();
-    let standby = if status.standby { ", standby" } else { "" };
-    let frozen = if status.maintenance { ", maintenance" } else { "" };
-    format!("{} {}{standby}{frozen}; {what}; {}", status.node, status.state, peers.join(", "))
 }

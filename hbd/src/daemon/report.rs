@@ -123,6 +123,23 @@ pub enum Trouble {
     Strangers,
 }
 
+impl Trouble {
+    /// The kind and the subject of an event about it.
+    pub fn subject(self) -> (&'static str, String) {
+        match self {
+            Trouble::State => ("state", "state file".to_owned()),
+            Trouble::Events => ("state", "events file".to_owned()),
+            Trouble::Link(name) => ("link", name),
+            Trouble::Watchdog => ("daemon", "watchdog".to_owned()),
+            Trouble::Ping(name) => ("ping", name),
+            Trouble::Device(node, agent) => ("fence", format!("{node} ({agent})")),
+            Trouble::Addresses | Trouble::Strangers => ("address", "addresses".to_owned()),
+            Trouble::Realtime(thread) => ("daemon", format!("{thread} thread")),
+            Trouble::Unsupported(what) => ("config", what),
+        }
+    }
+}
+
 /// Tells the loop; a loop that is gone (the process ends) needs no news.
 pub fn tell(reports: &Reports, report: Report) {
     let _ = reports.blocking_send(report);

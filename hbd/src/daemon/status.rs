@@ -172,6 +172,26 @@ impl Troubles {
     }
 }
 
+/// One line for the service manager: who is up, what runs here.
+pub fn summary(status: &Status) -> String {
+    let here: Vec<&str> = status
+        .groups
+        .iter()
+        .filter(|group| group.owner.as_ref() == Some(&status.node) && group.state == "started")
+        .map(|group| group.name.as_str())
+        .collect();
+    let what = match here.len() {
+        0 => "nothing runs here".to_owned(),
+        1..=4 => format!("running {}", here.join(", ")),
+        many => format!("running {many} of {} groups", status.groups.len()),
+    };
+    let peers: Vec<String> =
+        status.nodes.iter().map(|node| format!("{} {}", node.name, node.state)).collect();
+    let standby = if status.standby { ", standby" } else { "" };
+    let frozen = if status.maintenance { ", maintenance" } else { "" };
+    format!("{} {}{standby}{frozen}; {what}; {}", status.node, status.state, peers.join(", "))
+}
+
 /// What the configuration asks for and this version does not do: a short name and a sentence each.
 pub fn unsupported(config: &Config) -> Vec<(String, String)> {
     let mut all = Vec::new();

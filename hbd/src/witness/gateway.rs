@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::base64;
 use super::password;
-use super::wire::{Endpoint, Session};
+use super::wire::{Endpoint, Seen, Session};
 use crate::config::Witness;
 
 /// Where the gateway is, by the version of etcd.
@@ -252,18 +252,19 @@ impl Client {
         }
     }
 
-    /// Renews a lease; how long it lives from now.
+    /// Renews a lease; how long it lives from now, and which member in which term says so.
     ///
     /// # Errors
     /// [`Fault::NoLease`] if there is none of this number any more.
-    pub async fn keep_alive(&self, session: &mut Session, id: i64) -> Result<Duration, Fault> {
+    pub async fn keep_alive(&self, session: &mut Session, id: i64) -> Result<(Duration, Seen), Fault> {
         let answer = self.call(session, "/lease/keepalive", &json!({"ID": id.to_string()})).await?;
         // It is a stream of one answer.
         let result = answer.get("result").unwrap_or(&Value::Null);
         if text(result, "ID") != id.to_string() {
             return Err(Fault::Unclear("its answer to a renewal is not clear".to_owned()));
         }
-        seconds(result).ok_or(Fault::NoLease)
+        let seen = seen(result).ok_or_else(|| Fault::Unclear("it does not say who it is".to_owned()))?;
+        Ok((seconds(result).ok_or(Fault::NoLease)?, seen))
     }
 
     /// How long a lease will live if it is not renewed, if etcd says so.
@@ -282,20 +283,14 @@ impl Client {
     }
 
     /// Reads keys as a quorum has them, and in which term of which member that was.
-    pub async fn read(
-        &self,
-        session: &mut Session,
-        keys: &[&str],
-    ) -> Result<(Vec<Entry>, (String, String)), Fault> {
+    pub async fn read(&self, session: &mut Session, keys: &[&str]) -> Result<(Vec<Entry>, Seen), Fault> {
         let range = |key: &&str| json!({"request_range": {"key": base64::encode(key.as_bytes())}});
         let success: Vec<Value> = keys.iter().map(range).collect();
         let answer = self.call(session, "/kv/txn", &json!({"success": success})).await?;
-        let header = answer.get("header").unwrap_or(&Value::Null);
-        let seen = (text(header, "member_id"), text(header, "raft_term"));
         let responses = answer.get("responses").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let entries: Option<Vec<Entry>> = responses.iter().map(entry).collect();
-        match entries.filter(|entries| entries.len() == keys.len()) {
-            Some(entries) if !seen.0.is_empty() && !seen.1.is_empty() => Ok((entries, seen)),
+        match (entries.filter(|entries| entries.len() == keys.len()), seen(&answer)) {
+            (Some(entries), Some(seen)) => Ok((entries, seen)),
             _ => Err(Fault::Unclear("what it read is not clear".to_owned())),
         }
     }
@@ -403,6 +398,13 @@ fn text(value: &Value, key: &str) -> String {
         Some(Value::Number(number)) => number.to_string(),
         _ => String::new(),
     }
+}
+
+/// Who answered, and in which term it was.
+fn seen(answer: &Value) -> Option<Seen> {
+    let header = answer.get("header")?;
+    let (member, term) = (text(header, "member_id"), text(header, "raft_term"));
+    (!member.is_empty() && !term.is_empty()).then_some((member, term))
 }
 
 /// A lease's time, if it lives.

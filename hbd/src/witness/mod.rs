@@ -161,7 +161,7 @@ impl Engine {
                 Some(seen) => seen,
                 None => client.read(session, &[&probe]).await?.1,
             };
-            let lives = match client.keep_alive(session, id).await {
+            let (lives, at) = match client.keep_alive(session, id).await {
                 Err(Fault::NoLease) => {
                     self.lease.store(NONE, Ordering::SeqCst);
                     continue;
@@ -170,7 +170,7 @@ impl Engine {
             };
             let after = client.read(session, &[&probe]).await?.1;
             session.seen = Some(after.clone());
-            if after == before {
+            if before == at && at == after {
                 return Ok(WitnessAnswer::Renewed { ttl: lives, new: false });
             }
         }

@@ -80,13 +80,16 @@ pub(super) struct Reply {
     pub body: Bytes,
 }
 
+/// A member and the term it was in.
+pub(super) type Seen = (String, String);
+
 /// One connection to one member.
 #[derive(Debug)]
 pub(super) struct Session {
     /// Which member, by its place in the configuration.
     pub endpoint: usize,
     /// The member and the term in which a quorum followed its leader when this was last known, on this very connection.
-    pub seen: Option<(String, String)>,
+    pub seen: Option<Seen>,
     sender: SendRequest<Full<Bytes>>,
     host: HeaderValue,
     /// Of TLS, and nothing was answered on it yet.

@@ -1,7 +1,8 @@
-//! Against Debian's etcd, started here on ports of its own; and against servers that are none.
+//! Against Debian's etcd, started here on ports of its own.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+mod liars;
+
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -450,66 +451,6 @@ fn certificates(folder: &Path) {
     "#;
     let done = Command::new("sh").args(["-c", script]).current_dir(folder).status().unwrap();
     assert!(done.success(), "openssl");
-}
-
-/// A server that answers each connection with these bytes; then it says nothing more, or closes.
-fn liar(answer: &'static [u8], close: bool) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        let mut kept: Vec<TcpStream> = Vec::new();
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            let _ = stream.read(&mut [0; 4096]);
-            // Whoever is gone already does not listen.
-            let _ = stream.write_all(answer);
-            if !close {
-                kept.push(stream);
-            }
-        }
-    });
-    url
-}
-
-#[tokio::test]
-async fn what_is_no_clear_answer_is_none() {
-    let huge: &'static [u8] = Box::leak(
-        [b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n".as_slice(), &[b' '; 2_000_000]]
-            .concat()
-            .into_boxed_slice(),
-    );
-    for (answer, close, word) in [
-        (b"".as_slice(), true, "the connection broke"),
-        (b"".as_slice(), false, "no answer within"),
-        (b"220 mail.example.com ESMTP\r\n".as_slice(), false, "its answer is no HTTP"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{\"hea".as_slice(), true, "not whole"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{\"hea".as_slice(), false, "no answer within"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".as_slice(), false, "not clear"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]".as_slice(), false, "not clear"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".as_slice(), false, "none of etcd's gateway (HTTP status 200)"),
-        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5\r\n\r\nsorry".as_slice(), false, "HTTP status 502"),
-        (
-            b"HTTP/1.1 503 No\r\nContent-Length: 48\r\n\r\n{\"message\":\"etcdserver: no leader  \",\"code\":14}  ".as_slice(),
-            false,
-            "no leader",
-        ),
-        (
-            b"HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nno\n".as_slice(),
-            false,
-            "no answer within",
-        ),
-        (huge, false, "not whole"),
-    ] {
-        let url = liar(answer, close);
-        let engine = engine("a", &Witness { timeout: Duration::from_millis(400), ..settings(&[&url]) });
-        let why = failed(renew(&engine).await);
-        assert!(why.starts_with(&url) && why.contains(word), "{word}: {why}");
-        // With a lease too, for all that can be asked.
-        engine.lease.store(5, Ordering::SeqCst);
-        failed(renew(&engine).await);
-        failed(take(&engine, 1, 1).await);
-        failed(release(&engine, 1).await);
-    }
 }
 
 #[tokio::test]
