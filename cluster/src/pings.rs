@@ -1,11 +1,14 @@
 //! Points outside that tell "my cable" from "my peer". They break ties and are never a vote.
 
+use std::time::Duration;
+
 use proto::GroupState;
 
 use crate::core::Core;
 use crate::event::Level;
-use crate::group::Local;
+use crate::group::{Group, Local};
 use crate::peer::Peer;
+use crate::recover::{HOUR, TAKES};
 use crate::time::Time;
 use crate::timer::Timer;
 
@@ -69,7 +72,30 @@ impl Core {
         let better = better.filter_map(|(p, peer)| Some((p, peer.sees_more_since?)));
         let seen = |p: usize| self.peers[p].view.as_ref().map_or(0, |view| view.pings.0);
         let (p, since) = better.max_by_key(|(p, since)| (seen(*p), std::cmp::Reverse(*since)))?;
-        Some((p, since + self.settings.deadtime))
+        Some((p, since + self.ping_patience(group)))
+    }
+
+    /// How long a peer must see more: longer each time if this node has taken the group again and again within an hour,
+    /// so that points that come and go do not move it without end.
+    fn ping_patience(&self, group: &Group) -> Duration {
+        let again = self.takes_within_the_hour(group).saturating_sub(TAKES - 1);
+        let doublings = u32::try_from(again).unwrap_or(u32::MAX).min(16);
+        (self.settings.deadtime * (1 << doublings)).min(HOUR)
+    }
+
+    /// What to say of a group that goes to a peer for its ping points later than usual.
+    pub(crate) fn patient(&self, g: usize) -> Option<String> {
+        let (p, at) = self.ping_handover(g)?;
+        let (group, takes) = (&self.groups[g], self.takes_within_the_hour(&self.groups[g]));
+        (takes >= TAKES && at > self.now).then(|| {
+            format!(
+                "{} was taken here {takes} times within an hour: {}, which sees more ping points, is to have it in {} s \
+                 at the earliest",
+                group.settings.name,
+                self.peers[p].name,
+                at.since(self.now).as_secs() + 1
+            )
+        })
     }
 
     pub(crate) fn each_ping_timer(&self, each: &mut impl FnMut(Timer, Time)) {

@@ -243,6 +243,11 @@ impl Core {
         self.groups[g].local == Local::Started && !self.maintenance.on && self.doubt.is_none()
     }
 
+    /// How often this node took a group within the last hour.
+    pub(crate) fn takes_within_the_hour(&self, group: &Group) -> usize {
+        group.taken_at.iter().filter(|at| self.now.since(**at) < HOUR).count()
+    }
+
     /// When a group that this node took too often within an hour may again go home by itself.
     pub(crate) fn damped_until(&self, group: &Group) -> Option<Time> {
         let taken = &group.taken_at;

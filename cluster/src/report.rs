@@ -247,8 +247,9 @@ impl Core {
         for peer in &self.peers {
             self.degraded_peer(peer, now, &mut all);
         }
-        for group in &self.groups {
+        for (g, group) in self.groups.iter().enumerate() {
             self.degraded_group(group, &mut all);
+            all.extend(self.patient(g));
         }
         all
     }

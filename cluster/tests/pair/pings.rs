@@ -136,3 +136,31 @@ fn why_and_status_name_the_points() {
     let degraded = w.status(1).unwrap().degraded;
     assert!(degraded.iter().any(|line| line.contains("1 of 2 ping points answer")), "{degraded:?}");
 }
+
+/// Points that come and go, now here, now there: in the end the group stays for longer and longer.
+#[test]
+fn points_that_flap_move_a_group_only_so_often_within_an_hour() {
+    let mut w = seeing();
+    let mut said = false;
+    let end = w.now + std::time::Duration::from_secs(3600);
+    while w.now < end {
+        for n in [0, 1] {
+            pings(&mut w, n, 1);
+            pings(&mut w, 1 - n, 2);
+            w.run(5000);
+            let degraded = w.status(n).unwrap().degraded;
+            said |= degraded.iter().any(|line| {
+                line.contains("times within an hour") && line.contains("which sees more ping points")
+            });
+        }
+    }
+    let moves = w.lines(0, "handed over to").len();
+    assert!((4..=40).contains(&moves), "{moves} changes within an hour");
+    assert!(said, "the bound is shown when it is reached");
+    w.expect_no_overlap();
+    // What stays so moves it in the end all the same.
+    let owner = w.owner("g").expect("an owner");
+    pings(&mut w, owner, 0);
+    w.run(3_700_000);
+    w.expect_owner(1 - owner);
+}
