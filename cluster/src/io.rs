@@ -167,8 +167,8 @@ pub enum WitnessAsk {
         life: u64,
     },
     /// In one transaction: remove the group's key if it is one of this node, and see to it that no
-    /// [`WitnessAsk::Take`] of `epoch` or a lower one succeeds any more, not even one that is still under way: the last
-    /// epoch becomes `epoch` if it is not above, and nobody's.
+    /// [`WitnessAsk::Take`] by this node of `epoch` or a lower one succeeds any more, not even one that is still under
+    /// way: if the last epoch is below `epoch`, or is `epoch` and this node's, it becomes `epoch`, and nobody's.
     Release {
         /// Its name.
         group: String,

@@ -28,7 +28,7 @@ pub struct Key {
     pub parted: bool,
     /// Another node has it, as the witness said last.
     pub other: Option<Other>,
-    /// Another node has or had it since: nothing of the group may run here.
+    /// Another node has it: nothing of the group may run here.
     pub denied: bool,
     /// Nothing of the group runs here, as was found or done in this life.
     pub clean: bool,
@@ -188,7 +188,7 @@ impl Core {
                 key.other = None;
             }
             WitnessAnswer::Held { by, epoch, left } if ask.take => self.key_is_held(g, by, epoch, left),
-            WitnessAnswer::Outdated { epoch } if ask.take => self.epoch_is_outdated(g, &ask, epoch),
+            WitnessAnswer::Outdated { epoch } if ask.take => self.epoch_is_outdated(g, epoch),
             WitnessAnswer::Released if !ask.take => self.groups[g].key.asked = None,
             WitnessAnswer::Taken | WitnessAnswer::LeaseGone | WitnessAnswer::Failed(_) => {
                 self.ask_again_later(g)
@@ -222,13 +222,12 @@ impl Core {
         group.key.denied = group.local != Local::Stopped;
     }
 
-    /// Somebody has had the group under that epoch. Whoever runs it under a lower one has missed that.
-    fn epoch_is_outdated(&mut self, g: usize, ask: &Ask, epoch: u64) {
+    /// The epoch asked for is used up, by whomever. What runs here goes on, if it may, under a new one.
+    fn epoch_is_outdated(&mut self, g: usize, epoch: u64) {
         let group = &mut self.groups[g];
-        let claimed = group.held() && !group.adopted && group.mine == Some(ask.epoch);
         group.known = group.known.max(epoch);
         group.key.held = None;
-        group.key.denied = claimed;
+        group.adopted |= matches!(group.local, Local::Starting | Local::Started | Local::Recovering(_));
         self.news = true;
     }
 

@@ -28,7 +28,9 @@ impl Core {
         if self.phase == Phase::Joining {
             return true;
         }
-        if epoch <= declined || !self.able(g) {
+        // Who left it to this node did not know of an owner.
+        let owned = self.peers.iter().any(|peer| peer.holds(id).is_some());
+        if epoch <= declined || owned || !self.able(g) {
             // Until the giver has heard that, it is about to decide what becomes of the group.
             let declined = self.groups[g].known.max(epoch);
             self.news |= self.groups[g].declined < declined;

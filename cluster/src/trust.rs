@@ -90,9 +90,6 @@ impl Core {
         if let Some(other) = group.key.other.as_ref().filter(|_| group.key.denied) {
             return Some(format!("{} has its key on the witness, epoch {}", other.by, other.epoch));
         }
-        if group.key.denied {
-            return Some("another node had its key on the witness meanwhile".to_owned());
-        }
         let silent: Vec<&str> =
             self.peers.iter().filter(|peer| !peer.live()).map(|peer| peer.name.as_str()).collect();
         let peers = if silent.is_empty() {

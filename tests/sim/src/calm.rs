@@ -77,7 +77,9 @@ pub fn unsettled(world: &World) -> Option<String> {
 /// The status speaks for a while of what is over: replays of what this very node once said, failures that were mended by a
 /// restart, groups that moved often.
 fn is_past(sentence: &str) -> bool {
-    ["are sent again", " so far: ", " times within an hour: "].iter().any(|words| sentence.contains(words))
+    ["are sent again", " so far: ", " times within an hour: ", "without a [watchdog] it may run on"]
+        .iter()
+        .any(|words| sentence.contains(words))
 }
 
 /// The operator does what the status asks for.

@@ -159,11 +159,35 @@ pub enum Fault {
     },
     /// An operator looks at the status.
     Look,
+    /// Something is wrong with the witness.
+    Witness {
+        /// What.
+        fault: WitnessFault,
+        /// For how long.
+        time: u64,
+    },
     /// Outside points answer or do not.
     Pings {
         /// So many do, of two.
         seen: u8,
     },
+}
+
+/// What may be wrong with the witness, or the way to it.
+#[derive(Clone, Copy, Debug)]
+pub enum WitnessFault {
+    /// It is killed, and started again with its state.
+    Down,
+    /// It is stopped; what it is asked meanwhile it does when it goes on.
+    Paused,
+    /// It is slow.
+    Slow,
+    /// The requests of this node do not come through.
+    Cut,
+    /// The answers to this node do not come through.
+    Mute,
+    /// This node loses both the witness and the others.
+    CutOff,
 }
 
 /// An operator's command, chosen by numbers so that it fits any configuration.
@@ -218,6 +242,23 @@ pub const TABLE: &[Row] = &[
     Row { name: "look", weight: 3, make: |_, _| Fault::Look },
     Row { name: "pings", weight: 1, make: |dice, _| Fault::Pings { seen: dice.below(3) as u8 } },
 ];
+
+/// Faults of the witness; they come on top of the others where there is one.
+pub const WITNESS_TABLE: &[(&str, WitnessFault)] = &[
+    ("witness down", WitnessFault::Down),
+    ("witness paused", WitnessFault::Paused),
+    ("witness slow", WitnessFault::Slow),
+    ("witness cut", WitnessFault::Cut),
+    ("witness mute", WitnessFault::Mute),
+    ("cut off", WitnessFault::CutOff),
+];
+
+/// Any fault of the witness, at this time.
+pub fn of_witness(dice: &mut Dice, setup: &Setup, at: u64) -> Step {
+    let (_, fault) = WITNESS_TABLE[dice.index(WITNESS_TABLE.len())];
+    let fault = Fault::Witness { fault, time: dice.span(12 * S) };
+    Step { at, node: dice.index(setup.settings.nodes.len()), fault }
+}
 
 /// Any fault, at this time.
 pub fn any(dice: &mut Dice, setup: &Setup, at: u64) -> Step {
@@ -436,8 +477,44 @@ pub fn apply(world: &mut World, n: usize, fault: &Fault) {
             world.at(*time, Happening::Undo(Undo::Link(n)));
         }
         Fault::Look => world.look(n),
+        Fault::Witness { fault, time } => witness_fault(world, n, *fault, *time),
         Fault::Pings { seen } => world.feed(n, Item::Input(Input::Pings { seen: *seen, total: 2 })),
     }
+}
+
+fn witness_fault(world: &mut World, n: usize, fault: WitnessFault, time: u64) {
+    let undo = match fault {
+        WitnessFault::Down => {
+            world.witness.faults[0] += 1;
+            world.witness_ends();
+            Undo::WitnessDown
+        }
+        WitnessFault::Paused => {
+            world.witness.faults[1] += 1;
+            world.witness.paused = true;
+            Undo::WitnessPaused
+        }
+        WitnessFault::Slow => {
+            world.witness.faults[2] += 1;
+            let patience = world.settings.witness.map_or(0, |witness| witness.patience().as_nanos() as u64);
+            world.witness.delay = patience * (1 + time % 4) / 4;
+            Undo::WitnessSlow
+        }
+        WitnessFault::CutOff => {
+            cut_everything(world, n, time.is_multiple_of(3), time);
+            world.witness.cut[n] = true;
+            Undo::WitnessCut(n)
+        }
+        WitnessFault::Cut => {
+            world.witness.cut[n] = true;
+            Undo::WitnessCut(n)
+        }
+        WitnessFault::Mute => {
+            world.witness.mute[n] = true;
+            Undo::WitnessMute(n)
+        }
+    };
+    world.at(time, Happening::Undo(undo));
 }
 
 fn cut_one(world: &mut World, from: usize, to: usize, link: usize, time: u64) {

@@ -80,7 +80,8 @@ struct Args {
 }
 
 fn list() -> ExitCode {
-    let faults: Vec<&str> = fault::TABLE.iter().map(|row| row.name).collect();
+    let witness = fault::WITNESS_TABLE.iter().map(|(name, _)| *name);
+    let faults: Vec<&str> = fault::TABLE.iter().map(|row| row.name).chain(witness).collect();
     let checkers: Vec<&str> = check::CHECKERS.iter().map(|(name, _)| *name).collect();
     let trials: Vec<&str> = trial::TRIALS.iter().map(|(name, _)| *name).collect();
     println!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cluster::{
     Failback, FenceSettings, GroupSettings, OnFail, OnStopFailure, Requires, ResourceKey, ResourceSettings,
-    Settings,
+    Settings, WitnessSettings,
 };
 
 use crate::dice::Dice;
@@ -33,6 +33,10 @@ pub struct Setup {
     pub fence_time: u64,
     /// A machine that was fenced is back after so long.
     pub fence_back: u64,
+    /// How much the witness's clock gains, in millionths.
+    pub witness_ppm: i64,
+    /// What a request to the witness takes, and its answer.
+    pub witness_delay: u64,
     /// The next free resource key.
     pub next_key: u64,
 }
@@ -158,9 +162,40 @@ fn fences(dice: &mut Dice, nodes: usize) -> Vec<FenceSettings> {
     names(nodes).into_iter().map(|node| FenceSettings { node, delay: delay(dice) }).collect()
 }
 
+/// Some groups require a witness, and there is one. More than two nodes need one.
+fn add_witness(setup: &mut Setup, dice: &mut Dice) {
+    let ttl = dice.pick(&[2000, 2000, 3000, 5000]);
+    let watchdog = [None, Some(ttl * 2 / 5), Some(ttl / 2), Some(ttl / 2)];
+    let watchdog = dice.pick(&watchdog).map(Duration::from_millis);
+    setup.settings.witness = Some(WitnessSettings { ttl: Duration::from_millis(ttl), watchdog });
+    for group in &mut setup.settings.groups {
+        if dice.below(3) > 0 {
+            group.requires = Requires::Witness;
+        }
+    }
+    setup.witness_ppm = dice.pick(&[0, 5000, -5000]);
+    setup.witness_delay = dice.pick(&[MS, 5 * MS, 40 * MS]);
+}
+
 impl Plan {
     /// The plan of a seed.
     pub fn new(seed: u64, nodes: usize) -> Self {
+        let mut plan = Self::plain(seed, nodes);
+        let mut dice = Dice::new(seed, 7);
+        if nodes > 2 || dice.one_in(2) {
+            add_witness(&mut plan.setup, &mut dice);
+            let (count, end) = (dice.below(4), plan.calm_at);
+            for _ in 0..count {
+                let at = S + dice.below(end - S);
+                plan.steps.push(fault::of_witness(&mut dice, &plan.setup, at));
+            }
+            plan.steps.sort_by_key(|step| step.at);
+        }
+        plan
+    }
+
+    /// The plan of a seed, without a witness.
+    pub fn plain(seed: u64, nodes: usize) -> Self {
         let mut dice = Dice::new(seed, 1);
         let (settings, next_key) = settings(&mut dice, nodes);
         let first = (0..nodes).map(|_| if dice.one_in(3) { dice.below(4 * S) } else { dice.below(300 * MS) });
@@ -174,6 +209,8 @@ impl Plan {
             op_time: dice.pick(&[MS, 2 * MS, 20 * MS]),
             fence_time: dice.pick(&[20 * MS, 300 * MS, 900 * MS]),
             fence_back: dice.pick(&[100 * MS, S, 3 * S]),
+            witness_ppm: 0,
+            witness_delay: 0,
             next_key,
             settings,
         };

@@ -72,7 +72,7 @@ fn seeds_that_once_found_something_violate_nothing() {
     ];
     for (what, seeds) in found {
         for &seed in seeds {
-            let outcome = run(&Plan::new(seed, 2), Trace::off());
+            let outcome = run(&Plan::plain(seed, 2), Trace::off());
             assert_eq!(outcome.violation, None, "seed {seed}, once {what}");
         }
     }

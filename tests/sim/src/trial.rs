@@ -32,6 +32,8 @@ pub const TRIALS: &[(&str, Trial)] = &[
     ("S14 reload", s14_reload),
     ("S14 upgrade", s14_upgrade),
     ("S15", s15_homecoming),
+    ("S16", s16_witness_lost),
+    ("S4 lease", s4_witness_and_peer_lost),
     ("S19", s19_split),
 ];
 
@@ -51,7 +53,8 @@ fn nanos(time: std::time::Duration) -> u64 {
 fn work(world: &World) -> u64 {
     // One group may have to wait for another.
     let most: u64 = world.settings.groups.iter().map(|group| group.resources.len() as u64 + 1).sum();
-    most * world.setup.op_time + 2 * world.setup.disk_time + 10 * MS
+    let keys = if world.settings.witness.is_some() { 12 * world.setup.witness_delay + 60 * MS } else { 0 };
+    most * world.setup.op_time + 2 * world.setup.disk_time + 10 * MS + keys
 }
 
 /// Lets time pass in which nothing may be started, stopped or moved.
@@ -76,9 +79,13 @@ fn settle(world: &mut World, name: &'static str, most: u64) {
     }
 }
 
-/// Of a group that requires fencing, whose owner is fenced by itself.
+/// Of a group that requires fencing, whose owner is fenced by itself; or the witness, whose owner loses its lease.
 fn fenced(world: &World, g: usize) -> bool {
-    world.settings.groups[g].requires == Requires::Fencing && !world.settings.fences.is_empty()
+    match world.settings.groups[g].requires {
+        Requires::Nothing => false,
+        Requires::Fencing => !world.settings.fences.is_empty(),
+        Requires::Witness => true,
+    }
 }
 
 /// Of a group that has its owner fenced if something of it fails.
@@ -150,6 +157,60 @@ fn l1_link_lost(world: &mut World, dice: &mut Dice) {
     if world.violation.is_none() && world.owner(g).is_none_or(|owner| owner == n) {
         world.blame("L1", format!("g{g} stays where its interface carries nothing"));
     }
+}
+
+/// S16: the loss of the witness alone moves nothing, however long it lasts, and neither does its return.
+fn s16_witness_lost(world: &mut World, dice: &mut Dice) {
+    let Some(witness) = world.settings.witness else { return };
+    match dice.below(3) {
+        0 => world.witness_ends(),
+        1 => world.witness.paused = true,
+        _ => world.witness.cut[dice.index(world.machines.len())] = true,
+    }
+    quiet(world, "S16", dice.below(4 * nanos(witness.ttl)) + nanos(witness.ttl));
+    world.witness_starts();
+    world.witness_goes_on();
+    world.witness.cut.fill(false);
+    quiet(world, "S16", nanos(witness.ttl));
+    settle(world, "S16", S);
+}
+
+/// S4: an owner that loses the witness and a peer stops in time, without being reset; nothing is lost when both are back.
+fn s4_witness_and_peer_lost(world: &mut World, dice: &mut Dice) {
+    let Some(witness) = world.settings.witness else { return };
+    let Some((g, n)) = owner_of_any(world, dice) else { return };
+    if world.settings.groups[g].requires != Requires::Witness {
+        return;
+    }
+    let ttl = nanos(witness.ttl);
+    let alone = dice.one_in(2);
+    if alone {
+        world.witness_ends();
+    } else {
+        world.witness.cut[n] = true;
+    }
+    world.run_for(dice.below(2 * ttl));
+    cut_everything(world);
+    world.run_for(ttl + 10 * MS);
+    let fenced = world.settings.groups.iter().any(|group| group.requires == Requires::Fencing);
+    if world.violation.is_none() && world.runs_any(n, g) {
+        return world.blame("S4", format!("g{g} runs on without witness and peer"));
+    }
+    if world.violation.is_none() && world.machines[n].off && !(fenced && !world.settings.fences.is_empty()) {
+        return world.blame(
+            "S4",
+            format!("{} was reset although it could stop g{g} in time", world.machines[n].name),
+        );
+    }
+    world.run_for(dice.below(2 * ttl));
+    world.wire.calm();
+    world.witness_starts();
+    world.witness.cut.fill(false);
+    settle(
+        world,
+        "S4",
+        3 * nanos(world.settings.deadtime) + 6 * work(world) + nanos(world.settings.initdead) + S,
+    );
 }
 
 /// L4: a hung agent blocks no one else.
@@ -282,7 +343,7 @@ fn s3_failed_stop(world: &mut World, dice: &mut Dice) {
         world.blame("S3", format!("g{g} was started although a stop had failed on the node that was lost"));
     }
     world.fence_acks();
-    world.run_for(work(world) + 50 * MS);
+    world.run_for(work(world) + 50 * MS + world.witness_bound());
     if world.violation.is_none() && world.owner(g).is_none() && world.settings.groups[g].after.is_empty() {
         world.blame("L1", format!("g{g} was not taken on the operator's word"));
     }
@@ -364,13 +425,15 @@ fn s11_pause(world: &mut World, dice: &mut Dice) {
     let Some((_, n)) = owner_of_any(world, dice) else { return };
     let owners: Vec<Option<usize>> = (0..world.settings.groups.len()).map(|g| world.owner(g)).collect();
     let deadtime = nanos(world.settings.deadtime);
+    let life = world.machines[n].life;
     world.freeze(n);
     world.run_for(deadtime * 6 / 5 + work(world) + dice.below(4 * S));
     world.thaw(n);
+    let reset = world.machines[n].life != life;
     settle(world, "S11", 3 * deadtime + 4 * work(world) + nanos(world.settings.initdead));
     let back = matches!(world.settings.failback, Failback::On { .. });
     for (g, before) in owners.into_iter().enumerate().filter(|_| !back) {
-        if fenced(world, g) {
+        if fenced(world, g) || reset {
             continue;
         }
         let certain = world.settings.groups[g].requires != Requires::Nothing;

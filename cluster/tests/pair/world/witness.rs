@@ -58,6 +58,7 @@ impl World {
         self.witness.seen += 1;
         let name = self.nodes[n].name.clone();
         let (answer, lease) = self.witness.store.ask(self.now, &name, lease, &ask);
+        let lease = if let WitnessAsk::Renew { .. } = ask { lease } else { self.nodes[n].lease };
         if !self.witness.mute.contains(&n) {
             self.at(self.witness.delay, Happening::Answered { node: n, life, id, answer, lease });
         }

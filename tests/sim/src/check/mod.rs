@@ -12,6 +12,7 @@ mod splits;
 mod starts;
 mod stops;
 mod told;
+mod witness;
 
 use cluster::status::Status;
 use cluster::{Action, Command, Run};
@@ -80,6 +81,16 @@ pub enum Sight<'a> {
         by: usize,
         /// Whom.
         target: usize,
+    },
+    /// The witness has answered a daemon, or was waited for in vain.
+    Witnessed {
+        /// Which.
+        n: usize,
+    },
+    /// A daemon pets its watchdog.
+    Petted {
+        /// Which.
+        n: usize,
     },
     /// A daemon starts.
     Booted {
@@ -162,6 +173,9 @@ pub const CHECKERS: &[(&str, Look)] = &[
     ("S2 strays", ground::s2_strays_go_and_nothing_else_does),
     ("S3", stops::s3_a_failed_stop_is_never_followed_by_a_start),
     ("S4 lease", splits::s4_addresses_are_leased_while_somebody_could_take_over),
+    ("S4 belief", witness::s4_nobody_relies_on_a_lease_for_longer_than_it_lives),
+    ("S4 pet", witness::s4_the_watchdog_is_petted_in_time_only),
+    ("S4 key", witness::s4_nothing_starts_while_another_node_has_the_key),
     ("S5", epochs::s5_epochs_grow),
     ("S6", fences::s6_two_nodes_do_not_shoot_each_other),
     ("L2 fences", fences::l2_no_fencing_loop),

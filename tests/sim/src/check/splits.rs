@@ -10,6 +10,8 @@ use crate::world::{LEASE, World};
 
 /// An operation that takes longer than this is a slow one.
 const SLOW: u64 = 100 * MS;
+/// For so long after a daemon was gone or stopped something it left behind may be found.
+const UNGUARDED: u64 = 20 * S;
 
 /// What is remembered of it.
 pub struct Splits {
@@ -47,12 +49,31 @@ fn doubled(world: &World, group: usize) -> bool {
 
 /// S1: `requires = fencing` or `witness`: never two nodes with any resource of the group started, in true time.
 ///
-/// What an agent lied of does not count: nobody can know it.
+/// What an agent lied of does not count: nobody can know it. With a witness it takes a watchdog on each machine.
 pub fn s1_certain_groups_never_run_twice(_: &mut Notes, world: &World, sight: &Sight) -> Option<String> {
     let Sight::Truth = sight else { return None };
     let mut groups = world.settings.groups.iter().enumerate();
-    let (_, group) = groups.find(|(g, group)| group.requires != Requires::Nothing && doubled(world, *g))?;
+    let (_, group) = groups.find(|(g, group)| {
+        group.requires != Requires::Nothing
+            && doubled(world, *g)
+            && !(group.requires == Requires::Witness && unguarded(world, *g))
+    })?;
     Some(format!("{} runs on more than one machine", group.name))
+}
+
+/// Without a watchdog nothing ends what a daemon leaves behind that is dead, stopped, or cannot stop it.
+fn unguarded(world: &World, group: usize) -> bool {
+    let watchdog = world.settings.witness.and_then(|witness| witness.watchdog);
+    let ill = |n: usize| {
+        let machine = &world.machines[n];
+        let since = machine.silent_since;
+        !machine.awake()
+            || since > 0 && world.now - since < UNGUARDED
+            || machine.ops.iter().any(|op| world.now - op.begun > SLOW)
+            || machine.real.iter().any(|real| real.mood != Mood::Good)
+            || !world.agents_good
+    };
+    watchdog.is_none() && (0..world.machines.len()).any(|n| world.runs_any(n, group) && ill(n))
 }
 
 /// S2: `requires = nothing`: two owners only while every medium is cut in at least one direction, and at most one
@@ -158,7 +179,8 @@ pub fn s4_addresses_are_leased_while_somebody_could_take_over(
     for (n, machine) in world.machines.iter().enumerate().filter(|(_, machine)| machine.awake()) {
         let peers = world.machines.iter().enumerate().any(|(m, peer)| m != n && peer.awake());
         for (real, known) in machine.real.iter().zip(&world.catalog) {
-            if known.address && real.on && real.lease.is_some() != peers {
+            let witnessed = world.settings.groups[known.group].requires == Requires::Witness;
+            if known.address && real.on && real.lease.is_some() != (peers || witnessed) {
                 return Some(format!(
                     "{} on {}: lease {:?}, peers {peers}",
                     known.name, machine.name, real.lease

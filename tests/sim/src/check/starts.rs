@@ -1,7 +1,7 @@
 //! Operations: the right one, at the right time, on the right node.
 
 use cluster::status::Status;
-use cluster::{GroupSettings, OnFail, OpKind, ResourceSettings, Run};
+use cluster::{GroupSettings, OnFail, OpKind, Requires, ResourceSettings, Run};
 use proto::{GroupId, NodeState};
 
 use super::{Notes, Sight};
@@ -109,6 +109,11 @@ pub fn s8_standby_and_maintenance_start_nothing(
         return None;
     }
     let status = world.status(*n)?;
+    let group = world.settings.groups.iter().find(|group| GroupId::of(&group.name) == run.group)?;
+    if status.maintenance && group.requires == Requires::Witness && run.op == OpKind::Stop {
+        // Nothing runs past its lease, in maintenance neither.
+        return None;
+    }
     if status.maintenance {
         return Some(format!("{:?} on {} in maintenance", run.op, status.node));
     }

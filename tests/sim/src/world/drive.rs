@@ -60,6 +60,7 @@ impl World {
         };
         let actions = self.step_core(n, input);
         self.act(n, actions);
+        self.pet(n);
     }
 
     fn step_core(&mut self, n: usize, input: Input) -> Vec<Action> {
@@ -157,11 +158,7 @@ impl World {
             Action::Run(run) => self.op_begins(n, run),
             Action::Cancel(id) => self.op_is_cancelled(n, id),
             Action::Fence { id, node } => self.fence_begins(n, id, &node),
-            Action::Witness { id, ask } => {
-                let _ = ask;
-                let answer = cluster::WitnessAnswer::Failed("there is none".to_owned());
-                self.feed(n, Item::Input(Input::Witness { id, answer }));
-            }
+            Action::Witness { id, ask } => self.witness_is_asked(n, id, ask),
             Action::Lease { groups, leased } => self.lease(n, &groups, leased),
             Action::Announce { group } => {
                 self.announced.push((n, group));
@@ -191,6 +188,7 @@ impl World {
             }
             Action::Exit => {
                 self.say(n, || "hbd exits".to_owned());
+                self.disarm(n);
                 self.end_process(n, true);
                 let back = std::mem::replace(&mut self.machines[n].leaving, NEVER);
                 self.back(n, back);

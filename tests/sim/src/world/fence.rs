@@ -53,11 +53,12 @@ impl World {
         self.feed(by, Item::Input(Input::FenceDone { id, outcome }));
     }
 
-    /// Time in which whoever must be fenced is, if the devices are good.
+    /// Time in which whoever must be fenced is, if the devices are good, and in which a key nobody renews is gone.
     pub fn fence_bound(&self) -> u64 {
         let delays = self.settings.fences.iter().map(|fence| fence.delay.as_nanos() as u64);
         let times = self.machines.iter().map(|machine| machine.fence_time);
-        delays.max().map_or(0, |delay| delay * 101 / 100 + times.max().unwrap_or(0))
+        let fenced = delays.max().map_or(0, |delay| delay * 101 / 100 + times.max().unwrap_or(0));
+        fenced.max(self.witness_bound())
     }
 }
 

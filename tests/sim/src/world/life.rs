@@ -34,6 +34,8 @@ impl World {
         machine.boot = boot;
         machine.born = self.now;
         machine.off = false;
+        machine.lease = None;
+        machine.asks.clear();
         machine.frozen = None;
         machine.unleased = false;
         machine.wake = self.now;
@@ -96,6 +98,7 @@ impl World {
             real.stray = None;
         }
         machine.next_lease = NEVER;
+        machine.bites = NEVER;
         machine.off = true;
         self.sight(&Sight::Truth);
     }

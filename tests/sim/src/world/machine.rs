@@ -1,9 +1,9 @@
 //! A machine: its power, its clock, its disk, its daemon, and what really runs on it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use cluster::{Core, Durable, Input, Run, Settings, Time};
+use cluster::{Core, Durable, Input, Run, Settings, Time, WitnessId};
 
 use super::clock::{Clock, NEVER};
 use super::fence::Device;
@@ -188,6 +188,12 @@ pub struct Machine {
     pub device: Device,
     /// And how long it takes.
     pub fence_time: u64,
+    /// The lease on the witness that the present life knows of.
+    pub lease: Option<u64>,
+    /// What it has asked the witness and has no answer to.
+    pub asks: BTreeSet<WitnessId>,
+    /// When its watchdog resets it, if it is not petted before.
+    pub bites: u64,
     /// Inputs at one instant, to find a busy loop.
     pub ticks: (u64, u32),
 }
@@ -225,6 +231,9 @@ impl Machine {
             cut_off: 0,
             device: Device::Works,
             fence_time: 0,
+            lease: None,
+            asks: BTreeSet::new(),
+            bites: NEVER,
             ticks: (0, 0),
         }
     }

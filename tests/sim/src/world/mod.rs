@@ -12,8 +12,10 @@ pub mod ground;
 pub mod life;
 pub mod look;
 pub mod machine;
+pub mod store;
 pub mod trace;
 pub mod wire;
+pub mod witness;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -30,6 +32,7 @@ use fence::Device;
 use machine::{Machine, Mood, Real};
 use trace::Trace;
 use wire::{Packet, Wire};
+use witness::{Answer, Request, Witness};
 
 /// How long the kernel keeps a leased address, on the machine's own clock: `floor(deadtime) + 1` seconds, for the
 /// second that every world has as its deadtime.
@@ -74,6 +77,10 @@ pub enum Happening {
         /// Whom.
         target: usize,
     },
+    /// A request comes to the witness.
+    Asked(Request),
+    /// An answer of the witness comes in, or is waited for no longer.
+    Answered(Answer),
     /// The daemon is started, if it has not been since.
     Boot {
         /// On which machine.
@@ -119,6 +126,16 @@ pub enum Undo {
     Pace(usize),
     /// A fence device works, and fast.
     Device(usize),
+    /// The witness runs again.
+    WitnessDown,
+    /// The witness goes on.
+    WitnessPaused,
+    /// The way to the witness is quick again.
+    WitnessSlow,
+    /// A node's way to the witness is mended.
+    WitnessCut(usize),
+    /// And that of its answers.
+    WitnessMute(usize),
     /// An interface has a carrier again.
     Link(usize),
 }
@@ -188,6 +205,8 @@ pub struct World {
     pub settled: bool,
     /// The operator has nothing but good agents: none of them has ever failed.
     pub agents_good: bool,
+    /// The witness.
+    pub witness: Witness,
     /// Fence devices at work.
     pub fencing: usize,
     /// An operator has ordered a fence: no delay keeps it from its target.
@@ -234,6 +253,7 @@ impl World {
             calm: false,
             settled: false,
             agents_good: true,
+            witness: Witness::new(S, settings.nodes.len(), setup.witness_ppm, setup.witness_delay),
             fencing: 0,
             fences_ordered: false,
             violation: None,
@@ -312,6 +332,7 @@ impl World {
         let step = self.steps.get(self.next_step).map_or(NEVER, |step| step.at);
         let queue = self.queue.peek().map_or(NEVER, |due| due.0.at);
         let (mut wake, mut waker, mut lease, mut leaser) = (NEVER, 0, NEVER, 0);
+        let (mut bite, mut bitten) = (NEVER, 0);
         for (n, machine) in self.machines.iter().enumerate() {
             if machine.awake() && machine.wake < wake {
                 (wake, waker) = (machine.wake, n);
@@ -319,8 +340,11 @@ impl World {
             if machine.next_lease < lease {
                 (lease, leaser) = (machine.next_lease, n);
             }
+            if machine.bites < bite {
+                (bite, bitten) = (machine.bites, n);
+            }
         }
-        let next = step.min(queue).min(wake).min(lease);
+        let next = step.min(queue).min(wake).min(lease).min(bite);
         if next > end || next == NEVER {
             return false;
         }
@@ -333,6 +357,8 @@ impl World {
             if let Some(Reverse(due)) = self.queue.pop() {
                 self.happen(due.what);
             }
+        } else if bite == next {
+            self.watchdog_bites(bitten);
         } else if lease == next {
             self.end_leases(leaser);
         } else {
@@ -354,6 +380,8 @@ impl World {
             Happening::Ends { node, serial } => self.op_ends(node, serial),
             Happening::Written { node, life } => self.written(node, life),
             Happening::Fenced { by, life, id, target } => self.fence_ends(by, life, id, target),
+            Happening::Asked(request) => self.witness_hears(request),
+            Happening::Answered(answer) => self.witness_answers(answer),
             Happening::Boot { node, life } => {
                 if self.machines[node].life == life {
                     self.boot(node);
@@ -395,6 +423,11 @@ impl World {
                 self.say(node, || "its disk is well".to_owned());
             }
             Undo::Device(node) => self.mend_device(node),
+            Undo::WitnessDown => self.end_witness_fault(0),
+            Undo::WitnessPaused => self.end_witness_fault(1),
+            Undo::WitnessSlow => self.end_witness_fault(2),
+            Undo::WitnessCut(node) => self.witness.cut[node] = false,
+            Undo::WitnessMute(node) => self.witness.mute[node] = false,
             Undo::Link(node) => self.mend_link(node),
             Undo::Pace(node) => self.machines[node].op_time = self.setup.op_time,
         }
@@ -407,6 +440,7 @@ impl World {
         self.next_step = self.steps.len();
         self.wire.calm();
         self.say(0, || "==== all faults end ====".to_owned());
+        self.calm_witness();
         for n in 0..self.machines.len() {
             let (disk_time, op_time) = (self.setup.disk_time, self.setup.op_time);
             let machine = &mut self.machines[n];
@@ -438,6 +472,18 @@ impl World {
             self.feed(n, machine::Item::Input(cluster::Input::Pings { seen: 2, total: 2 }));
         }
         self.sight(&Sight::Calm);
+    }
+
+    /// One fault of the witness ends; the last of its kind mends it.
+    fn end_witness_fault(&mut self, kind: usize) {
+        let faults = &mut self.witness.faults[kind];
+        *faults = faults.saturating_sub(1);
+        match (*faults, kind) {
+            (0, 0) => self.witness_starts(),
+            (0, 1) => self.witness_goes_on(),
+            (0, _) => self.witness.delay = self.setup.witness_delay,
+            _ => {}
+        }
     }
 
     fn mend_device(&mut self, node: usize) {

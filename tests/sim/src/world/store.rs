@@ -120,8 +120,8 @@ impl Store {
         if self.holder(group) == Some(node) {
             self.keys.remove(group);
         }
-        let last = self.last.get(group).map_or(0, |last| last.epoch);
-        if last <= epoch {
+        let below = |last: &Value| last.epoch < epoch || last.epoch == epoch && last.node == node;
+        if self.last.get(group).is_none_or(below) {
             self.last.insert(group.to_owned(), Value { node: String::new(), life: 0, epoch });
         }
     }
