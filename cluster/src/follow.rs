@@ -73,6 +73,12 @@ impl Core {
         if peer.report(group.id).filter(arrived).is_some() {
             return Some(Ok(format!("{name} is on {target}")));
         }
+        let holds = |peer: &&crate::peer::Peer| {
+            peer.id != node && peer.holds(group.id).is_some_and(|epoch| epoch > after)
+        };
+        if let Some(other) = self.peers.iter().find(holds) {
+            return Some(Err(format!("{name} is on {} by now", other.name)));
+        }
         if group.local == Local::Blocked {
             return Some(Err(format!("{name} could not be stopped here: {}", group.why)));
         }

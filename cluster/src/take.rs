@@ -28,9 +28,11 @@ impl Core {
         if self.phase == Phase::Joining {
             return true;
         }
-        // Who left it to this node did not know of an owner.
-        let owned = self.peers.iter().any(|peer| peer.holds(id).is_some());
-        if epoch <= declined || owned || !self.able(g) {
+        if self.peers.iter().any(|peer| peer.holds(id).is_some()) {
+            // Who left it to this node did not know of an owner; or knows already that it is none any more.
+            return true;
+        }
+        if epoch <= declined || !self.able(g) {
             // Until the giver has heard that, it is about to decide what becomes of the group.
             let declined = self.groups[g].known.max(epoch);
             self.news |= self.groups[g].declined < declined;
@@ -45,11 +47,14 @@ impl Core {
     }
 
     /// A release is used up when somebody owns the group under a later epoch (or the same, claimed by who did
-    /// not hear of it).
+    /// not hear of it), or somebody else than the heir owned it all the time.
     pub(crate) fn forget_used_release(&mut self, g: usize) {
         let group = &mut self.groups[g];
         let Some(release) = group.release else { return };
-        if self.peers.iter().any(|peer| peer.holds(group.id).is_some_and(|epoch| epoch >= release.epoch)) {
+        let used = |peer: &Peer| {
+            peer.holds(group.id).is_some_and(|epoch| epoch >= release.epoch || peer.id != release.to)
+        };
+        if self.peers.iter().any(used) {
             group.release = None;
             self.news = true;
         }

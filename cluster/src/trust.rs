@@ -133,6 +133,7 @@ impl Core {
     /// Says once by what a group goes on, and once if something of it runs with nothing to go by.
     pub(crate) fn watch_lease_of(&mut self, g: usize) {
         if !self.may_run(g) {
+            self.groups[g].key.shouted = false;
             return;
         }
         let (now, name) = (self.now, self.groups[g].settings.name.clone());

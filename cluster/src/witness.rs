@@ -223,6 +223,8 @@ impl Core {
             && match group.local {
                 Local::Stopped => false,
                 Local::Unknown | Local::Probing => !group.key.clean,
+                // At its end all is stopped, and only the key is still to be given back.
+                Local::Stopping(_) => group.op.is_some() || group.next_op().is_some(),
                 _ => true,
             }
     }

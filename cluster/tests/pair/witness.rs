@@ -326,6 +326,18 @@ fn a_stop_that_fails_at_the_end_of_a_lease_ends_with_the_watchdog() {
 }
 
 #[test]
+fn who_has_stopped_in_time_is_not_reset_while_its_key_cannot_be_given_back() {
+    let mut s = witnessed_settings();
+    s.witness = Some(WitnessSettings { ttl: ms(12_000), watchdog: Some(ms(4000)) });
+    let mut w = World::settled_with(s);
+    w.cut_all();
+    w.witness.cut.insert(0);
+    // The answer to the farewell is waited for until after the time at which the watchdog would bite.
+    w.run(30_000);
+    assert!(w.runs(0).is_empty() && !w.said("reset by its watchdog"), "{}", w.timeline());
+}
+
+#[test]
 fn without_a_watchdog_what_runs_past_its_lease_is_shouted() {
     let mut s = witnessed_settings();
     s.witness.as_mut().unwrap().watchdog = None;

@@ -2,6 +2,8 @@
 
 use cluster::{Action, OpKind};
 
+use proto::NodeState;
+
 use super::{Notes, Sight};
 use crate::world::World;
 
@@ -44,8 +46,10 @@ pub fn s11_after_a_pause_first_look_then_act(
         }
         Sight::Died { n, .. } => note.doubt[*n] = None,
         Sight::Heard { n, packet, waited } => {
+            // Who has said farewell can have taken nothing.
+            let left = || packet.message.as_ref().is_some_and(|said| said.state == NodeState::Left);
             if let Some((_, silent)) = &mut note.doubt[*n]
-                && !waited
+                && (!waited || left())
             {
                 silent.retain(|peer| *peer != packet.from);
             }
