@@ -192,11 +192,12 @@ fn s4_witness_and_peer_lost(world: &mut World, dice: &mut Dice) {
     world.run_for(dice.below(2 * ttl));
     cut_everything(world);
     world.run_for(ttl + 10 * MS);
-    let fenced = world.settings.groups.iter().any(|group| group.requires == Requires::Fencing);
+    let fenced = (0..world.settings.groups.len())
+        .any(|g| world.settings.groups[g].requires == Requires::Fencing && fenced(world, g));
     if world.violation.is_none() && world.runs_any(n, g) {
         return world.blame("S4", format!("g{g} runs on without witness and peer"));
     }
-    if world.violation.is_none() && world.machines[n].off && !(fenced && !world.settings.fences.is_empty()) {
+    if world.violation.is_none() && world.machines[n].off && !fenced {
         return world.blame(
             "S4",
             format!("{} was reset although it could stop g{g} in time", world.machines[n].name),
