@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-pub use frame::{arp_frame, arp_reply_frame, na_frame};
+pub use frame::{arp_frame, arp_probe_frame, arp_reply_frame, dad_frame, na_frame};
 
 /// How long one call may wait for room in the interface's queue, in all.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -41,7 +41,7 @@ impl Announcer {
         let socket = Socket::new(Domain::PACKET, Type::RAW.cloexec().nonblocking(), None)
             .map_err(|error| told(&error, format!("open a packet socket (needs CAP_NET_RAW): {error}")))?;
         socket
-            .bind(&link_layer_address(ifindex)?)
+            .bind(&link_layer_address(ifindex, 0)?)
             .map_err(|error| told(&error, format!("announce on interface {ifindex}: {error}")))?;
         // Ahead of bulk traffic, like the heartbeats; a queue without priorities ignores it.
         let _ = socket.set_priority(6);
@@ -69,6 +69,23 @@ impl Announcer {
             }
         }
         Ok(sent)
+    }
+
+    /// Asks for each address whether somebody has it, as one does who wants to take it: an ARP probe (RFC 5227 section 2.1.1), a
+    /// neighbour solicitation from nobody (RFC 4862 section 5.4.2). Whoever has it answers, and nobody's entries change.
+    /// [`crate::claims`] hears the answers.
+    ///
+    /// # Errors
+    /// As [`Announcer::announce`].
+    pub fn probe(&self, addresses: &[IpAddr]) -> io::Result<()> {
+        let end = Instant::now() + PATIENCE;
+        for address in addresses {
+            match address {
+                IpAddr::V4(ip) => self.send(&arp_probe_frame(self.mac, *ip), end)?,
+                IpAddr::V6(ip) => self.send(&dad_frame(self.mac, *ip), end)?,
+            };
+        }
+        Ok(())
     }
 
     /// 1 if the frame went out, 0 if the queue stayed full.
@@ -100,8 +117,8 @@ pub fn frames_for(addresses: &[IpAddr]) -> usize {
     addresses.iter().map(|address| if address.is_ipv4() { 2 } else { 1 }).sum()
 }
 
-/// `struct sockaddr_ll` with protocol 0 on an interface.
-fn link_layer_address(ifindex: u32) -> io::Result<SockAddr> {
+/// `struct sockaddr_ll` with a protocol (0: none) on an interface.
+pub(crate) fn link_layer_address(ifindex: u32, protocol: u16) -> io::Result<SockAddr> {
     let index = libc::c_int::try_from(ifindex)
         .ok()
         .filter(|index| *index > 0) // 0 would be every interface
@@ -112,6 +129,7 @@ fn link_layer_address(ifindex: u32) -> io::Result<SockAddr> {
         SockAddr::try_init(|storage, length| {
             let address = storage.cast::<libc::sockaddr_ll>();
             (*address).sll_family = libc::AF_PACKET as libc::c_ushort;
+            (*address).sll_protocol = protocol.to_be();
             (*address).sll_ifindex = index;
             *length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
             Ok(())
@@ -131,8 +149,8 @@ mod tests {
 
     #[test]
     fn refuses_interfaces_that_cannot_be() {
-        assert_eq!(link_layer_address(0).expect_err("0").kind(), ErrorKind::InvalidInput);
-        assert_eq!(link_layer_address(u32::MAX).expect_err("-1").kind(), ErrorKind::InvalidInput);
+        assert_eq!(link_layer_address(0, 0).expect_err("0").kind(), ErrorKind::InvalidInput);
+        assert_eq!(link_layer_address(u32::MAX, 0).expect_err("-1").kind(), ErrorKind::InvalidInput);
     }
 
     #[test]

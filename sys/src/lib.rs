@@ -7,6 +7,7 @@
 //! | [`ipvs`] | the load balancer: services, real servers, connection sync |
 //! | [`netlink`] | interfaces, addresses in bursts, routes, the monitor |
 //! | [`announce`] | gratuitous ARP and unsolicited neighbour advertisements |
+//! | [`claims`] | who else says that it has an address |
 //! | [`serial`] | serial lines, opened, locked and never waited for |
 //! | [`udp`] | heartbeat sockets tied to their interface |
 //! | [`ping`] | ICMP and ICMPv6 echo |
@@ -19,6 +20,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod announce;
+pub mod claims;
 pub mod clock;
 pub mod ipvs;
 pub mod netlink;

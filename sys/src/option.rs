@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 pub(crate) trait Plain: Copy {}
 impl Plain for libc::c_int {}
 impl Plain for libc::ip_mreqn {}
+impl Plain for [u32; 8] {}
 
 /// setsockopt(2) with a value of exactly the size the kernel wants.
 pub(crate) fn set<T: Plain>(

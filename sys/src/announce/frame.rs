@@ -14,22 +14,27 @@ const ALL_NODES_MAC: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
 /// 14  1 Ethernet, 0x0800 IPv4, 6, 4, 1  22  mac   28  ip             32  00:…:00   38  ip
 /// ```
 pub fn arp_frame(mac: [u8; 6], ip: Ipv4Addr) -> [u8; 42] {
-    arp(mac, ip, 1, [0; 6])
+    arp(mac, ip, ip, 1, [0; 6])
 }
 
 /// The same as a broadcast reply; the target's hardware address is the new one too, as RFC 5944 section 4.6 wants it
 /// and as Linux checks before it believes a gratuitous reply.
 pub fn arp_reply_frame(mac: [u8; 6], ip: Ipv4Addr) -> [u8; 42] {
-    arp(mac, ip, 2, mac)
+    arp(mac, ip, ip, 2, mac)
 }
 
-fn arp(mac: [u8; 6], ip: Ipv4Addr, operation: u8, target: [u8; 6]) -> [u8; 42] {
+/// An ARP probe (RFC 5227 section 1.1): "who has `ip`? tell nobody". Entries that the neighbours have stay as they are.
+pub fn arp_probe_frame(mac: [u8; 6], ip: Ipv4Addr) -> [u8; 42] {
+    arp(mac, Ipv4Addr::UNSPECIFIED, ip, 1, [0; 6])
+}
+
+fn arp(mac: [u8; 6], sender: Ipv4Addr, ip: Ipv4Addr, operation: u8, target: [u8; 6]) -> [u8; 42] {
     let mut frame = [0; 42];
     frame[0..6].copy_from_slice(&BROADCAST);
     frame[6..12].copy_from_slice(&mac);
     frame[12..22].copy_from_slice(&[0x08, 0x06, 0, 1, 0x08, 0x00, 6, 4, 0, operation]);
     frame[22..28].copy_from_slice(&mac);
-    frame[28..32].copy_from_slice(&ip.octets());
+    frame[28..32].copy_from_slice(&sender.octets());
     frame[32..38].copy_from_slice(&target);
     frame[38..42].copy_from_slice(&ip.octets());
     frame
@@ -62,6 +67,35 @@ pub fn na_frame(mac: [u8; 6], ip: Ipv6Addr) -> [u8; 86] {
     frame[78..80].copy_from_slice(&[2, 1]);
     frame[80..86].copy_from_slice(&mac);
     let sum = checksum(&frame[22..54], &frame[54..86]);
+    frame[56..58].copy_from_slice(&sum.to_be_bytes());
+    frame
+}
+
+/// A neighbour solicitation as duplicate address detection sends it (RFC 4862 section 5.4.2): from nobody, to the group that
+/// whoever has `ip` listens to. The answer goes to all nodes.
+///
+/// ```text
+///  0  Ethernet to 33:33:ff:xx:xx:xx, 0x86dd
+/// 14  IPv6: length 24, next header 58, hop limit 255, from ::, to ff02::1:ffxx:xxxx
+/// 54  ICMPv6: type 135, code 0, checksum, 0, target ip
+/// ```
+pub fn dad_frame(mac: [u8; 6], ip: Ipv6Addr) -> [u8; 78] {
+    let last = &ip.octets()[13..];
+    let mut group = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, 0];
+    group[13..].copy_from_slice(last);
+    let mut frame = [0; 78];
+    frame[0..3].copy_from_slice(&[0x33, 0x33, 0xff]);
+    frame[3..6].copy_from_slice(last);
+    frame[6..12].copy_from_slice(&mac);
+    frame[12..14].copy_from_slice(&[0x86, 0xdd]);
+    frame[14] = 0x60; // version 6
+    frame[19] = 24; // payload length
+    frame[20] = 58; // ICMPv6
+    frame[21] = 255; // proves that no router passed it on
+    frame[38..54].copy_from_slice(&group);
+    frame[54] = 135;
+    frame[62..78].copy_from_slice(&ip.octets());
+    let sum = checksum(&frame[22..54], &frame[54..78]);
     frame[56..58].copy_from_slice(&sum.to_be_bytes());
     frame
 }
@@ -115,6 +149,35 @@ mod tests {
         let ip = Ipv4Addr::new(10, 77, 1, 1);
         check_arp(&arp_frame(MAC, ip), ArpOperation::REQUEST, [0; 6]);
         check_arp(&arp_reply_frame(MAC, ip), ArpOperation::REPLY, MAC);
+    }
+
+    #[test]
+    fn a_probe_claims_nothing() {
+        let frame = arp_probe_frame(MAC, Ipv4Addr::new(10, 77, 1, 1));
+        let packet = SlicedPacket::from_ethernet(&frame).expect("a frame");
+        let Some(NetSlice::Arp(arp)) = packet.net else { panic!("no ARP: {packet:?}") };
+        assert_eq!(arp.operation(), ArpOperation::REQUEST);
+        assert_eq!(
+            (arp.sender_protocol_addr(), arp.target_protocol_addr()),
+            (&[0; 4][..], &[10, 77, 1, 1][..])
+        );
+        assert_eq!((arp.sender_hw_addr(), arp.target_hw_addr()), (&MAC[..], &[0; 6][..]));
+    }
+
+    #[test]
+    fn a_solicitation_is_what_another_decoder_takes_for_duplicate_address_detection() {
+        let ip: Ipv6Addr = "fd77::1:89ab".parse().expect("an address");
+        let frame = dad_frame(MAC, ip);
+        let packet = SlicedPacket::from_ethernet(&frame).expect("a frame");
+        assert_eq!(ethernet(&packet), Some(([0x33, 0x33, 0xff, 1, 0x89, 0xab], MAC, ether_type::IPV6)));
+        let Some(NetSlice::Ipv6(ipv6)) = &packet.net else { panic!("no IPv6") };
+        let (header, group) = (ipv6.header(), "ff02::1:ff01:89ab".parse::<Ipv6Addr>().expect("a group"));
+        assert_eq!((header.source_addr(), header.destination_addr()), (Ipv6Addr::UNSPECIFIED, group));
+        assert_eq!((header.hop_limit(), header.payload_length()), (255, 24));
+        let Some(TransportSlice::Icmpv6(icmp)) = &packet.transport else { panic!("no ICMPv6") };
+        assert!(icmp.is_checksum_valid(Ipv6Addr::UNSPECIFIED.octets(), group.octets()));
+        assert!(matches!(icmp.icmp_type(), Icmpv6Type::NeighborSolicitation));
+        assert_eq!(icmp.payload(), ip.octets());
     }
 
     #[test]
