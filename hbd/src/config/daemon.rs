@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::environment::Environment;
 use super::model::Daemon;
@@ -14,12 +15,22 @@ const AGENT_PATH: [&str; 4] =
 /// Who may steer besides root, unless told otherwise.
 const GROUP: &str = "hbd";
 
+/// How often addresses are announced again, unless told otherwise.
+const REFRESH: Duration = Duration::from_secs(300);
+const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
+
 /// Reads `[daemon]`, all of which has defaults.
 pub(super) fn read(root: &Table<'_>, env: &dyn Environment, report: &Report<'_>) -> Daemon {
     let default_path = || AGENT_PATH.iter().map(PathBuf::from).collect();
     let default_group = || env.user_group_exists(GROUP).then(|| GROUP.to_owned());
     let Some(table) = root.table("daemon", "[daemon]") else {
-        return Daemon { agent_path: default_path(), group: default_group(), realtime: true };
+        let announce_refresh = Some(REFRESH);
+        return Daemon {
+            agent_path: default_path(),
+            group: default_group(),
+            realtime: true,
+            announce_refresh,
+        };
     };
     let agent_path = table.strings("agent_path").map(|list| {
         if list.value.is_empty() {
@@ -48,8 +59,24 @@ pub(super) fn read(root: &Table<'_>, env: &dyn Environment, report: &Report<'_>)
         }
     };
     let realtime = table.boolean("realtime").is_none_or(|at| at.value);
+    let announce_refresh = refresh(&table, report);
     table.finish();
-    Daemon { agent_path: agent_path.unwrap_or_else(default_path), group, realtime }
+    Daemon { agent_path: agent_path.unwrap_or_else(default_path), group, realtime, announce_refresh }
+}
+
+/// `announce_refresh`: a duration, or 0s for never.
+fn refresh(table: &Table<'_>, report: &Report<'_>) -> Option<Duration> {
+    let Some(at) = table.duration("announce_refresh", Duration::ZERO, Duration::from_secs(24 * 3600)) else {
+        return Some(REFRESH);
+    };
+    if at.value > Duration::ZERO && at.value < SHORTEST_REFRESH {
+        report.error(
+            &at.span,
+            "announcing more often than each second helps nobody",
+            "write \"1s\" or more, or \"0s\" for never",
+        );
+    }
+    (at.value > Duration::ZERO).then_some(at.value)
 }
 
 /// Reads `[console]`.

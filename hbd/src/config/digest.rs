@@ -71,6 +71,7 @@ impl Parts {
         self.add(format!("{place}.preferred"), &group.preferred);
         self.add(format!("{place}.requires"), &group.requires);
         self.add(format!("{place}.link_monitor"), &group.link_monitor);
+        self.add(format!("{place}.duplicate"), &group.duplicate);
         self.add(format!("{place}.after"), &group.after);
         self.add(format!("{place}.resources"), &group.resources.iter().map(|r| &r.name).collect::<Vec<_>>());
         for resource in &group.resources {

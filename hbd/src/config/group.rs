@@ -12,7 +12,7 @@ use super::address;
 use super::agent::{Call, Finder};
 use super::cluster::{check_name, known_node};
 use super::extra::word;
-use super::model::{Agent, Fence, Group, Link, LinkKind, Resource};
+use super::model::{Agent, Duplicate, Fence, Group, Link, LinkKind, Resource};
 use super::problem::{Report, Span};
 use super::safety::scalar;
 use super::suggest::{listed, nearest};
@@ -141,6 +141,8 @@ fn read_one(
         table.string("preferred").filter(|at| known_node(scope.report, scope.nodes, at.value, &at.span));
     let requires = requires(table, scope);
     let link_monitor = link_monitor(table, scope.report);
+    let words = [("report", Duplicate::Report), ("refuse", Duplicate::Refuse)];
+    let duplicate = table.string("duplicate").and_then(|at| word(&at, "duplicate", &words, scope.report));
     let named = table.strings("after").map(|at| at.value).unwrap_or_default();
     let after: Vec<String> = named.iter().map(|at| at.value.to_owned()).collect();
     orders.push((name.to_owned(), named.iter().map(|at| (at.value.to_owned(), at.span.clone())).collect()));
@@ -155,6 +157,7 @@ fn read_one(
         preferred: preferred.map(|at| at.value.to_owned()),
         requires,
         link_monitor,
+        duplicate: duplicate.unwrap_or_default(),
         after,
         resources: resources?,
     })

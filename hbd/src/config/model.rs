@@ -200,6 +200,8 @@ pub struct Daemon {
     pub group: Option<String>,
     /// Real-time scheduling and locked memory where allowed.
     pub realtime: bool,
+    /// Addresses that are here are announced again each time this has passed, if at all.
+    pub announce_refresh: Option<Duration>,
 }
 
 /// `[[alert]]`: who is told of what happens.
@@ -272,6 +274,8 @@ pub struct Group {
     /// It leaves a node where the interface of one of its addresses has carried nothing for so long; `None`: that does not
     /// matter.
     pub link_monitor: Option<Duration>,
+    /// What is done if another machine has one of its addresses.
+    pub duplicate: Duplicate,
     /// Groups that are started before it.
     pub after: Vec<String>,
     /// Its resources in starting order.
@@ -288,6 +292,16 @@ impl Group {
             .on_stop_failure
             .unwrap_or_else(|| if fenced() { OnStopFailure::Fence } else { OnStopFailure::Block })
     }
+}
+
+/// `duplicate`: what is done if another machine has an address that is to be taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Duplicate {
+    /// It is taken, announced, and told.
+    #[default]
+    Report,
+    /// Its start waits for a moment, and fails.
+    Refuse,
 }
 
 /// One resource of a group.

@@ -384,7 +384,8 @@ impl Engine {
     /// Tells the net thread which addresses are configured.
     fn tell_addresses(&mut self) {
         let entries = self.parts.table.all_addresses();
-        if self.parts.net.ask(net::Job::Configured { entries }).is_err() {
+        let refresh = self.config.daemon.announce_refresh;
+        if self.parts.net.ask(net::Job::Configured { entries, refresh }).is_err() {
             tracing::error!("interfaces of addresses are not watched: the net thread has too much to do");
         }
     }

@@ -119,6 +119,8 @@ pub enum Trouble {
     Ping(String),
     /// Addresses: announcements, leftovers.
     Addresses,
+    /// Another machine has an address that is held here.
+    Conflict(String),
     /// Somebody who sets addresses again and again that another node has.
     Strangers,
 }
@@ -133,6 +135,7 @@ impl Trouble {
             Trouble::Watchdog => ("daemon", "watchdog".to_owned()),
             Trouble::Ping(name) => ("ping", name),
             Trouble::Device(node, agent) => ("fence", format!("{node} ({agent})")),
+            Trouble::Conflict(ip) => ("address", ip),
             Trouble::Addresses | Trouble::Strangers => ("address", "addresses".to_owned()),
             Trouble::Realtime(thread) => ("daemon", format!("{thread} thread")),
             Trouble::Unsupported(what) => ("config", what),

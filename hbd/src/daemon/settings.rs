@@ -7,7 +7,7 @@ use std::time::Duration;
 use cluster::{FenceSettings, GroupSettings, ResourceKey, ResourceSettings, Settings, WitnessSettings};
 use proto::{FNV64, GroupId, fnv64};
 
-use crate::config::{Agent, Config, Group, Resource, shared_parts};
+use crate::config::{Agent, Config, Duplicate, Group, Resource, shared_parts};
 
 /// Definitions no longer in the configuration that are still known: the core may be stopping them.
 const RETIRED: usize = 4096;
@@ -138,6 +138,8 @@ pub struct Entry {
     pub key: ResourceKey,
     /// Its group's name.
     pub group: String,
+    /// Of an address: it is not set while another machine has it.
+    pub refuse_duplicates: bool,
     /// Its definition.
     pub resource: Resource,
 }
@@ -165,7 +167,12 @@ impl Table {
         self.addresses.clear();
         for group in &config.groups {
             for (key, resource) in keys(group).into_iter().zip(&group.resources) {
-                let entry = Arc::new(Entry { key, group: group.name.clone(), resource: resource.clone() });
+                let entry = Arc::new(Entry {
+                    key,
+                    group: group.name.clone(),
+                    refuse_duplicates: group.duplicate == Duplicate::Refuse,
+                    resource: resource.clone(),
+                });
                 if entry.is_address() {
                     self.addresses.entry(GroupId::of(&group.name)).or_default().push(Arc::clone(&entry));
                 }
@@ -262,7 +269,7 @@ pub(super) mod tests {
             fences: vec![],
             witness: None,
             watchdog: None,
-            daemon: Daemon { agent_path: vec![], group: None, realtime: false },
+            daemon: Daemon { agent_path: vec![], group: None, realtime: false, announce_refresh: None },
             console: None,
             alerts: vec![],
             respawns: vec![],
@@ -273,6 +280,7 @@ pub(super) mod tests {
                     preferred: None,
                     requires: Requires::Nothing,
                     link_monitor: Some(Duration::from_millis(200)),
+                    duplicate: Duplicate::Report,
                     after: vec![],
                     resources: resources.clone(),
                 })

@@ -194,6 +194,9 @@ async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receive
     let server = server::new(asks, Arc::clone(&history), policy, Limits::default());
     tokio::spawn(Arc::clone(&server).serve(listener));
     if let Some(net) = net {
+        if let Some(orders) = net.hearing() {
+            tokio::spawn(super::net::hear::hear(orders, net.clone()));
+        }
         tokio::spawn(super::watch::watch(net));
     }
     let mut watch = config.window.map(|window| tokio::spawn(window::watch(window, reports.clone())));
@@ -382,7 +385,12 @@ mod tests {
             std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
             let agent = Agent::Heartbeat { name: name.into(), path, args: vec![] };
-            Arc::new(Entry { key: ResourceKey(0), group: name.into(), resource: resource(name, agent) })
+            Arc::new(Entry {
+                key: ResourceKey(0),
+                group: name.into(),
+                refuse_duplicates: false,
+                resource: resource(name, agent),
+            })
         };
         let (asks, _asked) = mpsc::channel(1);
         let (reports, mut heard) = mpsc::channel(8);

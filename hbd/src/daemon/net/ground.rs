@@ -46,7 +46,11 @@ impl Fights {
 
 impl Worker {
     /// These are configured from now on.
-    pub(super) fn configured(&mut self, entries: Vec<Arc<Entry>>) {
+    pub(super) fn configured(&mut self, entries: Vec<Arc<Entry>>, refresh: Option<Duration>) {
+        if refresh != self.refresh {
+            self.refresh = refresh;
+            self.refreshed = now();
+        }
         let known: BTreeSet<ResourceKey> = entries.iter().map(|entry| entry.key).collect();
         self.fights.0.retain(|key, _| known.contains(key));
         self.homes.retain(|key, _| known.contains(key));

@@ -28,6 +28,8 @@ pub(super) struct Held {
     entry: Arc<Entry>,
     /// As it was last set.
     pub(super) set: AddressSet,
+    /// Since when it is held.
+    pub(super) since: Time,
     /// When its lease ends, if it does.
     pub(super) until: Option<Time>,
 }
@@ -36,7 +38,7 @@ impl Held {
     /// An address that was set, or found, `now`.
     pub(super) fn new(entry: &Arc<Entry>, set: AddressSet, now: Time) -> Held {
         let until = set.lifetime.map(|lifetime| now + lifetime);
-        Held { entry: Arc::clone(entry), set, until }
+        Held { entry: Arc::clone(entry), set, since: now, until }
     }
 
     /// What is left of its lease, in the whole seconds the kernel counts in; `None` if that is nothing.

@@ -3,25 +3,32 @@
 //! Blocking, one job at a time in the order given; every burst is one netlink request however many
 //! addresses it has. It wakes without a job only while announcements are to be repeated.
 
+mod claims;
 mod ground;
+pub(super) mod hear;
 mod mend;
 pub(super) mod place;
 mod repeat;
 mod said;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cluster::{OpId, OpKind, Time};
+use sys::claims::Claim;
+use tokio::sync::mpsc::{Receiver, channel};
 
 use super::report::{Report, Reports, Trouble, tell};
 use super::settings::Entry;
 
 /// Jobs that may wait for the net thread.
 const QUEUE: usize = 1024;
+/// Interfaces that may begin or end to be listened to before that is done.
+const EARS: usize = 256;
 
 /// What the net thread is asked.
 #[derive(Debug)]
@@ -64,6 +71,15 @@ pub enum Job {
     Configured {
         /// All of them.
         entries: Vec<Arc<Entry>>,
+        /// What is held is announced again each time this has passed, if at all.
+        refresh: Option<Duration>,
+    },
+    /// Others say that they have these addresses.
+    Claimed {
+        /// On which interface.
+        ifindex: u32,
+        /// Who has which.
+        claims: BTreeSet<Claim>,
     },
     /// Remove what somebody else has set of these, since another node has them.
     Evict {
@@ -82,7 +98,11 @@ pub enum Job {
 
 /// The way to the net thread.
 #[derive(Clone, Debug)]
-pub struct Net(SyncSender<Job>);
+pub struct Net {
+    jobs: SyncSender<Job>,
+    /// What is to be listened to, for the one who does it.
+    hearing: Arc<Mutex<Option<Receiver<hear::Hear>>>>,
+}
 
 impl Net {
     /// Starts the thread; `realtime` is the `SCHED_FIFO` priority it is to have, if any.
@@ -91,7 +111,8 @@ impl Net {
     /// If the thread or its netlink socket cannot be had.
     pub fn start(reports: Reports, realtime: Option<u8>) -> io::Result<Net> {
         let (sender, jobs) = sync_channel(QUEUE);
-        let mut worker = worker::Worker::new(reports.clone()).map_err(io::Error::other)?;
+        let (hear, hearing) = channel(EARS);
+        let mut worker = worker::Worker::new(reports.clone(), hear).map_err(io::Error::other)?;
         std::thread::Builder::new().name("net".into()).stack_size(super::STACK).spawn(move || {
             if let Some(Err(error)) = realtime.map(sys::rt::set_realtime) {
                 let sentence = format!("addresses are not set at real-time priority: {error}");
@@ -99,7 +120,7 @@ impl Net {
             }
             worker.run(&jobs);
         })?;
-        Ok(Net(sender))
+        Ok(Net { jobs: sender, hearing: Arc::new(Mutex::new(Some(hearing))) })
     }
 
     /// Asks, without ever waiting.
@@ -107,11 +128,20 @@ impl Net {
     /// # Errors
     /// Gives the job back if the queue is full or the thread is gone.
     pub fn ask(&self, job: Job) -> Result<(), Box<Job>> {
-        self.0.try_send(job).map_err(|error| match error {
+        self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(job) | TrySendError::Disconnected(job) => Box::new(job),
         })
     }
+
+    /// What is to be listened to, once.
+    pub fn hearing(&self) -> Option<Receiver<hear::Hear>> {
+        self.hearing.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
+#[cfg(test)]
+mod claims_tests;
+#[cfg(test)]
+mod ground_tests;
 #[cfg(test)]
 pub(super) mod tests;

@@ -45,6 +45,14 @@ impl Repeats {
         }
     }
 
+    /// These are to be announced once more, unless some are to be anyway.
+    pub fn once(&mut self, targets: Vec<Target>, now: Time) {
+        if self.rounds.is_empty() && !targets.is_empty() {
+            let step = DELAYS.len();
+            self.rounds.push(Round { begun: now, due: now, step, targets, done: 0 });
+        }
+    }
+
     /// These are not to be announced again.
     pub fn cancel(&mut self, ips: &[IpAddr]) {
         if self.rounds.is_empty() {
@@ -127,6 +135,25 @@ mod tests {
         }
         assert_eq!(counts.len(), 1000);
         assert!(counts.values().all(|&count| count == 4));
+    }
+
+    #[test]
+    fn once_more_is_once_and_spread() {
+        let mut repeats = Repeats::default();
+        let targets: Vec<_> = (0..1000_u32).map(|n| (2, IpAddr::from(n.to_be_bytes()))).collect();
+        repeats.once(targets.clone(), at(0));
+        let (mut all, mut now) = (Vec::new(), at(0));
+        while let Some(due) = repeats.due() {
+            assert!(due >= now);
+            now = due;
+            let taken = repeats.take(now);
+            assert!(taken.len() <= BURST);
+            all.extend(taken);
+        }
+        assert_eq!((all.len(), now), (1000, at(80)));
+        repeats.begin(ips(0, 2), at(100));
+        repeats.once(targets, at(100));
+        assert_eq!(repeats.due(), Some(at(1100)), "nothing on top of what is repeated anyway");
     }
 
     #[test]

@@ -1,17 +1,21 @@
 //! The jobs of the net thread, one function each.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use cluster::{Ground, OpKind, OpResult, ResourceKey, Time};
+use cluster::{Ground, OpId, OpKind, OpResult, ResourceKey, Time};
 use sys::announce::Announcer;
 use sys::netlink::{Address, AddressKey, AddressSet, Netlink};
+use tokio::sync::mpsc::Sender;
 
 use super::Job;
+use super::claims::{Conflict, Listening, Probing};
 use super::ground::Fights;
+use super::hear::{Ear, Hear};
 use super::mend::Held;
 use super::place::{Interfaces, MARK, broadcast, is, place};
 use super::repeat::{Repeats, Target};
@@ -42,6 +46,15 @@ pub(super) struct Worker {
     pub(super) fights: Fights,
     /// A fight was given up, and that was said.
     pub(super) fighting: bool,
+    /// Where it is told what is to be listened to, and what is.
+    pub(super) hear: Sender<Hear>,
+    pub(super) listening: BTreeMap<Ear, Listening>,
+    /// Held addresses that somebody else has too, and those to be set if nobody has.
+    pub(super) conflicts: BTreeMap<IpAddr, Conflict>,
+    pub(super) probing: Vec<Probing>,
+    /// How often what is held is announced again, and when it last was.
+    pub(super) refresh: Option<Duration>,
+    pub(super) refreshed: Time,
     announcers: HashMap<u32, ([u8; 6], Announcer)>,
     repeats: Repeats,
     /// What was last said to be wrong with renewals and announcements.
@@ -49,7 +62,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(reports: Reports) -> Result<Worker, String> {
+    pub(super) fn new(reports: Reports, hear: Sender<Hear>) -> Result<Worker, String> {
         let netlink = Netlink::open().map_err(|error| error.to_string())?;
         Ok(Worker {
             reports,
@@ -64,6 +77,12 @@ impl Worker {
             ground: Ground::default(),
             fights: Fights::default(),
             fighting: false,
+            hear,
+            listening: BTreeMap::new(),
+            conflicts: BTreeMap::new(),
+            probing: Vec::new(),
+            refresh: None,
+            refreshed: now(),
             announcers: HashMap::new(),
             repeats: Repeats::default(),
             said: None,
@@ -85,13 +104,23 @@ impl Worker {
     }
 
     /// When there is something to be done without a job.
-    fn due(&self) -> Option<Time> {
-        [self.repeats.due(), self.fights.due()].into_iter().flatten().min()
+    pub(super) fn due(&self) -> Option<Time> {
+        let refresh = self.refresh.filter(|_| !self.held.is_empty()).map(|every| self.refreshed + every);
+        [self.repeats.due(), self.fights.due(), self.claims_due(), refresh].into_iter().flatten().min()
     }
 
-    fn time(&mut self) {
+    pub(super) fn time(&mut self) {
+        let now = now();
+        if self.refresh.is_some_and(|every| self.refreshed + every <= now) {
+            self.refreshed = now;
+            let held = self.held.values().map(|held| (held.set.ifindex, held.set.ip)).collect();
+            self.repeats.once(held, now);
+        }
         self.repeat();
-        if self.fights.due().is_some_and(|due| due <= now()) {
+        if self.claims_due().is_some_and(|due| due <= now) {
+            self.look_at_claims();
+        }
+        if self.fights.due().is_some_and(|due| due <= now) {
             self.fight_on();
         }
     }
@@ -101,11 +130,13 @@ impl Worker {
             Job::Run { id, op, entries, timeout, lifetime, queued } => {
                 let results = match op {
                     OpKind::Start if now().since(queued) > timeout => vec![OpResult::TimedOut; entries.len()],
-                    OpKind::Start => self.start(&entries, lifetime),
+                    OpKind::Start if self.begin_probing(id, &entries, lifetime, queued + timeout) => return,
+                    OpKind::Start => return self.run_start(id, &entries, lifetime),
                     OpKind::Stop => self.stop(&entries),
                     OpKind::Status => self.status(&entries),
                 };
                 tell(&self.reports, Report::OpDone { id, results });
+                self.listen();
             }
             Job::Lease { entries, lifetime, queued, max_age } => {
                 if now().since(queued) > max_age {
@@ -120,9 +151,25 @@ impl Worker {
                 self.announce(targets);
             }
             Job::Sweep { keep } => self.sweep(&keep),
-            Job::Changed => self.changed(),
-            Job::Configured { entries } => self.configured(entries),
+            Job::Changed => {
+                self.changed();
+                self.listen();
+            }
+            Job::Configured { entries, refresh } => self.configured(entries, refresh),
+            Job::Claimed { ifindex, claims } => self.claimed(ifindex, &claims),
             Job::Evict { entries, why } => self.evict(&entries, &why),
+        }
+    }
+
+    /// Sets the addresses and says so; then asks whether somebody else has them. In this order: nobody is to wait for that.
+    pub(super) fn run_start(&mut self, id: OpId, entries: &[Arc<Entry>], lifetime: Option<Duration>) {
+        let results = self.start(entries, lifetime);
+        tell(&self.reports, Report::OpDone { id, results });
+        self.listen();
+        let held = entries.iter().filter_map(|entry| self.held.get(&entry.key));
+        let targets: Vec<Target> = held.map(|held| (held.set.ifindex, held.set.ip)).collect();
+        if let Ok(interfaces) = Interfaces::read(&mut self.netlink, []) {
+            self.probe_on(&interfaces, &targets);
         }
     }
 
@@ -323,6 +370,12 @@ impl Worker {
         self.repeats.begin(targets, now());
     }
 
+    /// Nothing is to be announced again.
+    #[cfg(test)]
+    pub(super) fn repeats_forget(&mut self) {
+        self.repeats = Repeats::default();
+    }
+
     fn repeat(&mut self) {
         let targets = self.repeats.take(now());
         if targets.is_empty() {
@@ -333,7 +386,16 @@ impl Worker {
         }
     }
 
-    fn announce_once(&mut self, interfaces: &Interfaces, targets: &[Target]) {
+    pub(super) fn announce_once(&mut self, interfaces: &Interfaces, targets: &[Target]) {
+        self.send(interfaces, targets, |announcer, ips| announcer.announce(ips).map(drop));
+    }
+
+    /// Asks whether somebody else has these.
+    pub(super) fn probe_on(&mut self, interfaces: &Interfaces, targets: &[Target]) {
+        self.send(interfaces, targets, |announcer, ips| announcer.probe(ips));
+    }
+
+    fn send(&mut self, interfaces: &Interfaces, targets: &[Target], how: How) {
         let numbers: HashSet<u32> = targets.iter().map(|&(ifindex, _)| ifindex).collect();
         for ifindex in numbers {
             let ips: Vec<IpAddr> =
@@ -341,14 +403,14 @@ impl Worker {
             // Nobody listens on a loopback, and there are no neighbours on a link without hardware addresses.
             let Some(link) = interfaces.numbered(ifindex).filter(|link| !link.loopback) else { continue };
             let Some(mac) = link.mac else { continue };
-            if let Err(error) = self.announce_from(ifindex, mac, &ips) {
+            if let Err(error) = self.send_from(ifindex, mac, &ips, how) {
                 self.announcers.remove(&ifindex);
                 tracing::warn!("addresses could not be announced on {}: {error}", link.name);
             }
         }
     }
 
-    fn announce_from(&mut self, ifindex: u32, mac: [u8; 6], ips: &[IpAddr]) -> Result<(), String> {
+    fn send_from(&mut self, ifindex: u32, mac: [u8; 6], ips: &[IpAddr], how: How) -> Result<(), String> {
         // A bond or a bridge may have changed its hardware address since.
         let stale = self.announcers.get(&ifindex).is_none_or(|(old, _)| *old != mac);
         if stale {
@@ -356,7 +418,7 @@ impl Worker {
             self.announcers.insert(ifindex, (mac, announcer));
         }
         match self.announcers.get_mut(&ifindex) {
-            Some((_, announcer)) => announcer.announce(ips).map_err(|error| error.to_string()).map(drop),
+            Some((_, announcer)) => how(announcer, ips).map_err(|error| error.to_string()),
             None => Ok(()),
         }
     }
@@ -369,6 +431,9 @@ impl Worker {
         }
     }
 }
+
+/// What is sent for addresses.
+type How = fn(&Announcer, &[IpAddr]) -> io::Result<()>;
 
 /// The addresses of this machine, by address.
 pub(super) struct Addresses(Vec<Address>);

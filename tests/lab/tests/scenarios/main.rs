@@ -12,6 +12,7 @@ mod clock;
 mod config;
 mod crash;
 mod cuts;
+mod duplicates;
 mod events;
 mod fence_wishes;
 mod fencing;
