@@ -144,4 +144,6 @@ mod claims_tests;
 #[cfg(test)]
 mod ground_tests;
 #[cfg(test)]
+mod kinds_tests;
+#[cfg(test)]
 pub(super) mod tests;

@@ -52,6 +52,9 @@ pub(super) struct Worker {
     /// Held addresses that somebody else has too, and those to be set if nobody has.
     pub(super) conflicts: BTreeMap<IpAddr, Conflict>,
     pub(super) probing: Vec<Probing>,
+    /// To be asked for, with what else is to be listened to, as soon as there is nothing more urgent.
+    unasked: Vec<Target>,
+    ask_at: Option<Time>,
     /// How often what is held is announced again, and when it last was.
     pub(super) refresh: Option<Duration>,
     pub(super) refreshed: Time,
@@ -81,6 +84,8 @@ impl Worker {
             listening: BTreeMap::new(),
             conflicts: BTreeMap::new(),
             probing: Vec::new(),
+            unasked: Vec::new(),
+            ask_at: None,
             refresh: None,
             refreshed: now(),
             announcers: HashMap::new(),
@@ -106,7 +111,10 @@ impl Worker {
     /// When there is something to be done without a job.
     pub(super) fn due(&self) -> Option<Time> {
         let refresh = self.refresh.filter(|_| !self.held.is_empty()).map(|every| self.refreshed + every);
-        [self.repeats.due(), self.fights.due(), self.claims_due(), refresh].into_iter().flatten().min()
+        [self.repeats.due(), self.fights.due(), self.claims_due(), refresh, self.ask_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(super) fn time(&mut self) {
@@ -117,6 +125,9 @@ impl Worker {
             self.repeats.once(held, now);
         }
         self.repeat();
+        if self.ask_at.is_some_and(|at| at <= now) {
+            self.ask_now();
+        }
         if self.claims_due().is_some_and(|due| due <= now) {
             self.look_at_claims();
         }
@@ -136,7 +147,7 @@ impl Worker {
                     OpKind::Status => self.status(&entries),
                 };
                 tell(&self.reports, Report::OpDone { id, results });
-                self.listen();
+                self.ask_soon();
             }
             Job::Lease { entries, lifetime, queued, max_age } => {
                 if now().since(queued) > max_age {
@@ -153,7 +164,7 @@ impl Worker {
             Job::Sweep { keep } => self.sweep(&keep),
             Job::Changed => {
                 self.changed();
-                self.listen();
+                self.ask_soon();
             }
             Job::Configured { entries, refresh } => self.configured(entries, refresh),
             Job::Claimed { ifindex, claims } => self.claimed(ifindex, &claims),
@@ -165,9 +176,20 @@ impl Worker {
     pub(super) fn run_start(&mut self, id: OpId, entries: &[Arc<Entry>], lifetime: Option<Duration>) {
         let results = self.start(entries, lifetime);
         tell(&self.reports, Report::OpDone { id, results });
-        self.listen();
         let held = entries.iter().filter_map(|entry| self.held.get(&entry.key));
-        let targets: Vec<Target> = held.map(|held| (held.set.ifindex, held.set.ip)).collect();
+        self.unasked.extend(held.map(|held| (held.set.ifindex, held.set.ip)));
+        self.ask_soon();
+    }
+
+    /// Listening and asking wait until the starts of a takeover, of which there may be many, are done.
+    fn ask_soon(&mut self) {
+        self.ask_at.get_or_insert_with(|| now() + SOON);
+    }
+
+    fn ask_now(&mut self) {
+        self.ask_at = None;
+        self.listen();
+        let targets = std::mem::take(&mut self.unasked);
         if let Ok(interfaces) = Interfaces::read(&mut self.netlink, []) {
             self.probe_on(&interfaces, &targets);
         }
@@ -431,6 +453,9 @@ impl Worker {
         }
     }
 }
+
+/// After what was urgent, those who have our addresses too are listened to and asked.
+const SOON: Duration = Duration::from_millis(20);
 
 /// What is sent for addresses.
 type How = fn(&Announcer, &[IpAddr]) -> io::Result<()>;
