@@ -12,7 +12,7 @@ use std::time::Duration;
 use sys::claims::{Claim, Listener};
 use sys::watch::Watched;
 use tokio::sync::mpsc::Receiver;
-use tokio::task::AbortHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
 
 use super::{Job, Net};
@@ -38,17 +38,20 @@ pub enum Hear {
 
 /// Listens for as long as the daemon lives.
 pub async fn hear(mut orders: Receiver<Hear>, net: Net) {
-    let mut ears: HashMap<Ear, AbortHandle> = HashMap::new();
+    let mut ears: HashMap<Ear, (JoinHandle<()>, Arc<Listener>)> = HashMap::new();
     while let Some(order) = orders.recv().await {
         let old = match order {
             Hear::Begin(ear, listener) => {
-                let task = tokio::spawn(listen(ear.0, listener, net.clone()));
-                ears.insert(ear, task.abort_handle())
+                let task = tokio::spawn(listen(ear.0, Arc::clone(&listener), net.clone()));
+                ears.insert(ear, (task, listener))
             }
             Hear::End(ear) => ears.remove(&ear),
         };
-        if let Some(old) = old {
-            old.abort();
+        if let Some((task, listener)) = old {
+            task.abort();
+            let _ = task.await;
+            // The kernel closes such a socket when every processor has looked away from it, which may take a while.
+            spawn_blocking(move || drop(listener));
         }
     }
 }
