@@ -26,6 +26,7 @@ mod ipv6;
 mod kernel;
 mod keys;
 mod leave;
+mod lent;
 mod links;
 mod lone;
 mod many;

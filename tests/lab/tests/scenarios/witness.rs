@@ -20,17 +20,17 @@ use lab::{Result, agent};
 use nix::sys::signal::Signal;
 
 const TTL: Duration = Duration::from_secs(5);
-const WEB: &str = "web";
+pub(super) const WEB: &str = "web";
 
 /// [`lab::scenario::scenario`], where there is an etcd.
-fn scenario(make: impl FnOnce() -> Result<Pair>, work: impl FnOnce(&Pair) -> Result<()>) {
+pub(super) fn scenario(make: impl FnOnce() -> Result<Pair>, work: impl FnOnce(&Pair) -> Result<()>) {
     if lab::etcd::available() {
         lab::scenario::scenario(make, work);
     }
 }
 
 /// A pair with an etcd of so many members; `more` are lines of `[witness]`.
-fn make(members: u8, more: &str) -> Result<Pair> {
+pub(super) fn make(members: u8, more: &str) -> Result<Pair> {
     let machines: Vec<String> = (1..=members).map(|n| format!("w{n}")).collect();
     let machines: Vec<&str> = machines.iter().map(String::as_str).collect();
     Pair::beside(&machines, |settings| {
@@ -59,7 +59,7 @@ fn state(status: &Status) -> &str {
     status.raw["witness"]["state"].as_str().unwrap_or("none")
 }
 
-fn is_good(status: &Status) -> bool {
+pub(super) fn is_good(status: &Status) -> bool {
     state(status) == "good" && status.degraded.is_empty()
 }
 
