@@ -125,6 +125,9 @@ impl Core {
                     "it is blocked there (hbctl cleanup)".to_owned()
                 }
                 Some(report) if report.failed => "it failed there (hbctl cleanup)".to_owned(),
+                Some(_) if !self.witness_allows(g) => {
+                    "the witness does not answer here, and there neither, it seems".to_owned()
+                }
                 Some(_) => "it will not take it now".to_owned(),
             }
         })

@@ -153,6 +153,10 @@ fn the_witness_alone_is_killed_and_nothing_moves() {
                 stays(pair, "a")?;
                 let why = pair.order("a", &["why", "vip"])?.stdout;
                 check(why.contains("goes on without the witness"), || why.clone())?;
+                // What could not be given to anybody is not given away.
+                let moved = pair.hbctl("a", &["--timeout", "10s", "move", "vip", "--to", "b"])?;
+                check(moved.code == 1 && moved.stderr.contains("witness"), || format!("{moved:?}"))?;
+                stays(pair, "a")?;
                 etcd.start_member("w1")?;
                 for node in ["a", "b"] {
                     pair.wait(node, "the witness is good again", is_good)?;
