@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::protocol::{Answer, MAX_LINE};
+use super::protocol::{Answer, MAX_ANSWER, MAX_LINE};
 use crate::terminal::fail::Fail;
 use crate::terminal::{age, text};
 
@@ -143,9 +143,9 @@ impl Conversation {
     fn take_line(&mut self) -> Result<Option<Vec<u8>>, Fail> {
         let found = self.buffer[self.scanned..].iter().position(|byte| *byte == b'\n');
         let length = found.map_or(self.buffer.len(), |at| self.scanned + at);
-        if length > MAX_LINE {
+        if length > MAX_ANSWER {
             return Err(Fail::Refused(format!(
-                "{0} on {1} sent a line longer than {MAX_LINE} bytes: this is no answer of {0}'s",
+                "{0} on {1} sent a line longer than {MAX_ANSWER} bytes: this is no answer of {0}'s",
                 self.peer.daemon,
                 self.path.display()
             )));
@@ -322,16 +322,16 @@ mod tests {
     fn a_line_without_end_is_not_collected_for_ever() {
         let (mut us, mut hbd) = pair();
         let writer = std::thread::spawn(move || {
-            let block = vec![b'x'; 64 * 1024];
+            let block = vec![b'x'; 1 << 20];
             // Ends by itself: with a broken pipe as soon as the reader has had enough.
-            for _ in 0..64 {
+            for _ in 0..80 {
                 if hbd.write_all(&block).is_err() {
                     return;
                 }
             }
         });
         assert!(reason(us.next(None)).contains("longer than"));
-        assert!(us.buffer.len() <= MAX_LINE + 16 * 1024);
+        assert!(us.buffer.len() <= MAX_ANSWER + 16 * 1024);
         drop(us);
         writer.join().unwrap();
     }

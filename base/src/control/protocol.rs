@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Longest line either side accepts, in bytes.
+/// Longest request a daemon accepts, in bytes.
 pub const MAX_LINE: usize = 1 << 20;
+/// Longest line of an answer that is believed: the picture of a hundred thousand real servers.
+pub const MAX_ANSWER: usize = 64 << 20;
 
 /// What the daemon answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -15,6 +15,11 @@ use crate::config::model::Config;
 use crate::core::{Action, Core, Event, Level, Order, Time};
 use crate::table::Key;
 
+/// From so many real servers on memory is given back.
+const LARGE: usize = 1000;
+/// After so long, when whatever was large has been sent and freed; no more often than this.
+const TIDY_AFTER: Duration = Duration::from_secs(10);
+
 /// What the engine works with.
 pub struct Parts {
     /// The core.
@@ -51,6 +56,8 @@ pub struct Engine {
     /// Why the last reload was refused.
     reload_trouble: Option<String>,
     alive_due: Option<Time>,
+    /// When memory is given back.
+    tidy_at: Option<Time>,
     said: String,
 }
 
@@ -75,6 +82,7 @@ impl Engine {
             folder_trouble: None,
             reload_trouble: None,
             alive_due,
+            tidy_at: None,
             said: String::new(),
         }
     }
@@ -85,6 +93,7 @@ impl Engine {
         self.prepare();
         self.turn();
         self.parts.notifier.ready();
+        self.tidy_soon();
     }
 
     /// Whether it has been told to end.
@@ -95,7 +104,7 @@ impl Engine {
     /// Until when there is nothing to do of itself.
     pub fn wake_at(&self) -> Time {
         let core = self.parts.core.wake_at();
-        self.alive_due.map_or(core, |due| due.min(core))
+        [self.alive_due, self.tidy_at].into_iter().flatten().fold(core, Time::min)
     }
 
     /// Does what is to be done now.
@@ -103,6 +112,10 @@ impl Engine {
         let time = now();
         self.parts.core.time(time);
         self.act();
+        if self.tidy_at.is_some_and(|at| at <= time) {
+            self.tidy_at = None;
+            sys::process::give_memory_back();
+        }
         if let (Some(due), Some(within)) = (self.alive_due, self.parts.notifier.watchdog())
             && time >= due
         {
@@ -169,7 +182,10 @@ impl Engine {
     /// Somebody asks. One who has gone away meanwhile needs no answer.
     pub fn ask(&mut self, ask: Ask) {
         match ask {
-            Ask::Status(done) => drop(done.send(self.status())),
+            Ask::Status(done) => {
+                drop(done.send(self.status()));
+                self.tidy_soon();
+            }
             Ask::Plan(config, done) => drop(done.send(self.parts.core.planned(now(), *config))),
             Ask::Order(by, order, done) => {
                 tracing::info!("{by} orders {order:?}");
@@ -216,6 +232,15 @@ impl Engine {
         self.act();
         self.prepare();
         self.parts.notifier.ready();
+        self.tidy_soon();
+    }
+
+    /// Of a large farm a picture or a configuration is many megabytes that are soon not needed any more.
+    fn tidy_soon(&mut self) {
+        let virtuals = &self.parts.core.config().virtuals;
+        if virtuals.iter().map(|settings| settings.reals.len()).sum::<usize>() >= LARGE {
+            self.tidy_at.get_or_insert(now() + TIDY_AFTER);
+        }
     }
 
     /// A configuration that cannot be used: the one in use stays.

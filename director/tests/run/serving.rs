@@ -179,3 +179,28 @@ fn alerts_are_run_with_what_they_need_to_know() {
     let _one = Server::at(address);
     wait_for("its end", || lines() == format!("down|www|web1|{address}\nup|www|web1|{address}\n"));
 }
+
+#[test]
+fn a_farm_of_thousands_is_shown_whole() {
+    let mut config = String::new();
+    for service in 0..8 {
+        config += &format!(
+            "[[virtual]]\nname = \"v{service}\"\naddress = \"10.1.0.{service}:80\"\ncheck = {{ type = \"off\" }}\n"
+        );
+        for real in 0..500 {
+            config += &format!(
+                "[[virtual.real]]\naddress = \"10.{}.{}.{}:80\"\n",
+                service + 10,
+                real / 250,
+                real % 250 + 1
+            );
+        }
+    }
+    let mut ground = Ground::new(&config);
+    ground.start();
+    let status = ground.done(&["status", "--json"]);
+    assert!(status.len() > 1 << 20, "{} bytes", status.len());
+    let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    let count = |service: &serde_json::Value| service["reals"].as_array().map_or(0, Vec::len);
+    assert_eq!(status["virtuals"].as_array().expect("services").iter().map(count).sum::<usize>(), 4000);
+}
