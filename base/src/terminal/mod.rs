@@ -1,5 +1,6 @@
 //! The operator's terminal.
 pub mod age;
+pub mod entry;
 pub mod fail;
 pub mod look;
 pub mod page;

@@ -7,7 +7,8 @@ mod real;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use base::terminal::entry;
+use clap::CommandFactory;
 
 pub use look::render as render_status;
 
@@ -19,19 +20,5 @@ pub fn command_line() -> clap::Command {
 /// The whole of it: reads the command line, does it, says how it went by the exit code (0 done, 1 refused or
 /// failed, 2 usage or bad configuration, 3 no daemon to talk to).
 pub fn main() -> ExitCode {
-    let cli = match args::Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Help and version go to stdout, mistakes to stderr; a closed pipe is nobody's fault.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
-    };
-    match commands::run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fail) => {
-            fail.say("director");
-            ExitCode::from(fail.exit_code())
-        }
-    }
+    entry::run("director", commands::run)
 }

@@ -23,8 +23,8 @@ mod watch;
 
 use std::process::ExitCode;
 
-use base::terminal::{age, fail, paint, text};
-use clap::{CommandFactory, Parser};
+use base::terminal::{age, entry, fail, paint, text};
+use clap::CommandFactory;
 
 pub use status::render as render_status;
 
@@ -36,19 +36,5 @@ pub fn command_line() -> clap::Command {
 /// The whole of `hbctl`: reads the command line, does it, says how it went by the exit code (0 done, 1
 /// refused or failed, 2 usage or bad configuration, 3 no daemon to talk to).
 pub fn main() -> ExitCode {
-    let cli = match args::Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Help and version go to stdout, mistakes to stderr; a closed pipe is nobody's fault.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
-    };
-    match commands::run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fail) => {
-            fail.say("hbctl");
-            ExitCode::from(fail.exit_code())
-        }
-    }
+    entry::run("hbctl", commands::run)
 }
