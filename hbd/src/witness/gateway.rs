@@ -205,7 +205,7 @@ impl Client {
                 }
                 // Not etcd's own 404: no such place.
                 (404, Err(_)) => {}
-                (status, Ok(value)) => return Err(refusal(status, &value, &self.settings)),
+                (_, Ok(value)) => return Err(refusal(&value, &self.settings)),
                 // The gateway speaks for itself here, and not in JSON.
                 (400, Err(_)) if reply.body.starts_with(b"CommonName of client") => {
                     return Err(Asked::Fault(Fault::Refused(COMMON_NAME.to_owned())));
@@ -359,17 +359,17 @@ impl Asked {
     }
 }
 
-/// What etcd's refusal (a code of gRPC and a sentence) means.
-fn refusal(status: u16, value: &Value, settings: &Witness) -> Asked {
+/// What etcd's refusal (a code of gRPC and a sentence) means; that of a stream is one level down.
+fn refusal(value: &Value, settings: &Witness) -> Asked {
+    let value = value.get("error").filter(|inner| inner.is_object()).unwrap_or(value);
     let message = value.get("message").or_else(|| value.get("error")).and_then(Value::as_str);
     let message = message.unwrap_or("no reason").trim_start_matches("etcdserver: ");
-    let code = value.get("code").and_then(Value::as_u64).unwrap_or_default();
+    let code = value.get("code").or_else(|| value.get("grpc_code")).and_then(Value::as_u64);
+    let code = code.unwrap_or_default();
     let user = settings.user.as_deref().unwrap_or("");
     Asked::Fault(match (code, message) {
         (7, _) if settings.user.is_none() => return Asked::Token,
-        (16, _) | (_, "user name is empty" | "revision of auth store is old" | "invalid auth token")
-            if status != 200 =>
-        {
+        (16, _) | (_, "user name is empty" | "revision of auth store is old" | "invalid auth token") => {
             return Asked::Token;
         }
         (_, "requested lease not found") => Fault::NoLease,

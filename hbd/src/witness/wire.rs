@@ -4,7 +4,10 @@
 //! closed, since what may still come of it belongs to nobody.
 
 use std::io;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
@@ -13,8 +16,9 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, Error as TlsError};
@@ -24,6 +28,10 @@ use crate::http::{plain, tls};
 
 /// No answer to what is asked here is longer.
 const MOST_BODY: usize = 1 << 20;
+/// So long a lookup is waited for where the answer of the last one is known.
+const SOON: Duration = Duration::from_millis(50);
+/// Addresses of one name that are tried.
+const MOST_ADDRESSES: usize = 4;
 /// Where etcd listens unless told otherwise.
 const PORT: u16 = 2379;
 const AGENT: &str = concat!("hbd/", env!("CARGO_PKG_VERSION"));
@@ -37,6 +45,10 @@ pub(super) struct Endpoint {
     tls: bool,
     host: String,
     port: u16,
+    /// What its name stood for when that was last known.
+    known: Arc<Mutex<Vec<SocketAddr>>>,
+    /// Its name is being looked up.
+    looking: Arc<AtomicBool>,
 }
 
 impl Endpoint {
@@ -60,7 +72,55 @@ impl Endpoint {
         };
         let port = port.map_or(Ok(PORT), str::parse).map_err(|_| wrong())?;
         let shown = url.strip_suffix('/').unwrap_or(url).to_owned();
-        Ok(Endpoint { shown, tls: scheme == "https", host: host.to_owned(), port })
+        Ok(Endpoint {
+            shown,
+            tls: scheme == "https",
+            host: host.to_owned(),
+            port,
+            known: Arc::default(),
+            looking: Arc::default(),
+        })
+    }
+
+    /// Where it is. A name is looked up each time, one lookup at a time however long it hangs; if it takes too long, what was known
+    /// before is good enough.
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
+        if let Ok(ip) = self.host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, self.port)]);
+        }
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let unknown = known().is_empty();
+        match self.look_up() {
+            Some(lookup) if unknown => {
+                lookup.await.map_err(|error| format!("internal: {error}"))??;
+            }
+            // Its mistakes are of no interest as long as there is something to go by.
+            Some(lookup) => drop(timeout(SOON, lookup).await),
+            None if unknown => return Err(format!("the name {} is still being looked up", self.host)),
+            None => {}
+        }
+        Ok(known())
+    }
+
+    /// Begins to look the name up, unless that is under way.
+    fn look_up(&self) -> Option<JoinHandle<Result<(), String>>> {
+        if self.looking.swap(true, Ordering::SeqCst) {
+            return None;
+        }
+        let (host, port) = (self.host.clone(), self.port);
+        let (known, looking) = (Arc::clone(&self.known), Arc::clone(&self.looking));
+        Some(tokio::spawn(async move {
+            let found = lookup_host((host.as_str(), port)).await;
+            looking.store(false, Ordering::SeqCst);
+            let found: Vec<SocketAddr> = found
+                .map_err(|error| format!("the name {host} cannot be looked up: {}", plain(&error)))?
+                .take(MOST_ADDRESSES)
+                .collect();
+            if !found.is_empty() {
+                *known.lock().unwrap_or_else(PoisonError::into_inner) = found;
+            }
+            Ok(())
+        }))
     }
 
     fn authority(&self) -> String {
@@ -110,7 +170,8 @@ impl Session {
     /// # Errors
     /// A sentence.
     pub async fn open(at: usize, endpoint: &Endpoint, settings: &Witness) -> Result<Session, String> {
-        let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await;
+        let addresses = endpoint.addresses().await?;
+        let stream = TcpStream::connect(addresses.as_slice()).await;
         let stream = stream.map_err(|error| format!("no connection: {}", plain(&error)))?;
         let _ = stream.set_nodelay(true);
         if !endpoint.tls {
@@ -229,5 +290,23 @@ mod tests {
             assert_eq!(endpoint.authority(), authority);
         }
         assert!(Endpoint::parse("http://a:b").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_looked_up_any_more_stands_for_what_it_did() {
+        let endpoint = Endpoint::parse("http://localhost:1").unwrap();
+        let found = endpoint.addresses().await.unwrap();
+        assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 1), "{found:?}");
+        // RFC 2606 section 2: nobody has such a name.
+        let endpoint = Endpoint::parse("http://etcd.invalid:2").unwrap();
+        let why = endpoint.addresses().await.unwrap_err();
+        assert!(why.contains("the name etcd.invalid cannot be looked up"), "{why}");
+        *endpoint.known.lock().unwrap() = found.clone();
+        assert_eq!(endpoint.addresses().await.unwrap(), found);
+        // One that hangs is not begun a second time.
+        endpoint.looking.store(true, Ordering::SeqCst);
+        assert_eq!(endpoint.addresses().await.unwrap(), found);
+        endpoint.known.lock().unwrap().clear();
+        assert!(endpoint.addresses().await.unwrap_err().contains("still being looked up"));
     }
 }

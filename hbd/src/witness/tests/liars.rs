@@ -54,6 +54,12 @@ async fn what_is_no_clear_answer_is_none() {
             false,
             "no answer within",
         ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 62\r\n\r\n{\"error\":{\"grpc_code\":14,\"message\":\"etcdserver: not leader\"}}   "
+                .as_slice(),
+            false,
+            "not leader",
+        ),
         (huge, false, "not whole"),
     ] {
         let url = liar(answer, close);
