@@ -293,7 +293,12 @@ fn every_example_in_the_documents_is_a_good_configuration() {
     files.push(root().join("README.md"));
     let (mut seen, mut wrong) = (0, Vec::new());
     for file in files.iter().filter(|file| file.exists()) {
+        // Those of director.toml are held to the director's reader, by its own tests.
+        let directors = |example: &str| example.contains("[director]") || example.contains("[[virtual]]");
         for (line, example) in toml_of_markdown(&read(file)) {
+            if directors(&example) {
+                continue;
+            }
             let name = format!("{}:{line}", file.file_name().expect("a name").to_string_lossy());
             seen += 1;
             if let Err(problems) = parse(&example, &name) {
