@@ -240,6 +240,13 @@ impl Engine {
             Report::Ground(ground) => self.feed(Input::Ground(ground)),
             Report::PutBack(resources) => self.feed(Input::PutBack { resources }),
             Report::Event(event) => self.event(*event),
+            Report::Alert { name, told } => {
+                let failed = || {
+                    format!("nobody is told by the alert {name}: the last attempts failed; the log says why")
+                };
+                let sentence = (!told).then(failed);
+                self.status_old |= self.parts.troubles.set(Trouble::Alert(name), sentence);
+            }
             Report::Trouble { about, sentence } => self.trouble(about, sentence),
         }
     }

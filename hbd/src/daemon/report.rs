@@ -89,6 +89,13 @@ pub enum Report {
     PutBack(Vec<ResourceKey>),
     /// Something happened that belongs among the events.
     Event(Box<Event>),
+    /// Whether an alert could be told. No event comes of it: that would have to be told in turn.
+    Alert {
+        /// Which.
+        name: String,
+        /// Told, or given up.
+        told: bool,
+    },
     /// Something is not as it should be (or is again), for `status`.
     Trouble {
         /// What this is about; one sentence each.
@@ -117,6 +124,8 @@ pub enum Trouble {
     Watchdog,
     /// A ping point that cannot be asked, by name.
     Ping(String),
+    /// Somebody who cannot be told of events.
+    Alert(String),
     /// Addresses: announcements, leftovers.
     Addresses,
     /// Another machine has an address that is held here.
@@ -134,6 +143,7 @@ impl Trouble {
             Trouble::Link(name) => ("link", name),
             Trouble::Watchdog => ("daemon", "watchdog".to_owned()),
             Trouble::Ping(name) => ("ping", name),
+            Trouble::Alert(name) => ("daemon", format!("alert {name}")),
             Trouble::Device(node, agent) => ("fence", format!("{node} ({agent})")),
             Trouble::Conflict(ip) => ("address", ip),
             Trouble::Addresses | Trouble::Strangers => ("address", "addresses".to_owned()),

@@ -186,7 +186,7 @@ async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receive
     let settings = RunnerSettings { at_work: Some(at_work), ..RunnerSettings::new(node, cluster, scratch) };
     let (node, cluster) = (settings.node.clone(), settings.cluster.clone());
     let runner = Arc::new(Runner::new(settings));
-    let mut alerts = Alerts::new(Arc::clone(&runner), cluster.clone());
+    let mut alerts = Alerts::new(Arc::clone(&runner), cluster.clone(), reports.clone());
     alerts.set(&config.alerts);
     let mut respawns = Respawns::new(Arc::clone(&runner), cluster, node);
     respawns.set(&config.respawns);

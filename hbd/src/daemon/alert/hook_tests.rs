@@ -12,7 +12,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::tests::{event, runner};
+use super::tests::{event, reports, runner};
 use super::*;
 use crate::config::Webhook;
 use crate::http::Url;
@@ -137,7 +137,7 @@ fn with(alert: Alert, change: impl FnOnce(&mut Webhook)) -> Alert {
 
 async fn tell(alert: Alert, numbers: std::ops::RangeInclusive<u64>) {
     let folder = tempfile::tempdir().unwrap();
-    let mut alerts = Alerts::new(runner(folder.path()), "test".into());
+    let mut alerts = Alerts::new(runner(folder.path()), "test".into(), reports());
     alerts.set(&[alert]);
     for number in numbers {
         alerts.tell(&event(number, "no heartbeat for 1000 ms"));
@@ -153,6 +153,8 @@ async fn attempt(alert: &Alert) -> Result<(), String> {
         runner: runner(folder.path()),
         cluster: "test".into(),
         lost: Arc::default(),
+        reports: reports(),
+        well: AtomicBool::new(true),
     };
     teller.once(&Told { event: event(1, "x"), suppressed: 0, repeated: 0 }, 0).await
 }
@@ -195,7 +197,7 @@ async fn a_server_that_hangs_is_given_up_at_its_bound_and_delays_no_other() {
     let slow = Alert { timeout: Duration::from_millis(200), ..hook(&url(&hangs)) };
     assert_eq!(attempt(&slow).await, Err(format!("{}: no answer within 200 ms", url(&hangs))));
     let folder = tempfile::tempdir().unwrap();
-    let mut alerts = Alerts::new(runner(folder.path()), "test".into());
+    let mut alerts = Alerts::new(runner(folder.path()), "test".into(), reports());
     alerts.set(&[Alert { timeout: Duration::from_secs(600), ..slow }, hook(&url(&works))]);
     alerts.tell(&event(7, "x"));
     let end = Instant::now() + Duration::from_secs(60);

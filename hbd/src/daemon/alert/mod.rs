@@ -6,7 +6,7 @@ mod webhook;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use policy::{Policy, Told};
@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::report::{Report, Reports};
 use crate::agents::{Program, ProgramEnd, Runner};
 use crate::config::{Alert, Channel};
 use crate::control::StoredEvent;
@@ -34,6 +35,7 @@ const REASON: usize = 1024;
 pub struct Alerts {
     runner: Arc<Runner>,
     cluster: String,
+    reports: Reports,
     all: Vec<One>,
 }
 
@@ -47,8 +49,8 @@ struct One {
 
 impl Alerts {
     /// None yet; see [`Alerts::set`].
-    pub fn new(runner: Arc<Runner>, cluster: String) -> Alerts {
-        Alerts { runner, cluster, all: Vec::new() }
+    pub fn new(runner: Arc<Runner>, cluster: String, reports: Reports) -> Alerts {
+        Alerts { runner, cluster, reports, all: Vec::new() }
     }
 
     /// Takes the configuration's alerts over; those that did not change go on with what they have in hand.
@@ -70,6 +72,8 @@ impl Alerts {
             runner: Arc::clone(&self.runner),
             cluster: self.cluster.clone(),
             lost: Arc::clone(&lost),
+            reports: self.reports.clone(),
+            well: AtomicBool::new(true),
         };
         One { alert, inbox, lost, task: tokio::spawn(teller.serve(events)) }
     }
@@ -101,6 +105,9 @@ struct Teller {
     runner: Arc<Runner>,
     cluster: String,
     lost: Arc<AtomicU64>,
+    reports: Reports,
+    /// The last event could be told.
+    well: AtomicBool,
 }
 
 impl Teller {
@@ -123,7 +130,8 @@ impl Teller {
                             self.tell(&told).await;
                         }
                     }
-                    None => return,
+                    // Removed from the configuration: nobody's trouble any more.
+                    None => return self.report(true).await,
                 },
                 () = repeat => {
                     for told in policy.repeats(began.elapsed()) {
@@ -139,7 +147,7 @@ impl Teller {
         let mut pause = PAUSE;
         let mut attempt = 0;
         loop {
-            let Err(why) = self.once(told, lost).await else { return };
+            let Err(why) = self.once(told, lost).await else { return self.report(true).await };
             if attempt >= self.alert.retries {
                 let event = &told.event.event;
                 tracing::error!(
@@ -149,11 +157,19 @@ impl Teller {
                     event.why,
                     attempt + 1
                 );
-                return;
+                return self.report(false).await;
             }
             attempt += 1;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Says for the status whether it could be told, if that is otherwise than before.
+    async fn report(&self, told: bool) {
+        if self.well.swap(told, Ordering::Relaxed) != told {
+            // An error only says that the daemon is ending.
+            let _ = self.reports.send(Report::Alert { name: name(&self.alert), told }).await;
         }
     }
 
@@ -255,6 +271,15 @@ impl Teller {
             level(event.level),
             short(&event.why),
         )
+    }
+}
+
+/// Who is told, for people.
+fn name(alert: &Alert) -> String {
+    match &alert.channel {
+        Channel::Exec { program, .. } => program.display().to_string(),
+        Channel::Mail { to } => format!("by mail to {to}"),
+        Channel::Webhook(hook) => hook.url.shown.clone(),
     }
 }
 

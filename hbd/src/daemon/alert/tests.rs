@@ -21,6 +21,11 @@ pub(super) fn event(number: u64, why: &str) -> Arc<StoredEvent> {
     Arc::new(StoredEvent { number, time: "2026-01-02T03:04:05.678Z".into(), node: "a".into(), event })
 }
 
+/// Where nobody listens.
+pub(super) fn reports() -> Reports {
+    mpsc::channel(64).0
+}
+
 /// An alert that runs the shell lines `script`, with the folder in `$1`.
 fn exec(folder: &Path, script: &str) -> Alert {
     let (program, args) = ("/bin/sh".into(), vec!["-c".into(), script.into(), "sh".into()]);
@@ -37,7 +42,7 @@ fn exec(folder: &Path, script: &str) -> Alert {
 }
 
 async fn tell(folder: &Path, alert: Alert, events: &[Arc<StoredEvent>]) {
-    let mut alerts = Alerts::new(runner(folder), "test".into());
+    let mut alerts = Alerts::new(runner(folder), "test".into(), reports());
     alerts.set(&[alert]);
     for event in events {
         alerts.tell(event);
@@ -78,7 +83,7 @@ async fn one_that_hangs_is_ended_and_delays_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let hangs = Alert { timeout: Duration::from_millis(200), ..exec(folder.path(), "sleep 600") };
     let works = exec(folder.path(), r#"echo "$HBD_ALERT_NUMBER" >>"$1/out""#);
-    let mut alerts = Alerts::new(runner(folder.path()), "test".into());
+    let mut alerts = Alerts::new(runner(folder.path()), "test".into(), reports());
     alerts.set(&[hangs, works]);
     alerts.tell(&event(1, "x"));
     alerts.close(Duration::from_secs(60)).await;
@@ -90,7 +95,7 @@ async fn more_than_can_wait_are_counted_and_said() {
     let folder = tempfile::tempdir().unwrap();
     let script = r#"echo "$HBD_ALERT_NUMBER $HBD_ALERT_LOST" >>"$1/out""#;
     let every = Duration::from_secs(3600);
-    let mut alerts = Alerts::new(runner(folder.path()), "test".into());
+    let mut alerts = Alerts::new(runner(folder.path()), "test".into(), reports());
     alerts.set(&[Alert { every, ..exec(folder.path(), script) }]);
     // Nothing is taken from the queue before the first await.
     for number in 0..WAITING as u64 + 7 {
@@ -108,6 +113,8 @@ fn a_mail_has_its_headers_and_no_line_of_anybody_else() {
         runner: runner(folder.path()),
         cluster: "lvs".into(),
         lost: Arc::default(),
+        reports: reports(),
+        well: AtomicBool::new(true),
     };
     let mut stored = (*event(3, "evil\nBcc: x@example.com")).clone();
     stored.event.subject = "b\r\nBcc: y@example.com".into();
@@ -129,10 +136,35 @@ fn the_longest_event_fits_into_a_pipe() {
         runner: runner(folder.path()),
         cluster: "c".repeat(64),
         lost: Arc::default(),
+        reports: reports(),
+        well: AtomicBool::new(true),
     };
     let told =
         Told { event: event(u64::MAX, &"ä".repeat(10_000)), suppressed: u64::MAX, repeated: u32::MAX };
     let input = teller.json(&told, u64::MAX);
     assert!(input.len() <= Program::INPUT, "{}", input.len());
     assert_eq!(short("äää"), "äää");
+}
+
+#[tokio::test]
+async fn whoever_cannot_be_told_is_known_until_somebody_is_told_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reports, mut heard) = mpsc::channel(64);
+    let mut alerts = Alerts::new(runner(folder.path()), "test".into(), reports);
+    let script = r#"echo x >>"$1/out"; [ $(wc -l <"$1/out") = 3 ]"#;
+    alerts.set(&[exec(folder.path(), script)]);
+    for number in 1..=5 {
+        alerts.tell(&event(number, "x"));
+    }
+    alerts.close(Duration::from_secs(60)).await;
+    drop(alerts);
+    let mut said = Vec::new();
+    while let Some(report) = heard.recv().await {
+        match report {
+            Report::Alert { name, told } if name == "/bin/sh" => said.push(told),
+            other => panic!("{other:?}"),
+        }
+    }
+    // Two fail, the third is told, two more fail, and with the alert its trouble goes.
+    assert_eq!(said, [false, true, false, true]);
 }
