@@ -5,7 +5,8 @@ use std::fmt::Debug;
 
 use proto::{FNV64, MAX_ENTRY_NAME, fnv64};
 
-use super::model::{Agent, Config, Group, Resource};
+use super::group::LINK_MONITOR;
+use super::model::{Agent, Config, Duplicate, Group, Resource};
 
 /// The parts, sorted by name, each with a digest of its value. A name tells its value apart from all others; no value can be read
 /// from its digest, but a guess can be tried, so it does not leave this machine as it is.
@@ -66,12 +67,20 @@ impl Parts {
         self.0.push((fit(name), fnv64(FNV64, format!("{value:?}").as_bytes())));
     }
 
+    /// A part that older versions do not know: left out where it is as if there were none, so that an upgrade makes
+    /// no difference between two nodes that have the same file.
+    fn add_new<T: Debug + PartialEq>(&mut self, name: String, value: &T, default: &T) {
+        if value != default {
+            self.add(name, value);
+        }
+    }
+
     fn group(&mut self, group: &Group) {
         let place = format!("group.{}", group.name);
         self.add(format!("{place}.preferred"), &group.preferred);
         self.add(format!("{place}.requires"), &group.requires);
-        self.add(format!("{place}.link_monitor"), &group.link_monitor);
-        self.add(format!("{place}.duplicate"), &group.duplicate);
+        self.add_new(format!("{place}.link_monitor"), &group.link_monitor, &Some(LINK_MONITOR));
+        self.add_new(format!("{place}.duplicate"), &group.duplicate, &Duplicate::default());
         self.add(format!("{place}.after"), &group.after);
         self.add(format!("{place}.resources"), &group.resources.iter().map(|r| &r.name).collect::<Vec<_>>());
         for resource in &group.resources {
@@ -103,10 +112,7 @@ impl Parts {
         self.add(format!("{place}.restarts"), &resource.restarts);
         self.add(format!("{place}.failure_window"), &resource.failure_window);
         self.add(format!("{place}.on_fail"), &resource.on_fail);
-        // Left out where nothing is said: an older version knows of no such part.
-        if let Some(on_stop_failure) = resource.on_stop_failure {
-            self.add(format!("{place}.on_stop_failure"), &on_stop_failure);
-        }
+        self.add_new(format!("{place}.on_stop_failure"), &resource.on_stop_failure, &None);
         self.add(format!("{place}.parallel"), &resource.parallel);
     }
 }

@@ -20,6 +20,8 @@ use super::table::{At, Table, Value, shown, wrong_type};
 
 const SECOND: Duration = Duration::from_secs(1);
 const TENTH: Duration = Duration::from_millis(100);
+/// `link_monitor`, unless given.
+pub(super) const LINK_MONITOR: Duration = Duration::from_millis(200);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// More than one datagram can tell of.
 const MAX_GROUPS: usize = 1000;
@@ -186,7 +188,7 @@ fn requires(table: &Table<'_>, scope: &Scope<'_>) -> Requires {
 
 /// `link_monitor = true | false | { after }`.
 fn link_monitor(table: &Table<'_>, report: &Report<'_>) -> Option<Duration> {
-    let default = Some(TENTH * 2);
+    let default = Some(LINK_MONITOR);
     let Some(value) = table.value("link_monitor") else {
         return default;
     };
