@@ -226,6 +226,11 @@ impl Core {
         self.settings.links.iter().map(String::as_str).zip(&self.rejected_on)
     }
 
+    /// Maintenance is on: what an operator does to an address that is held here may well be meant.
+    pub fn is_frozen(&self) -> bool {
+        self.maintenance.on
+    }
+
     /// When the core wants an [`Input::Tick`] at the latest.
     pub fn deadline(&self) -> Option<Time> {
         self.due.map(|(_, at)| at)

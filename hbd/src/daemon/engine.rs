@@ -81,6 +81,8 @@ pub struct Engine {
     started: Time,
     leaving: bool,
     ended: bool,
+    /// The net thread was told that maintenance is on.
+    frozen: bool,
     /// When the service manager is to hear that the loop turns.
     alive_due: Option<Time>,
     /// When the watchdog's thread last heard that the loop turns.
@@ -111,6 +113,7 @@ impl Engine {
             started,
             leaving: false,
             ended: false,
+            frozen: false,
             alive_due,
             dog_told: started,
             points: Vec::new(),
@@ -407,6 +410,11 @@ impl Engine {
             for action in self.parts.core.handle(now(), input) {
                 self.act(action);
             }
+        }
+        let frozen = self.parts.core.is_frozen();
+        if frozen != self.frozen {
+            // If the net thread cannot be told now, it is at the next input.
+            self.frozen ^= self.parts.net.ask(net::Job::Frozen(frozen)).is_ok();
         }
     }
 

@@ -14,6 +14,32 @@ use crate::daemon::report::Report;
 use crate::daemon::settings::Entry;
 use crate::daemon::settings::tests::resource;
 
+#[test]
+fn in_maintenance_nothing_is_put_back_or_right_and_afterwards_all_is() {
+    in_namespace(|| {
+        let entries =
+            [entry(1, "10.9.0.50", Some(24), Some("v0")), entry(2, "10.9.0.51", Some(24), Some("v0"))];
+        let (mut worker, mut heard) = started(&entries, None);
+        worker.job(Job::Frozen(true));
+        for line in
+            ["addr del 10.9.0.50/24 dev v0", "addr del 10.9.0.51/24 dev v0", "addr add 10.9.0.51/16 dev v0"]
+        {
+            ip(line);
+        }
+        worker.job(Job::Changed);
+        let v0 = ip("addr show dev v0");
+        assert!(!v0.contains("10.9.0.50/") && v0.contains("10.9.0.51/16"), "{v0}");
+        assert!(events(&mut heard).is_empty());
+        worker.job(Job::Frozen(false));
+        let v0 = ip("addr show dev v0");
+        assert!(
+            v0.contains("10.9.0.50/24") && v0.contains("10.9.0.51/24") && !v0.contains("10.9.0.51/16"),
+            "{v0}"
+        );
+        assert_eq!(events(&mut heard).len(), 2);
+    });
+}
+
 /// The address's line, and the next, as ip shows them.
 fn shown(address: &str) -> String {
     let all = ip("-d addr show dev v0");

@@ -112,7 +112,7 @@ impl Worker {
             // The next renewal mends what can be mended, and says what cannot.
             Err(error) => return tracing::warn!("interfaces and addresses could not be looked at: {error}"),
         };
-        let mended = self.mend(&interfaces, &addresses);
+        let mended = if self.frozen { Vec::new() } else { self.mend(&interfaces, &addresses) };
         self.announce_where_up(&interfaces);
         self.tell_ground(&interfaces, &addresses, false);
         let seen = told(&interfaces, &addresses);

@@ -74,6 +74,8 @@ pub enum Job {
         /// What is held is announced again each time this has passed, if at all.
         refresh: Option<Duration>,
     },
+    /// Maintenance begins or ends: in it nothing that is held is put back or put right.
+    Frozen(bool),
     /// Others say that they have these addresses.
     Claimed {
         /// On which interface.

@@ -46,6 +46,8 @@ pub(super) struct Worker {
     pub(super) fights: Fights,
     /// A fight was given up, and that was said.
     pub(super) fighting: bool,
+    /// Maintenance is on: nothing is put back or put right.
+    pub(super) frozen: bool,
     /// Where it is told what is to be listened to, and what is.
     pub(super) hear: Sender<Hear>,
     pub(super) listening: BTreeMap<Ear, Listening>,
@@ -80,6 +82,7 @@ impl Worker {
             ground: Ground::default(),
             fights: Fights::default(),
             fighting: false,
+            frozen: false,
             hear,
             listening: BTreeMap::new(),
             conflicts: BTreeMap::new(),
@@ -167,6 +170,10 @@ impl Worker {
                 self.ask_soon();
             }
             Job::Configured { entries, refresh } => self.configured(entries, refresh),
+            Job::Frozen(frozen) => {
+                self.frozen = frozen;
+                self.changed();
+            }
             Job::Claimed { ifindex, claims } => self.claimed(ifindex, &claims),
             Job::Evict { entries, why } => self.evict(&entries, &why),
         }

@@ -84,6 +84,8 @@ pub enum Act {
     Clock(usize, i64),
     /// Somebody removes the address by hand, wherever it is.
     TakeAddress,
+    /// Somebody changes its prefix by hand, where it is; it lives for a second, lest it outlive a daemon that is dead.
+    ChangeAddress,
     /// Garbage arrives on the heartbeat port.
     Flood(usize),
     /// An operator's command on a node; true: it is waited for.
@@ -129,6 +131,7 @@ impl Act {
             Act::Behave(_) => "agents behave",
             Act::Clock(..) => "wall clock set",
             Act::TakeAddress => "address removed by hand",
+            Act::ChangeAddress => "address changed by hand",
             Act::Flood(_) => "garbage",
             Act::Order(_, words, _) => match words.first() {
                 Some(&"standby") => "order: standby",
@@ -188,6 +191,7 @@ impl fmt::Display for Act {
             Act::Behave(n) => write!(f, "all services of {} behave", node(n)),
             Act::Clock(n, seconds) => write!(f, "wall clock of {} wrong by {seconds} s", node(n)),
             Act::TakeAddress => write!(f, "the address is removed by hand"),
+            Act::ChangeAddress => write!(f, "the prefix of the address is changed by hand"),
             Act::Flood(n) => write!(f, "garbage to the heartbeat port of {}", node(n)),
             Act::Order(n, words, waits) => {
                 let wait = if *waits { "" } else { " --no-wait" };

@@ -134,7 +134,7 @@ impl Model {
             Act::Flood(n) => node(n).powered && !self.cables.contains(&(*n, 0)),
             Act::Order(n, words, _) if words[0] == "fence-ack" => self.live(*n) && !self.nodes[1 - n].powered,
             Act::Order(n, ..) => self.live(*n),
-            Act::Die(_) | Act::TakeAddress | Act::Wait(_) => true,
+            Act::Die(_) | Act::TakeAddress | Act::ChangeAddress | Act::Wait(_) => true,
         }
     }
 

@@ -92,7 +92,7 @@ impl Plan {
     fn any(&mut self) -> Act {
         let n = self.dice.below(2) as usize;
         let lan = self.dice.of(&[Lan::Service, Lan::Heartbeat]);
-        match self.dice.below(62) {
+        match self.dice.below(63) {
             0..=2 => Act::Kill(n),
             3..=6 => Act::Start(n),
             54..=56 => Act::Order(n, vec!["fence-ack", super::act::NODES[1 - n]], false),
@@ -122,6 +122,7 @@ impl Plan {
             38 => Act::TakeAddress,
             39 => Act::Flood(n),
             60 | 61 => Act::AlertsHang(n),
+            62 => Act::ChangeAddress,
             58 => Act::Freeze(n),
             59 => Act::CutAll,
             _ => self.order(n),
@@ -208,7 +209,7 @@ mod tests {
         for seed in 0..20 {
             kinds.extend(Plan::new(seed).take(100).flat_map(|s| s.acts).map(|act| act.kind()));
         }
-        assert_eq!(kinds.len(), 44, "{kinds:?}");
+        assert_eq!(kinds.len(), 45, "{kinds:?}");
     }
 
     #[test]

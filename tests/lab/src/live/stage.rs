@@ -209,6 +209,7 @@ impl Stage {
             Act::Behave(n) => service::behave(world, NODES[*n])?,
             Act::Clock(n, seconds) => self.pair.set_wall_clock(NODES[*n], *seconds)?,
             Act::TakeAddress => self.take_address()?,
+            Act::ChangeAddress => self.change_address()?,
             Act::Flood(n) => flood(&self.pair, *n)?,
             Act::Order(n, words, waits) => return self.order(*n, words, *waits),
             Act::Wait(ms) => thread::sleep(Duration::from_millis(*ms)),
@@ -254,6 +255,18 @@ impl Stage {
             // Where it is not, there is nothing to remove.
             let vip = format!("{}/16", GROUPS[0].vip);
             self.pair.world.exec(NODES[n], &["ip", "addr", "del", &vip, "dev", "eth0"])?;
+        }
+        Ok(())
+    }
+
+    fn change_address(&self) -> Result<()> {
+        for n in (0..2).filter(|n| self.model.nodes[*n].powered) {
+            let vip = GROUPS[0].vip;
+            // Where it is not, there is nothing to change.
+            let script = format!(
+                "ip addr del {vip}/16 dev eth0 2>/dev/null && ip addr add {vip}/24 dev eth0 valid_lft 1 preferred_lft 1"
+            );
+            self.pair.world.exec(NODES[n], &["sh", "-c", &script])?;
         }
         Ok(())
     }

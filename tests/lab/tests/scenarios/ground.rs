@@ -50,6 +50,11 @@ fn nothing_is_removed_in_maintenance_and_it_is_afterwards() {
         pair.world.add_address("b", "eth0", ip(VIP), 16)?;
         let there = || check(addresses(&pair.world, "b")?.contains(&ip(VIP)), || "it was removed".to_owned());
         throughout("it stays in maintenance", WHILE, there)?;
+        // Nor is anything put back on the owner: an operator may have meant it.
+        pair.world.remove_address("a", "eth0", ip(VIP), 16)?;
+        let gone =
+            || check(!addresses(&pair.world, "a")?.contains(&ip(VIP)), || "it was put back".to_owned());
+        throughout("it stays away in maintenance", WHILE, gone)?;
         pair.order("a", &["maintenance", "off"])?;
         until("it is gone", || Ok(!addresses(&pair.world, "b")?.contains(&ip(VIP))))?;
         pair.world.exec("client", &["ip", "neigh", "flush", "all"])?;
