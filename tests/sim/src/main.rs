@@ -71,9 +71,9 @@ struct Args {
     /// See whether each mutant of the core is caught (those whose names contain this; all, if nothing is given).
     #[arg(long, num_args = 0..=1, default_missing_value = "")]
     mutants: Option<String>,
-    /// Explore small worlds to the end.
-    #[arg(long)]
-    exhaustive: bool,
+    /// Explore small worlds to the end (those whose bounds, as they are printed, contain this; all, if nothing is given).
+    #[arg(long, num_args = 0..=1, default_missing_value = "")]
+    exhaustive: Option<String>,
     /// Print only the name of each violation.
     #[arg(long)]
     brief: bool,
@@ -155,9 +155,10 @@ fn many(args: &Args) -> ExitCode {
     if sum.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn explore() -> ExitCode {
+fn explore(only: &str) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
-    for bounds in model::all() {
+    let fits = |bounds: &model::Bounds| format!("{bounds:?}").contains(only);
+    for bounds in model::all().into_iter().filter(fits) {
         let started = std::time::Instant::now();
         let found = model::explore(&bounds);
         println!(
@@ -202,8 +203,8 @@ fn main() -> ExitCode {
     if let Some(only) = &args.mutants {
         return hunt(only, args.threads.max(1));
     }
-    if args.exhaustive {
-        return explore();
+    if let Some(only) = &args.exhaustive {
+        return explore(only);
     }
     match args.seed {
         Some(seed) => one(seed, &args),

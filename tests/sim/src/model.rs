@@ -6,6 +6,8 @@
 //! again; time goes on to the next deadline of a core, once nothing is in flight. What may go wrong in one history is
 //! bounded by a budget, and its length by a time. States that are the same (all but counters for people) are explored once.
 
+mod devices;
+
 use std::collections::{HashSet, VecDeque};
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -15,6 +17,8 @@ use cluster::{
     Action, Command, CommandId, Core, Durable, Failback, GroupSettings, Input, OpKind, OpResult, Requires,
     Run, Settings, Time,
 };
+
+use devices::{Devices, Fate};
 
 use crate::plan::{names, resource};
 use crate::world::clock::MS;
@@ -31,6 +35,8 @@ pub struct Budget {
     pub failures: u8,
     /// Orders to move the group to the other node, or to go on standby.
     pub orders: u8,
+    /// Requests to the witness or to a fence device that are not answered, whether they are done or not.
+    pub silences: u8,
 }
 
 /// What is explored.
@@ -42,6 +48,8 @@ pub struct Bounds {
     pub time: Duration,
     /// What the group requires.
     pub requires: Requires,
+    /// There is a fence device for each node.
+    pub fence: bool,
     /// From a pair that runs and has the group on its first node; else from two machines that are switched on.
     pub settled: bool,
     /// States after which it is given up.
@@ -89,6 +97,7 @@ struct State {
     /// On their way to each node, in the order in which they were sent: the copies on both media come together.
     flying: [VecDeque<Rc<Vec<u8>>>; 2],
     budget: Budget,
+    devices: Devices,
 }
 
 /// What happens next.
@@ -101,6 +110,10 @@ enum Step {
     Dies(usize, bool),
     Starts(usize),
     Ordered(usize, bool),
+    /// What the witness was asked meets its fate.
+    Asked(usize, Fate),
+    /// A fence device does.
+    Fenced(usize, Fate),
     Time,
 }
 
@@ -117,9 +130,9 @@ struct Explorer {
     text: String,
 }
 
-fn settings(n: usize, requires: Requires) -> Settings {
-    let nodes = names(2);
-    Settings {
+fn settings(n: usize, bounds: &Bounds) -> Settings {
+    let (nodes, requires) = (names(2), bounds.requires);
+    let mut settings = Settings {
         cluster: CLUSTER.to_owned(),
         me: nodes[n].clone(),
         nodes,
@@ -142,7 +155,9 @@ fn settings(n: usize, requires: Requires) -> Settings {
             link_monitor: None,
             after: Vec::new(),
         }],
-    }
+    };
+    devices::add(&mut settings, bounds);
+    settings
 }
 
 /// Explores all there is within the bounds, from two machines that are switched on.
@@ -163,6 +178,7 @@ pub fn explore(bounds: &Bounds) -> Explored {
         nodes: [node(), node()],
         flying: Default::default(),
         budget: bounds.budget,
+        devices: Devices::new(bounds),
     };
     let mut explorer = Explorer {
         bounds: bounds.clone(),
@@ -220,6 +236,7 @@ impl Explorer {
                     Step::Starts(_)
                         | Step::Lands(_)
                         | Step::Ends(_, _, true)
+                        | Step::Asked(_, Fate::Done)
                         | Step::Arrives(_, [true, true])
                 )
             };
@@ -268,8 +285,19 @@ impl Explorer {
                 steps.extend(some.map(|media| Step::Arrives(to, media)));
             }
         }
+        let fates = |budget: u8| {
+            let all = [Fate::Done, Fate::Mute, Fate::Lost];
+            all.into_iter().filter(move |fate| budget > 0 || *fate == Fate::Done)
+        };
+        for at in 0..state.devices.asked.len() {
+            steps.extend(fates(budget.silences).map(|fate| Step::Asked(at, fate)));
+        }
+        for at in 0..state.devices.fencing.len() {
+            steps.extend(fates(budget.silences).map(|fate| Step::Fenced(at, fate)));
+        }
         let flying = state.flying.iter().any(|queue| !queue.is_empty());
-        let busy = flying || state.nodes.iter().any(|n| !n.ops.is_empty() || !n.writes.is_empty());
+        let asking = !state.devices.asked.is_empty() || !state.devices.fencing.is_empty();
+        let busy = flying || asking || state.nodes.iter().any(|n| !n.ops.is_empty() || !n.writes.is_empty());
         let over = Duration::from_nanos(state.now - state.began) >= self.bounds.time;
         if !busy && !over {
             steps.push(Step::Time);
@@ -370,6 +398,14 @@ impl State {
             }
             Step::Starts(n) => self.start(n, bounds),
             Step::Ordered(..) => self.budget.orders -= 1,
+            Step::Asked(at, fate) => {
+                self.budget.silences -= u8::from(fate != Fate::Done);
+                self.witness_answers(at, fate, cut);
+            }
+            Step::Fenced(at, fate) => {
+                self.budget.silences -= u8::from(fate != Fate::Done);
+                self.fence_answers(at, fate, cut);
+            }
             Step::Time => self.time(),
         }
         if let Some((n, input)) = input {
@@ -385,6 +421,8 @@ impl State {
         node.core = None;
         node.writes.clear();
         node.ops.clear();
+        self.forget_requests(n, power);
+        let node = &mut self.nodes[n];
         if power {
             (node.on, node.off) = (false, true);
         }
@@ -395,7 +433,7 @@ impl State {
         node.lives += 1;
         node.off = false;
         let boot = 0x1000 * (n as u64 + 1) + u64::from(node.lives);
-        let settings = settings(n, bounds.requires);
+        let settings = settings(n, bounds);
         node.core = Some(Core::new(settings, keyring(false), node.disk.clone(), boot, Time(self.now)));
         self.handle(n, Input::Tick, None);
     }
@@ -403,11 +441,13 @@ impl State {
     /// To the next deadline, and everybody whose it is hears of it.
     fn time(&mut self) {
         let due = |node: &Node| node.core.as_ref().and_then(Core::deadline).map(|at| at.0);
-        let Some(at) = self.nodes.iter().filter_map(due).min() else {
+        let bites = self.devices.bites.iter().flatten().copied();
+        let Some(at) = self.nodes.iter().filter_map(due).chain(bites).min() else {
             self.now += 500 * MS;
             return;
         };
         self.now = self.now.max(at);
+        self.bite();
         for n in 0..2 {
             if due(&self.nodes[n]).is_some_and(|at| at <= self.now) {
                 self.handle(n, Input::Tick, None);
@@ -438,9 +478,12 @@ impl State {
                     // A newer one makes the older ones needless.
                     self.nodes[n].writes = vec![(serial, state)];
                 }
+                Action::Witness { id, ask } => self.devices.asked.push((n, id, ask)),
+                Action::Fence { id, .. } => self.devices.fencing.push((n, id)),
                 _ => {}
             }
         }
+        self.pet(n);
         if drains {
             self.handle(n, Input::Drained, None);
         }
@@ -481,6 +524,12 @@ impl State {
                 node.lives, node.disk, node.writes, node.ops, node.on, node.off, node.claimed, node.core
             );
         }
+        let devices = &self.devices;
+        let _ = write!(
+            text,
+            "{:?} {:?} {:?} {:?} {:?}",
+            devices.store, devices.asked, devices.leases, devices.bites, devices.fencing
+        );
         let mut hash = without_figures(text);
         for queue in &self.flying {
             hash = queue.iter().fold(hash.rotate_left(17), |hash, bytes| proto::fnv64(hash, bytes));
@@ -530,19 +579,29 @@ fn mix(hash: u64, text: &str) -> u64 {
 
 fn one(settled: bool, requires: Requires, budget: (u8, u8, u8, u8), ms: u64) -> Bounds {
     let (losses, deaths, failures, orders) = budget;
-    let budget = Budget { losses, deaths, failures, orders };
-    Bounds { budget, time: Duration::from_millis(ms), requires, settled, most: 20_000_000 }
+    let budget = Budget { losses, deaths, failures, orders, silences: 0 };
+    Bounds { budget, time: Duration::from_millis(ms), requires, fence: false, settled, most: 20_000_000 }
+}
+
+/// With fence devices, where so many requests are not answered.
+fn fenced(bounds: Bounds, silences: u8) -> Bounds {
+    Bounds { fence: true, ..unanswered(bounds, silences) }
+}
+
+/// With so many requests that are not answered.
+fn unanswered(bounds: Bounds, silences: u8) -> Bounds {
+    Bounds { budget: Budget { silences, ..bounds.budget }, ..bounds }
 }
 
 #[cfg(test)]
 /// Bounds for an ordinary run of the tests: a hand-over, in every order.
 pub fn small() -> Vec<Bounds> {
-    vec![one(true, Requires::Fencing, (0, 0, 0, 1), 600)]
+    vec![one(true, Requires::Fencing, (0, 0, 0, 1), 600), one(true, Requires::Witness, (0, 0, 0, 1), 100)]
 }
 
 /// The bounds of the full exploration: see `docs/simulator.md`.
 pub fn all() -> Vec<Bounds> {
-    let (certain, nothing) = (Requires::Fencing, Requires::Nothing);
+    let (certain, nothing, witness) = (Requires::Fencing, Requires::Nothing, Requires::Witness);
     vec![
         one(false, certain, (0, 0, 0, 0), 600),
         one(true, certain, (0, 0, 0, 1), 600),
@@ -554,5 +613,9 @@ pub fn all() -> Vec<Bounds> {
         one(true, certain, (0, 1, 0, 1), 600),
         one(true, nothing, (0, 1, 0, 0), 1800),
         one(false, certain, (1, 0, 0, 0), 600),
+        fenced(one(true, certain, (0, 1, 0, 0), 1800), 1),
+        one(true, witness, (0, 0, 0, 0), 2600),
+        unanswered(one(true, witness, (0, 0, 0, 1), 100), 1),
+        one(true, witness, (0, 1, 0, 0), 2600),
     ]
 }
