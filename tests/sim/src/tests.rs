@@ -57,6 +57,9 @@ fn a_few_seeds_violate_nothing() {
         assert_eq!(outcome.violation, None, "seed {seed}");
         assert!(outcome.events > 20);
     }
+    for seed in 0..20 {
+        assert_eq!(run(&Plan::new(seed, 3), Trace::off()).violation, None, "seed {seed} of three nodes");
+    }
 }
 
 /// What the first million found, by what was violated then.
@@ -74,6 +77,24 @@ fn seeds_that_once_found_something_violate_nothing() {
         for &seed in seeds {
             let outcome = run(&Plan::plain(seed, 2), Trace::off());
             assert_eq!(outcome.violation, None, "seed {seed}, once {what}");
+        }
+    }
+}
+
+/// What a witness, and a third node, found at first, by what was violated then.
+#[test]
+fn seeds_that_once_found_something_with_a_witness_violate_nothing() {
+    let found = [
+        ("S4", 2, &[43_855][..]),
+        ("S16", 2, &[924, 3327]),
+        ("L2", 3, &[12, 884, 2668]),
+        ("S4", 3, &[548]),
+        ("S19", 3, &[783]),
+    ];
+    for (what, nodes, seeds) in found {
+        for &seed in seeds {
+            let outcome = run(&Plan::new(seed, nodes), Trace::off());
+            assert_eq!(outcome.violation, None, "seed {seed} of {nodes} nodes, once {what}");
         }
     }
 }
