@@ -64,6 +64,15 @@ impl Core {
             }
     }
 
+    /// Another node owns the group: addresses that were set without end, since nobody was heard, get one, should the stop fail
+    /// or hang.
+    pub(crate) fn let_addresses_end(&mut self, g: usize) {
+        let group = &self.groups[g];
+        if !self.leased && group.has_addresses() {
+            self.out.push(Action::Lease { groups: vec![group.id], leased: true });
+        }
+    }
+
     /// Addresses of a predecessor that are found alive are kept alive while the rest is looked at; those
     /// started under the other kind of lease are given the right one.
     pub(crate) fn lease_after(&mut self, g: usize, op: &CurrentOp) {

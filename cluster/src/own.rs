@@ -86,6 +86,7 @@ impl Core {
         if let Some((epoch, winner)) = winner.filter(|_| !self.maintenance.on) {
             let why = format!("{winner} owns it under epoch {epoch}, this node under {}", mine.0);
             self.event(Level::Warn, "group", &name, None, None, format!("two owners: {why}"));
+            self.let_addresses_end(g);
             self.stop_group(g, Then::Lost, why);
             return true;
         }

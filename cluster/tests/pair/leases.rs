@@ -72,3 +72,18 @@ fn addresses_found_after_a_restart_stay_while_the_rest_is_looked_at() {
     w.run(4500);
     assert_eq!(w.runs(0), ["vip1", "vip2", "web"], "{}", w.timeline());
 }
+
+/// Each has been alone, so that its addresses had no end; after the heal the loser cannot stop what is above them.
+#[test]
+fn the_addresses_of_a_loser_that_cannot_stop_end_by_themselves() {
+    let mut w = World::settled();
+    w.cut_all();
+    w.run(5000);
+    assert!(w.runs(0).len() == 3 && w.runs(1).len() == 3, "{}", w.timeline());
+    w.mood(0, "web", Mood::FailsStop);
+    w.cut.clear();
+    w.run(4000);
+    assert_eq!(w.status(0).unwrap().groups[0].owner.as_deref(), Some("b"), "{}", w.timeline());
+    assert_eq!(w.runs(0), ["web"], "{}", w.timeline());
+    assert_eq!(w.runs(1), ["vip1", "vip2", "web"]);
+}

@@ -175,14 +175,20 @@ impl Sights {
                         told(said)
                     ));
                 }
-                let left = group.services.iter().filter(|s| self.runs(n, s));
+                // It could not stop them, and says so.
+                let stuck = model.agents_misbehaved && self.says(n, &format!("{name} is blocked here"));
+                let left = group.services.iter().filter(|s| self.runs(n, s) && !stuck);
                 wrong.extend(left.map(|s| format!("{s} runs on {me}, which says it does not own {name}")));
             }
         }
     }
 
     fn says_why(&self, n: usize, group: &str) -> bool {
-        self.status(n).is_some_and(|status| status.degraded.iter().any(|text| text.contains(group)))
+        self.says(n, group)
+    }
+
+    fn says(&self, n: usize, words: &str) -> bool {
+        self.status(n).is_some_and(|status| status.degraded.iter().any(|text| text.contains(words)))
     }
 
     fn agreed(&self, group: &Plan, wrong: &mut Vec<String>) {
