@@ -76,15 +76,20 @@ fn loaded(all: usize, weight: u32, seconds: u64) -> Result<u64> {
     })?
 }
 
+/// One service with a real server for each sample: one that falls again soon has to be good for longer, on purpose.
+fn few(runs: u32, port: u16) -> Case {
+    Case { services: 1, reals: (runs as usize).clamp(4, 40), weight: 1, interval: 1, port }
+}
+
 /// The process of a real server is killed, and starts again.
 fn killed(ground: &Ground, product: Product, runs: u32, record: &mut Record) -> Result<()> {
-    let mut servers = (0..4).map(|n| server(real(n)).map(Some)).collect::<Result<Vec<_>>>()?;
-    let case = Case { services: 1, reals: 4, weight: 1, interval: 1, port: KILLED_PORT };
+    let case = few(runs, KILLED_PORT);
+    let mut servers = (0..case.reals).map(|n| server(real(n)).map(Some)).collect::<Result<Vec<_>>>()?;
     let _running = ready(ground, product, &case, PATIENCE)?;
     let watch = Watch::start(SocketAddr::new(virtual_address(0), 80))?;
     thread::sleep(SETTLE / 3);
     for run in 0..runs {
-        // Another one each time, so that nothing is damped, and not always at the same moment of the second.
+        // Another one each time, and not always at the same moment of the second.
         let n = run as usize % servers.len();
         thread::sleep(Duration::from_millis(u64::from(run) * 370 % 1000));
         let killed = monotonic_ns();
@@ -127,12 +132,12 @@ fn server(address: IpAddr) -> Result<Server> {
 
 /// A real server answers badly, and well again.
 fn sick(ground: &Ground, product: Product, runs: u32, record: &mut Record) -> Result<()> {
-    let case = Case { services: 1, reals: 4, weight: 1, interval: 1, port: 80 };
+    let case = few(runs, 80);
     let _running = ready(ground, product, &case, PATIENCE)?;
     let watch = Watch::start(SocketAddr::new(virtual_address(0), 80))?;
     thread::sleep(SETTLE / 3);
     for run in 0..runs {
-        let who = real(run as usize % 4);
+        let who = real(run as usize % case.reals);
         for (sick, key) in [(true, "bad-out"), (false, "good-in")] {
             let told = monotonic_ns();
             ground.servers.tell(&[who], sick);
