@@ -614,8 +614,8 @@ pub fn all() -> Vec<Bounds> {
         one(true, nothing, (0, 1, 0, 0), 1800),
         one(false, certain, (1, 0, 0, 0), 600),
         fenced(one(true, certain, (0, 1, 0, 0), 1800), 1),
-        one(true, witness, (0, 0, 0, 0), 2600),
+        unanswered(one(true, witness, (0, 0, 0, 0), 1700), 2),
         unanswered(one(true, witness, (0, 0, 0, 1), 100), 1),
-        one(true, witness, (0, 1, 0, 0), 2600),
+        one(true, witness, (0, 1, 0, 0), 1700),
     ]
 }

@@ -8,8 +8,10 @@ use cluster::{WitnessAnswer, WitnessAsk, WitnessId, WitnessSettings};
 use super::{Bounds, Cut, State};
 use crate::world::store::Store;
 
+/// As short as it may be for an owner to be replaced within a short history.
+const TTL: Duration = Duration::from_millis(1200);
 /// Within this time a watchdog resets its machine.
-const WATCHDOG: Duration = Duration::from_millis(700);
+const WATCHDOG: Duration = Duration::from_millis(400);
 
 /// What a request to a device comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +52,7 @@ impl Devices {
 /// The settings of the devices, if the bounds have any.
 pub fn add(settings: &mut Settings, bounds: &Bounds) {
     if bounds.requires == Requires::Witness {
-        settings.witness = Some(WitnessSettings { ttl: Duration::from_secs(2), watchdog: Some(WATCHDOG) });
+        settings.witness = Some(WitnessSettings { ttl: TTL, watchdog: Some(WATCHDOG) });
     }
     if bounds.fence {
         let device = |node: &String| FenceSettings { node: node.clone(), delay: Duration::ZERO };
