@@ -47,7 +47,7 @@ pub async fn watch(net: Net) {
 async fn listen(mut monitor: Monitor, net: &Net) -> sys::netlink::Error {
     let mut known = Known::default();
     // Listening already, so nothing falls in between.
-    look(net);
+    look(net, &mut known);
     loop {
         match monitor.next().await {
             Ok(change) if known.is_news(&change) => {}
@@ -65,13 +65,14 @@ async fn listen(mut monitor: Monitor, net: &Net) -> sys::netlink::Error {
         if let Ok(error) = timeout(TOGETHER, more()).await {
             return error;
         }
-        look(net);
+        look(net, &mut known);
         sleep(DISTANCE).await;
     }
 }
 
-fn look(net: &Net) {
-    if net.ask(Job::Changed).is_err() {
+fn look(net: &Net, known: &mut Known) {
+    let gone = std::mem::take(&mut known.gone);
+    if net.ask(Job::Gone(gone)).and_then(|()| net.ask(Job::Changed)).is_err() {
         tracing::error!("a change of interfaces was not looked at: the net thread has too much to do");
     }
 }
@@ -81,6 +82,8 @@ fn look(net: &Net) {
 struct Known {
     links: HashMap<u32, Link>,
     addresses: HashSet<(u32, IpAddr, u32)>,
+    /// What was removed since the last look: a renewal may have set it again before that.
+    gone: HashSet<(u32, IpAddr)>,
 }
 
 impl Known {
@@ -100,6 +103,9 @@ impl Known {
                 self.addresses.insert((new.ifindex, new.ip, new.flags))
             }
             Change::AddressRemoved(old) => {
+                if self.gone.len() < REMEMBERED {
+                    self.gone.insert((old.ifindex, old.ip));
+                }
                 self.addresses.retain(|&(index, ip, _)| (index, ip) != (old.ifindex, old.ip));
                 true
             }

@@ -190,6 +190,7 @@ impl Worker {
     /// Looks at what is due.
     pub(super) fn look_at_claims(&mut self) {
         let now = now();
+        self.take_claims();
         self.go_on_probing(now);
         let held: HashSet<Target> = self.held.values().map(|held| (held.set.ifindex, held.set.ip)).collect();
         let (mut ask, mut over, mut again) = (Vec::new(), Vec::new(), Vec::new());
@@ -263,6 +264,22 @@ impl Worker {
         self.listen();
         self.probe_on(&interfaces, &targets);
         true
+    }
+
+    /// Before it is said that nobody answered, what waits in the sockets is taken: the thread that listens may be late.
+    fn take_claims(&mut self) {
+        let ears: BTreeSet<Ear> = self
+            .probing
+            .iter()
+            .flat_map(|probing| probing.targets.iter().map(|&(ifindex, ip)| (ifindex, ip.is_ipv6())))
+            .collect();
+        for ear in ears {
+            let Some(listening) = self.listening.get(&ear) else { continue };
+            let claims: BTreeSet<Claim> = (0..64).map_while(|_| listening.listener.next().ok()).collect();
+            if !claims.is_empty() {
+                self.claimed(ear.0, &claims);
+            }
+        }
     }
 
     fn go_on_probing(&mut self, now: Time) {

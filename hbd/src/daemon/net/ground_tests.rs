@@ -15,6 +15,37 @@ use crate::daemon::settings::Entry;
 use crate::daemon::settings::tests::resource;
 
 #[test]
+fn what_a_renewal_has_set_again_before_the_look_was_removed_all_the_same() {
+    in_namespace(|| {
+        let entries =
+            [entry(1, "10.9.0.50", Some(24), Some("v0")), entry(2, "10.9.0.51", Some(24), Some("v0"))];
+        let (mut worker, mut heard) = started(&entries, Some(300));
+        let ifindex = worker.held[&ResourceKey(1)].set.ifindex;
+        let gone = |ips: &[&str]| Job::Gone(ips.iter().map(|ip| (ifindex, ip.parse().unwrap())).collect());
+        // As if it had been removed, renewed, and then the kernel's news were read.
+        worker.job(gone(&["10.9.0.50", "10.9.0.77"]));
+        worker.job(Job::Changed);
+        let reports: Vec<Report> = std::iter::from_fn(|| heard.try_recv().ok()).collect();
+        let back = reports.iter().find_map(|report| match report {
+            Report::PutBack(keys) => Some(keys.clone()),
+            _ => None,
+        });
+        assert_eq!(back, Some(vec![ResourceKey(1)]));
+        assert!(
+            reports
+                .iter()
+                .any(|report| matches!(report, Report::Event(event) if event.subject == "10.9.0.50"))
+        );
+        // What this thread removes itself is told by the kernel in the same way, and is nobody's doing.
+        worker.job(run(OpKind::Stop, &entries, None));
+        worker.job(run(OpKind::Start, &entries, Some(300)));
+        worker.job(gone(&["10.9.0.50", "10.9.0.51"]));
+        worker.job(Job::Changed);
+        assert!(events(&mut heard).is_empty());
+    });
+}
+
+#[test]
 fn in_maintenance_nothing_is_put_back_or_right_and_afterwards_all_is() {
     in_namespace(|| {
         let entries =

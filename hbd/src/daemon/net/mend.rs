@@ -62,6 +62,9 @@ struct Ill {
     remove: Vec<AddressKey>,
 }
 
+/// An address that is right again, where it is, and how it had differed; nothing if it was gone.
+type Mended = (ResourceKey, Target, Option<String>);
+
 /// The kernel counts what is left of a lifetime in whole seconds, and so do we.
 const INACCURACY: Duration = Duration::from_secs(2);
 
@@ -112,7 +115,12 @@ impl Worker {
             // The next renewal mends what can be mended, and says what cannot.
             Err(error) => return tracing::warn!("interfaces and addresses could not be looked at: {error}"),
         };
-        let mended = if self.frozen { Vec::new() } else { self.mend(&interfaces, &addresses) };
+        let mended = if self.frozen {
+            self.take_gone();
+            Vec::new()
+        } else {
+            self.mend(&interfaces, &addresses)
+        };
         self.announce_where_up(&interfaces);
         self.tell_ground(&interfaces, &addresses, false);
         let seen = told(&interfaces, &addresses);
@@ -130,7 +138,8 @@ impl Worker {
     fn mend(&mut self, interfaces: &Interfaces, addresses: &Addresses) -> Vec<ResourceKey> {
         let now = now();
         let ill = self.ill(interfaces, addresses, now);
-        if ill.is_empty() {
+        let renewed = self.set_again_already(&ill, addresses);
+        if ill.is_empty() && renewed.is_empty() {
             return Vec::new();
         }
         // What an interface takes with it when it goes, or is switched off, is nobody's doing.
@@ -153,18 +162,39 @@ impl Worker {
             whose.push((key, (held.set.ifindex, held.set.ip), how));
         }
         // Whatever is in the way must go first; between the two is less than a packet's time.
+        self.own_removals.extend(removals.iter().map(|key| (key.ifindex, key.ip)));
         if !removals.is_empty() && self.netlink.remove_addresses(&removals).is_err() {
             return Vec::new();
         }
-        if sets.is_empty() {
+        let Ok(done) = self.netlink.set_addresses(&sets) else { return Vec::new() };
+        let set = whose.into_iter().zip(done).filter(|(_, done)| done.is_ok()).map(|(whose, _)| whose);
+        let right: Vec<_> = set.chain(renewed).collect();
+        if right.is_empty() {
             return Vec::new();
         }
-        let Ok(done) = self.netlink.set_addresses(&sets) else { return Vec::new() };
-        let right: Vec<_> =
-            whose.into_iter().zip(done).filter(|(_, done)| done.is_ok()).map(|(whose, _)| whose).collect();
         self.announce_on(interfaces, right.iter().map(|(_, target, _)| *target).collect());
         self.say_mended(&right, with_interface, now);
         right.into_iter().map(|(key, ..)| key).collect()
+    }
+
+    /// What was removed and is there all the same: a renewal came before this look. Whatever went with it is gone.
+    fn set_again_already(&mut self, ill: &[Ill], addresses: &Addresses) -> Vec<Mended> {
+        let gone = self.take_gone();
+        if gone.is_empty() {
+            return Vec::new();
+        }
+        let there = |&(ifindex, ip): &Target| addresses.of(ip).any(|address| address.ifindex == ifindex);
+        let whose = self.held.iter().map(|(&key, held)| (key, (held.set.ifindex, held.set.ip), None));
+        let mut whose: Vec<Mended> =
+            whose.filter(|(_, target, _)| gone.contains(target) && there(target)).collect();
+        whose.retain(|(key, ..)| ill.iter().all(|ill| ill.key != *key));
+        whose
+    }
+
+    /// What somebody else has removed since the last look.
+    fn take_gone(&mut self) -> HashSet<Target> {
+        let gone = std::mem::take(&mut self.gone);
+        gone.into_iter().filter(|target| !self.own_removals.remove(target)).collect()
     }
 
     /// What is held and not as it should be.
@@ -190,12 +220,7 @@ impl Worker {
         ill
     }
 
-    fn say_mended(
-        &mut self,
-        right: &[(ResourceKey, Target, Option<String>)],
-        with_interface: bool,
-        now: Time,
-    ) {
+    fn say_mended(&mut self, right: &[Mended], with_interface: bool, now: Time) {
         let ips = |changed: bool| {
             let these = right.iter().filter(|(.., how)| how.is_some() == changed);
             let mut ips: Vec<IpAddr> = these.map(|(_, (_, ip), _)| *ip).collect();

@@ -12,8 +12,9 @@ mod repeat;
 mod said;
 mod worker;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
+use std::net::IpAddr;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -74,6 +75,8 @@ pub enum Job {
         /// What is held is announced again each time this has passed, if at all.
         refresh: Option<Duration>,
     },
+    /// These were removed, by whomever, since the last look, for which they are kept.
+    Gone(HashSet<(u32, IpAddr)>),
     /// Maintenance begins or ends: in it nothing that is held is put back or put right.
     Frozen(bool),
     /// Others say that they have these addresses.

@@ -48,6 +48,9 @@ pub(super) struct Worker {
     pub(super) fighting: bool,
     /// Maintenance is on: nothing is put back or put right.
     pub(super) frozen: bool,
+    /// Removed since the last look, and removed by this thread itself, of which the kernel tells in the same way.
+    pub(super) gone: HashSet<Target>,
+    pub(super) own_removals: HashSet<Target>,
     /// Where it is told what is to be listened to, and what is.
     pub(super) hear: Sender<Hear>,
     pub(super) listening: BTreeMap<Ear, Listening>,
@@ -83,6 +86,8 @@ impl Worker {
             fights: Fights::default(),
             fighting: false,
             frozen: false,
+            gone: HashSet::new(),
+            own_removals: HashSet::new(),
             hear,
             listening: BTreeMap::new(),
             conflicts: BTreeMap::new(),
@@ -170,6 +175,7 @@ impl Worker {
                 self.ask_soon();
             }
             Job::Configured { entries, refresh } => self.configured(entries, refresh),
+            Job::Gone(gone) => self.gone.extend(gone),
             Job::Frozen(frozen) => {
                 self.frozen = frozen;
                 self.changed();
@@ -260,6 +266,7 @@ impl Worker {
                 whose.push(at);
             }
         }
+        self.own_removals.extend(keys.iter().map(|key| (key.ifindex, key.ip)));
         match self.netlink.remove_addresses(&keys) {
             Ok(done) => {
                 for (at, done) in whose.into_iter().zip(done) {
