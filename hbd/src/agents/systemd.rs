@@ -11,7 +11,7 @@
 //!
 //! `systemctl start` and `stop` wait for the job's end. When one of them is killed at its timeout, systemd goes on with the job;
 //! the `stop` that follows a failed start replaces it. A stop of a unit that does not exist has succeeded.
-//! Looks at many units at once are one call, see [`super::units`].
+//! Looks at many units at once are one call, see `units.rs`.
 
 use std::ffi::OsString;
 use std::time::Duration;
