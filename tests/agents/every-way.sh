@@ -2,12 +2,13 @@
 # An OCF agent that fails in every way there is. OCF_RESKEY_way: exit-N, signal-NAME, hang, deaf (hangs and ignores TERM),
 # flood (writes without end, then exit-0), fork (leaves a daemon that holds the output open, then exit-0).
 # OCF_RESKEY_pid: a file for the process that it leaves behind.
-case $OCF_RESKEY_way in
+way=${OCF_RESKEY_way:-}
+case $way in
 exit-*)
-    echo "ending with ${OCF_RESKEY_way#exit-}" >&2
-    exit "${OCF_RESKEY_way#exit-}"
+    echo "ending with ${way#exit-}" >&2
+    exit "${way#exit-}"
     ;;
-signal-*) kill -"${OCF_RESKEY_way#signal-}" $$ ;;
+signal-*) kill -"${way#signal-}" $$ ;;
 hang) sleep 1000 ;;
 deaf)
     trap '' TERM
@@ -16,6 +17,6 @@ deaf)
 flood) head -c 4194304 /dev/zero | tr '\0' 'x' ;;
 fork)
     setsid sleep 1000 &
-    echo "$!" >"$OCF_RESKEY_pid"
+    echo "$!" >"${OCF_RESKEY_pid:?}"
     ;;
 esac
