@@ -130,8 +130,9 @@ impl Core {
 
     /// Until when a live peer is waited for that is still joining, or has not said what it has of the group.
     pub(crate) fn patience_with(&self, peer: &Peer, group: &Group) -> Time {
-        let since =
-            group.orphan_since.unwrap_or(self.now).max(peer.session.as_ref().map_or(self.now, |s| s.since));
+        let session = peer.session.as_ref().map_or(self.now, |s| s.since);
+        // While this node was joining itself nothing was decided here, so nobody was waited for.
+        let since = group.orphan_since.unwrap_or(self.now).max(session).max(self.phase_since);
         let unsaid = peer.report(group.id).is_none();
         if unsaid && group.settings.requires != Requires::Nothing {
             Time(u64::MAX)

@@ -90,6 +90,7 @@ fn seeds_that_once_found_something_with_a_witness_violate_nothing() {
         ("L2", 3, &[12, 884, 2668]),
         ("S4", 3, &[548]),
         ("S19", 3, &[783]),
+        ("S2", 3, &[21_451, 22_694, 32_490]),
     ];
     for (what, nodes, seeds) in found {
         for &seed in seeds {
