@@ -79,10 +79,10 @@ fn answers_of_another_kind_than_asked_for_do_no_harm() {
 
 #[test]
 fn an_endless_line_is_cut() {
-    let steps = [Step::Raw(vec![b'x'; 3 << 20]), Step::Silence];
+    let steps = [Step::Raw(vec![b'x'; 65 << 20]), Step::Silence];
     let ended = Daemon::saying(&steps).hbctl("status");
     assert_eq!(ended.code, 1);
-    assert!(ended.err.contains("longer than 1048576 bytes"), "{}", ended.err);
+    assert!(ended.err.contains("longer than 67108864 bytes"), "{}", ended.err);
 }
 
 #[test]
