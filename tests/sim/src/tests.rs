@@ -87,6 +87,7 @@ fn seeds_that_once_found_something_with_a_witness_violate_nothing() {
     let found = [
         ("S4", 2, &[43_855][..]),
         ("S16", 2, &[924, 3327]),
+        ("S11", 2, &[140_934]),
         ("L2", 3, &[12, 884, 2668]),
         ("S4", 3, &[548]),
         ("S19", 3, &[783]),

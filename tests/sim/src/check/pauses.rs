@@ -2,7 +2,7 @@
 
 use cluster::{Action, OpKind};
 
-use proto::NodeState;
+use proto::{GroupId, NodeState};
 
 use super::{Notes, Sight};
 use crate::world::World;
@@ -62,6 +62,7 @@ pub fn s11_after_a_pause_first_look_then_act(
             }
             let what = match action {
                 Action::Run(run) if run.op == OpKind::Start => "starts something",
+                Action::Lease { groups, leased: true } if ends_only(world, *n, groups) => return None,
                 Action::Lease { .. } => "renews its addresses",
                 Action::Announce { .. } => "announces its addresses",
                 _ => return None,
@@ -71,4 +72,15 @@ pub fn s11_after_a_pause_first_look_then_act(
         _ => {}
     }
     None
+}
+
+/// All addresses of these groups that are set on machine `n` are without end, and given one: that is no renewal.
+fn ends_only(world: &World, n: usize, groups: &[GroupId]) -> bool {
+    let machine = &world.machines[n];
+    let of = |group: &&cluster::GroupSettings| groups.contains(&GroupId::of(&group.name));
+    let addresses = machine.settings.groups.iter().filter(of).flat_map(|group| &group.resources);
+    addresses
+        .filter(|resource| resource.address)
+        .map(|resource| &machine.real[resource.key.0 as usize])
+        .all(|real| real.on && real.lease.is_none())
 }
