@@ -193,6 +193,20 @@ impl Pair {
         self.start(node)
     }
 
+    /// As [`World::power_off`], also while the daemon there is stopped: its nsenter, which is stopped with it, would hold the
+    /// end of the machine up.
+    ///
+    /// # Errors
+    /// As [`World::power_off`].
+    pub fn power_off(&self, node: &str) -> Result<u64> {
+        if let Some(daemon) = lock(&self.daemons).get_mut(node)
+            && daemon.process().stopped()
+        {
+            daemon.crash();
+        }
+        self.world.power_off(node)
+    }
+
     /// Lets `work` have the daemon of a node.
     ///
     /// # Errors

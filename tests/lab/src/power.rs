@@ -6,15 +6,17 @@
 //! ```
 //! The folder is the world's, which machines see as the host does.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use crate::error::Context;
 use crate::net::World;
 use crate::pair::Pair;
+use crate::scenario::check;
 use crate::{LabError, Result};
 
 /// The agent's path inside the machines.
@@ -23,74 +25,113 @@ pub const AGENT: &str = "/etc/hbd/fence_lab";
 const LOOK: Duration = Duration::from_millis(5);
 
 /// How the switch answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mood {
     /// It cuts the power and says so.
+    #[default]
     Works,
     /// It does nothing and says that it failed.
     Fails,
-    /// It says nothing.
+    /// It does nothing and says nothing.
     Hangs,
+    /// It cuts the power and says that it failed.
+    Denies,
+}
+
+/// One use of the switch.
+#[derive(Clone, Debug)]
+pub struct Use {
+    /// The node that asked.
+    pub by: String,
+    /// The node that was to be switched off.
+    pub node: String,
+    /// How it was answered.
+    pub mood: Mood,
+    /// A running machine lost its power.
+    pub cut: bool,
+    /// When it was asked.
+    pub at: Instant,
 }
 
 /// The switch, while its thread runs.
 #[derive(Debug)]
 pub struct Switch {
     folder: PathBuf,
-    mood: Mutex<Mood>,
-    used: Mutex<Vec<String>>,
+    /// How it answers for each node, where not as usual.
+    moods: Mutex<BTreeMap<String, Mood>>,
+    uses: Mutex<Vec<Use>>,
     stop: AtomicBool,
 }
 
 impl Switch {
-    /// Changes how it answers from now on.
+    /// Changes how it answers from now on, whoever is to be switched off.
     pub fn set(&self, mood: Mood) {
-        *self.mood.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = mood;
+        ["a", "b"].iter().for_each(|node| self.set_for(node, mood));
+    }
+
+    /// Changes how it answers from now on if this node is to be switched off.
+    pub fn set_for(&self, node: &str, mood: Mood) {
+        lock(&self.moods).insert(node.to_owned(), mood);
     }
 
     /// The nodes it was asked to switch off, in order.
     pub fn used(&self) -> Vec<String> {
-        self.used.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        lock(&self.uses).iter().map(|one| one.node.clone()).collect()
     }
 
-    fn look(&self, world: &World) -> Result<()> {
+    /// All that it was asked for, in order.
+    pub fn uses(&self) -> Vec<Use> {
+        lock(&self.uses).clone()
+    }
+
+    fn look(&self, pair: &Pair) -> Result<()> {
         for entry in fs::read_dir(&self.folder).context(|| "the switch has no folder".to_owned())?.flatten() {
             let path = entry.path();
             if path.extension().is_some_and(|end| end == "ask") {
-                self.answer(world, &path)?;
+                self.answer(pair, &path)?;
             }
         }
         Ok(())
     }
 
-    fn answer(&self, world: &World, ask: &Path) -> Result<()> {
+    fn answer(&self, pair: &Pair, ask: &Path) -> Result<()> {
+        let world = &pair.world;
         let name = ask.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let node = name.split_once('.').map(|(_, node)| node.to_owned()).unwrap_or_default();
+        let (from, node) = name.split_once('.').unwrap_or_default();
+        let by = from.rsplit_once('-').map(|(by, _)| by.to_owned()).unwrap_or_default();
         fs::remove_file(ask).context(|| "a request cannot be taken".to_owned())?;
-        let mood = *self.mood.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        world.timeline.note(format!("the power switch is asked to fence {node}: {mood:?}"));
-        self.used.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(node.clone());
-        if mood == Mood::Works && world.is_up(&node) {
-            world.power_off(&node)?;
+        let (mood, at) = (lock(&self.moods).get(node).copied().unwrap_or_default(), Instant::now());
+        world.timeline.note(format!("the power switch is asked by {by} to fence {node}: {mood:?}"));
+        let cut = matches!(mood, Mood::Works | Mood::Denies) && world.is_up(node);
+        lock(&self.uses).push(Use { by, node: node.to_owned(), mood, cut, at });
+        if cut && let Err(e) = pair.power_off(node) {
+            // The scenario may have been quicker.
+            check(!world.is_up(node), || e.to_string())?;
         }
         let done = ask.with_extension("done");
         match mood {
             Mood::Works => fs::write(done, "0"),
-            Mood::Fails => fs::write(done, "1"),
+            Mood::Fails | Mood::Denies => fs::write(done, "1"),
             Mood::Hangs => Ok(()),
         }
         .context(|| "the switch cannot answer".to_owned())
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// `[[fence]]` tables for both nodes; `more` is added to each.
 pub fn tables(more: &str) -> String {
-    let table = |node: &str| {
-        format!(
-            "\n[[fence]]\nnode = \"{node}\"\nagent = \"{AGENT}\"\noptions = {{ plug = \"{node}\" }}\n{more}\n"
-        )
-    };
-    table("a") + &table("b")
+    table("a", more) + &table("b", more)
+}
+
+/// A `[[fence]]` table for a node, with further lines.
+pub fn table(node: &str, more: &str) -> String {
+    format!(
+        "\n[[fence]]\nnode = \"{node}\"\nagent = \"{AGENT}\"\noptions = {{ plug = \"{node}\" }}\n{more}\n"
+    )
 }
 
 /// Installs the agent on a node; to be done once for each machine (its /etc survives).
@@ -138,14 +179,14 @@ fn folder(world: &World) -> Result<PathBuf> {
 pub fn with_switch(pair: &Pair, work: impl FnOnce(&Switch) -> Result<()>) -> Result<()> {
     let switch = Switch {
         folder: folder(&pair.world)?,
-        mood: Mutex::new(Mood::Works),
-        used: Mutex::default(),
+        moods: Mutex::default(),
+        uses: Mutex::default(),
         stop: AtomicBool::new(false),
     };
     std::thread::scope(|scope| {
         let running = scope.spawn(|| {
             while !switch.stop.load(Ordering::Relaxed) {
-                switch.look(&pair.world)?;
+                switch.look(pair)?;
                 std::thread::sleep(LOOK);
             }
             Ok(())

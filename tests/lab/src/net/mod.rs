@@ -49,6 +49,8 @@ pub struct World {
     switch: Space,
     machines: BTreeMap<String, Machine>,
     running: Mutex<BTreeMap<String, Space>>,
+    /// Held while a machine is booted or loses its power: a power switch may do that while a scenario goes on.
+    power: Mutex<()>,
     cuts: Mutex<Vec<Cut>>,
     /// What was done, printed when the test panics.
     pub timeline: Timeline,
@@ -85,6 +87,7 @@ impl World {
             switch,
             machines,
             running: Mutex::default(),
+            power: Mutex::default(),
             cuts: Mutex::default(),
             timeline: Timeline::default(),
         };
@@ -100,6 +103,7 @@ impl World {
     /// It runs already, or its namespaces or cables cannot be made.
     pub fn boot(&self, name: &str) -> Result<()> {
         let machine = self.machine(name)?;
+        let _alone = self.power.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if self.is_up(name) {
             return Err(LabError(format!("{name} runs already")));
         }
@@ -127,6 +131,7 @@ impl World {
     /// The machine is off already.
     pub fn power_off(&self, name: &str) -> Result<u64> {
         let machine = self.machine(name)?;
+        let _alone = self.power.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut space =
             self.spaces().remove(name).ok_or_else(|| LabError(format!("{name} is off already")))?;
         let at = clock::monotonic_ns();

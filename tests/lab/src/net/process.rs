@@ -67,6 +67,12 @@ impl Process {
         }
     }
 
+    /// True while a signal keeps the program from running on.
+    pub fn stopped(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        stat.rsplit_once(')').is_some_and(|(_, state)| state.trim_start().starts_with('T'))
+    }
+
     /// True while it runs.
     pub fn running(&mut self) -> bool {
         matches!(self.entered.try_wait(), Ok(None))

@@ -20,6 +20,7 @@ mod flags;
 mod forgery;
 mod freeze;
 mod ground;
+mod guarded;
 mod handover;
 mod interfaces;
 mod ipv6;
