@@ -10,7 +10,7 @@ use std::time::Instant;
 use std::{env, fs, io};
 
 /// Seeds in which a mutant must be caught.
-const SEEDS: u64 = 20_000;
+const SEEDS: u64 = 60_000;
 /// What the copy is made of.
 const CRATES: [&str; 3] = ["proto", "cluster", "tests/sim"];
 
