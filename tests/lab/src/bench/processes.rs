@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sched::{CpuSet, sched_setaffinity};
+
 use crate::error::Context;
 use crate::{LabError, Result};
 
@@ -74,6 +76,26 @@ pub fn neighbours(pid: u32) -> Result<Vec<u32>> {
     let all = fs::read_dir("/proc").context(|| "cannot read /proc".to_owned())?;
     let pids = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     Ok(pids.filter(|p| space(*p).is_ok_and(|s| s == ours)).collect())
+}
+
+/// Has all processes of a node run on the first processor from now on, and what they start.
+///
+/// # Errors
+/// The process is gone, or the kernel does not let us.
+pub fn on_one_processor(pid: u32) -> Result<()> {
+    let mut first = CpuSet::new();
+    first.set(0).context(|| "a set of one processor".to_owned())?;
+    for process in neighbours(pid)?.into_iter().filter(|p| !is_first(*p)) {
+        for (_, thread) in run_times(process).into_iter().map(|(key, _)| key) {
+            let thread = nix::unistd::Pid::from_raw(thread.cast_signed());
+            // One that has ended meanwhile runs nowhere.
+            match sched_setaffinity(thread, &first) {
+                Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+                Err(error) => return Err(LabError(format!("cannot pin thread {thread}: {error}"))),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Files a node's processes (but pid 1) have mapped executable: programs and libraries.
