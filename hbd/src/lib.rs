@@ -8,4 +8,5 @@ pub mod fence;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod http;
+mod private;
 pub mod witness;

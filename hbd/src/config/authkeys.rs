@@ -1,19 +1,17 @@
 //! The authkeys file: who may read it, and what is in it.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use proto::{KeyProblem, Keyring};
 use zeroize::Zeroizing;
 
 use super::problem::{Problem, Problems};
+use crate::private::{self, NotPrivate};
 
 /// More than any authkeys file has; a bound on what is read into memory.
 const MAX_BYTES: u64 = 1 << 16;
-/// The bits of a mode that let others than the owner at the keys, or execute them.
-const TOO_OPEN: u32 = 0o7177;
 
 /// Reads and checks the authkeys file at `path`: a regular file, owned by root or the user this
 /// runs as, that nobody else may touch.
@@ -29,15 +27,16 @@ pub fn read(path: &Path) -> Result<Keyring, Problems> {
 fn read_as(path: &Path, user: u32) -> Result<Keyring, Problems> {
     let file = path.display().to_string();
     let whole = |message: String, help: String| Problems::from(Problem::whole(&file, message, Some(help)));
-    // Not blocking, so that a pipe put there cannot hold up the start.
-    let opened = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path);
-    let opened = opened.map_err(|error| {
+    let opened = private::open(path).map_err(|error| {
         whole(format!("cannot read the keys: {}", super::reason(&error)), opening_help(&file, &error))
     })?;
     let meta = opened
         .metadata()
         .map_err(|error| whole(format!("cannot look at the keys: {error}"), "check the disk".to_owned()))?;
-    check_file(&file, &meta, user).map_err(|(message, help)| whole(message, help))?;
+    private::check(&meta, user).map_err(|why| {
+        let (message, help) = not_private(why, &file, user);
+        whole(message, help)
+    })?;
     let text = read_text(opened).map_err(|message| {
         whole(message, format!("hbctl keygen > {file}   (then the same file on the other node)"))
     })?;
@@ -56,27 +55,23 @@ fn opening_help(file: &str, error: &std::io::Error) -> String {
     }
 }
 
-/// Whether the file may hold secrets; else what is wrong and the command that mends it.
-fn check_file(file: &str, meta: &Metadata, user: u32) -> Result<(), (String, String)> {
-    if !meta.is_file() {
-        return Err((
+/// What is wrong, and the command that mends it.
+fn not_private(why: NotPrivate, file: &str, user: u32) -> (String, String) {
+    match why {
+        NotPrivate::NoFile => (
             "the keys are no regular file".to_owned(),
             "name a regular file: authkeys = \"/etc/hbd/authkeys\"".to_owned(),
-        ));
-    }
-    let (owner, mode) = (meta.uid(), meta.mode() & 0o7777);
-    if owner != 0 && owner != user {
-        let by = if user == 0 { "root".to_owned() } else { format!("root or the user {user}") };
-        let message = format!("the keys are owned by the user {}, and must be by {by}", user_name(owner));
-        return Err((message, format!("chown root {file}")));
-    }
-    if mode & TOO_OPEN != 0 {
-        return Err((
+        ),
+        NotPrivate::Owner(owner) => {
+            let by = if user == 0 { "root".to_owned() } else { format!("root or the user {user}") };
+            let message = format!("the keys are owned by the user {}, and must be by {by}", user_name(owner));
+            (message, format!("chown root {file}"))
+        }
+        NotPrivate::Mode(mode) => (
             format!("the keys have mode {mode:04o}, and nobody but their owner may read them"),
             format!("chmod 600 {file}"),
-        ));
+        ),
     }
-    Ok(())
 }
 
 /// `hans (1000)`, or `1000` if the machine has no name for it.
@@ -149,7 +144,7 @@ fn masked(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
     use std::path::PathBuf;
 
     use super::*;

@@ -22,7 +22,8 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 /// So much of an answer is read: it is a status, and a sentence for people.
 const MOST_BODY: usize = 64 * 1024;
-const AGENT: &str = concat!("hbd/", env!("CARGO_PKG_VERSION"));
+/// What this client calls itself.
+pub(crate) const AGENT: &str = concat!("hbd/", env!("CARGO_PKG_VERSION"));
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,7 +166,7 @@ where
 }
 
 /// A sentence from what hyper says.
-fn broken(error: &hyper::Error) -> String {
+pub(crate) fn broken(error: &hyper::Error) -> String {
     use std::error::Error;
     if error.is_parse() {
         return "its answer is no HTTP: is it https:// and not http://?".to_owned();

@@ -1,50 +1,25 @@
 //! The password of the user that etcd knows, from a file that nobody else may read.
 
-use std::fs::{Metadata, OpenOptions};
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use crate::private;
+
 /// No password is longer.
-const MAX: u64 = 4096;
-/// The bits of a mode that let others than the owner at it, or execute it.
-const TOO_OPEN: u32 = 0o7177;
+const MAX: u32 = 4096;
 
 /// The first line of a file.
 ///
 /// # Errors
 /// A sentence: the file cannot be read, others can read it, or there is no password in it.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, String> {
-    let shown = path.display();
-    let failed = |error| format!("the password cannot be read from {shown}: {error}");
-    // Not blocking, so that a pipe put there cannot hold anything up.
-    let file =
-        OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path).map_err(failed)?;
-    check(&file.metadata().map_err(failed)?, nix::unistd::geteuid().as_raw())
-        .map_err(|why| format!("{shown} {why}"))?;
-    let mut text = Zeroizing::new(String::with_capacity(MAX as usize + 1));
-    file.take(MAX).read_to_string(&mut text).map_err(failed)?;
+    let text = private::read(path, MAX, "the password cannot")?;
     let first = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
     match first.is_empty() {
-        true => Err(format!("there is no password in the first line of {shown}")),
+        true => Err(format!("there is no password in the first line of {}", path.display())),
         false => Ok(first),
     }
-}
-
-fn check(meta: &Metadata, user: u32) -> Result<(), String> {
-    if !meta.is_file() {
-        return Err("is no regular file".to_owned());
-    }
-    if meta.uid() != 0 && meta.uid() != user {
-        return Err(format!("is owned by the user {}, and must be by root: chown root", meta.uid()));
-    }
-    let mode = meta.mode() & 0o7777;
-    if mode & TOO_OPEN != 0 {
-        return Err(format!("has mode {mode:04o}, and nobody but its owner may read it: chmod 600"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, Error as TlsError};
 
 use crate::config::Witness;
-use crate::http::{plain, tls};
+use crate::http::{self, AGENT, plain, tls};
 
 /// No answer to what is asked here is longer.
 const MOST_BODY: usize = 1 << 20;
@@ -34,7 +34,6 @@ const SOON: Duration = Duration::from_millis(50);
 const MOST_ADDRESSES: usize = 4;
 /// Where etcd listens unless told otherwise.
 const PORT: u16 = 2379;
-const AGENT: &str = concat!("hbd/", env!("CARGO_PKG_VERSION"));
 const WANTS_ONE: &str = "does it want a certificate of ours ([witness] cert and key)?";
 
 /// One member, as it is configured.
@@ -255,7 +254,7 @@ pub(super) fn trust(settings: &Witness) -> Result<ClientConfig, String> {
     tls::trust(settings.ca.as_deref(), identity)
 }
 
-/// A sentence from what hyper says.
+/// A sentence from what hyper says: whether it wants to see a certificate, a member of an etcd says by ending TLS.
 fn broken(error: &hyper::Error) -> String {
     use std::error::Error;
     let alert = error.source().and_then(|inner| inner.downcast_ref::<io::Error>());
@@ -264,13 +263,7 @@ fn broken(error: &hyper::Error) -> String {
     {
         return format!("it ended TLS ({alert:?}): {WANTS_ONE}");
     }
-    if error.is_parse() {
-        return "its answer is no HTTP: is it https:// and not http://?".to_owned();
-    }
-    match error.source().and_then(|inner| inner.downcast_ref::<io::Error>()) {
-        Some(inner) => format!("the connection broke: {}", plain(inner)),
-        None => format!("the connection broke: {error}"),
-    }
+    http::broken(error)
 }
 
 #[cfg(test)]

@@ -1,20 +1,14 @@
 //! An alert told to a web server: the event as JSON by POST, with headers from a file that nobody else may read.
 
-use std::fs::{Metadata, OpenOptions};
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use hyper::header::{HeaderName, HeaderValue};
-use zeroize::Zeroizing;
 
 use crate::config::Webhook;
-use crate::http;
+use crate::{http, private};
 
 /// No file with headers is longer.
-const MOST: u64 = 16 * 1024;
-/// The bits of a mode that let others than the owner at it, or execute it.
-const TOO_OPEN: u32 = 0o7177;
+const MOST: u32 = 16 * 1024;
 /// So much of what a server says when it refuses is repeated.
 const ANSWER: usize = 200;
 
@@ -49,15 +43,8 @@ fn said(answer: &[u8]) -> String {
 /// The headers in a file: a line `Name: value` each; blank lines and those that begin with `#` do not count. It is read each
 /// time, so what is in it may be changed under way.
 fn headers(path: &Path) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+    let text = private::read(path, MOST, "the headers cannot")?;
     let shown = path.display();
-    let failed = |error| format!("the headers cannot be read from {shown}: {error}");
-    // Not blocking, so that a pipe put there cannot hold anything up.
-    let file =
-        OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path).map_err(failed)?;
-    check(&file.metadata().map_err(failed)?, nix::unistd::geteuid().as_raw())
-        .map_err(|why| format!("{shown} {why}"))?;
-    let mut text = Zeroizing::new(String::with_capacity(MOST as usize + 1));
-    file.take(MOST).read_to_string(&mut text).map_err(failed)?;
     let mut all = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         if line.trim().is_empty() || line.starts_with('#') {
@@ -72,20 +59,6 @@ fn headers(path: &Path) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
         all.push(header.ok_or_else(|| format!("line {number} of {shown} is no header: write Name: value"))?);
     }
     Ok(all)
-}
-
-fn check(meta: &Metadata, user: u32) -> Result<(), String> {
-    if !meta.is_file() {
-        return Err("is no regular file".to_owned());
-    }
-    if meta.uid() != 0 && meta.uid() != user {
-        return Err(format!("is owned by the user {}, and must be by root: chown root", meta.uid()));
-    }
-    let mode = meta.mode() & 0o7777;
-    if mode & TOO_OPEN != 0 {
-        return Err(format!("has mode {mode:04o}, and nobody but its owner may read it: chmod 600"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
