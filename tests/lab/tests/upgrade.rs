@@ -98,64 +98,65 @@ fn one_node_after_the_other_is_upgraded_and_no_packet_is_lost() {
     });
 }
 
-#[test]
-fn an_older_and_a_newer_one_are_a_pair_like_any_other() {
+/// A pair in which one node, each in turn, is of the newer version; `body` gets the program of a, too.
+fn mixed(body: impl Fn(&Pair, &std::path::Path) -> Result<()>) {
     let Some(old) = old() else { return };
     let new = program("hbd").expect("the new hbd");
-    for newer in ["a", "b"] {
+    for (newer, of_a) in [("a", &new), ("b", &old)] {
         scenario(make, |pair| {
             start_old(pair, &old)?;
             restart(pair, newer, &new)?;
-            // Orders, from either, about either.
-            pair.order("a", &["move", GROUP, "--to", "b"])?;
-            pair.owned_by("b")?;
-            pair.order("a", &["takeover", GROUP])?;
-            pair.owned_by("a")?;
-            pair.order("b", &["standby", "a"])?;
-            pair.owned_by("b")?;
-            pair.order("b", &["online", "a"])?;
-            pair.order("b", &["maintenance", "on"])?;
-            pair.wait("a", "it is frozen too", |s| s.maintenance)?;
-            pair.order("a", &["maintenance", "off"])?;
-            pair.wait("b", "it thaws too", |s| !s.maintenance)?;
-            // A service that fails too often, a stop by systemd, a power failure.
-            for _ in 0..2 {
-                pair.world.must("b", &["rm", "-f", "/run/rec/web"])?;
-                lab::scenario::until("it is dealt with", || {
-                    Ok(agent::runs(&pair.world, "b", "web")? || agent::runs(&pair.world, "a", "web")?)
-                })?;
-            }
-            pair.owned_by("a")?;
-            pair.order("a", &["cleanup"])?;
-            pair.order("b", &["cleanup"])?;
-            pair.leave("a")?;
-            pair.owned_by("b")?;
-            pair.start_program("a", if newer == "a" { &new } else { &old })?;
-            pair.joined("b", "b")?;
-            pair.joined("a", "b")?;
-            pair.world.power_off("b")?;
-            pair.owned_by("a")?;
-            serves(pair, "log", "a")
+            body(pair, of_a)
         });
     }
 }
 
 #[test]
+fn an_older_and_a_newer_one_are_a_pair_like_any_other() {
+    mixed(|pair, of_a| {
+        // Orders, from either, about either.
+        pair.order("a", &["move", GROUP, "--to", "b"])?;
+        pair.owned_by("b")?;
+        pair.order("a", &["takeover", GROUP])?;
+        pair.owned_by("a")?;
+        pair.order("b", &["standby", "a"])?;
+        pair.owned_by("b")?;
+        pair.order("b", &["online", "a"])?;
+        pair.order("b", &["maintenance", "on"])?;
+        pair.wait("a", "it is frozen too", |s| s.maintenance)?;
+        pair.order("a", &["maintenance", "off"])?;
+        pair.wait("b", "it thaws too", |s| !s.maintenance)?;
+        // A service that fails too often, a stop by systemd, a power failure.
+        for _ in 0..2 {
+            pair.world.must("b", &["rm", "-f", "/run/rec/web"])?;
+            lab::scenario::until("it is dealt with", || {
+                Ok(agent::runs(&pair.world, "b", "web")? || agent::runs(&pair.world, "a", "web")?)
+            })?;
+        }
+        pair.owned_by("a")?;
+        pair.order("a", &["cleanup"])?;
+        pair.order("b", &["cleanup"])?;
+        pair.leave("a")?;
+        pair.owned_by("b")?;
+        pair.start_program("a", of_a)?;
+        pair.joined("b", "b")?;
+        pair.joined("a", "b")?;
+        pair.world.power_off("b")?;
+        pair.owned_by("a")?;
+        serves(pair, "log", "a")
+    });
+}
+
+#[test]
 fn an_older_one_hears_that_a_stop_failed_on_a_newer_one_and_the_other_way_round() {
-    let Some(old) = old() else { return };
-    let new = program("hbd").expect("the new hbd");
-    for newer in ["a", "b"] {
-        scenario(make, |pair| {
-            start_old(pair, &old)?;
-            restart(pair, newer, &new)?;
-            agent::wish(&pair.world, "a", "web", "stop", "exit 1")?;
-            let refused = pair.hbctl("a", &["move", GROUP])?;
-            check(refused.code == 1, || refused.stdout.clone())?;
-            pair.wait("b", "it is blocked there", |s| s.has(GROUP, "blocked", Some("a")))?;
-            agent::behave(&pair.world, "a")?;
-            pair.order("b", &["cleanup", GROUP])?;
-            pair.order("a", &["cleanup", GROUP])?;
-            pair.owned_by("a").map(drop)
-        });
-    }
+    mixed(|pair, _| {
+        agent::wish(&pair.world, "a", "web", "stop", "exit 1")?;
+        let refused = pair.hbctl("a", &["move", GROUP])?;
+        check(refused.code == 1, || refused.stdout.clone())?;
+        pair.wait("b", "it is blocked there", |s| s.has(GROUP, "blocked", Some("a")))?;
+        agent::behave(&pair.world, "a")?;
+        pair.order("b", &["cleanup", GROUP])?;
+        pair.order("a", &["cleanup", GROUP])?;
+        pair.owned_by("a").map(drop)
+    });
 }

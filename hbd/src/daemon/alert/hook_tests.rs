@@ -12,7 +12,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::tests::{event, reports, runner};
+use super::tests::{by, event, reports, runner};
 use super::*;
 use crate::config::Webhook;
 use crate::http::Url;
@@ -114,16 +114,7 @@ where
 }
 
 fn hook(url: &str) -> Alert {
-    let hook = Webhook { url: Url::parse(url).unwrap(), header_file: None, ca: None };
-    Alert {
-        channel: Channel::Webhook(hook),
-        level: None,
-        events: None,
-        timeout: Duration::from_secs(20),
-        retries: 0,
-        every: Duration::ZERO,
-        repeat: None,
-    }
+    by(Channel::Webhook(Webhook { url: Url::parse(url).unwrap(), header_file: None, ca: None }))
 }
 
 fn with(alert: Alert, change: impl FnOnce(&mut Webhook)) -> Alert {

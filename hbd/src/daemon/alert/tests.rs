@@ -30,8 +30,13 @@ pub(super) fn reports() -> Reports {
 fn exec(folder: &Path, script: &str) -> Alert {
     let (program, args) = ("/bin/sh".into(), vec!["-c".into(), script.into(), "sh".into()]);
     let args = [args, vec![folder.display().to_string()]].concat();
+    by(Channel::Exec { program, args })
+}
+
+/// An alert of all events, tried once.
+pub(super) fn by(channel: Channel) -> Alert {
     Alert {
-        channel: Channel::Exec { program, args },
+        channel,
         level: None,
         events: None,
         timeout: Duration::from_secs(20),

@@ -63,31 +63,66 @@ pub fn failover(options: &Options) -> Result<()> {
     }
     check(options.runs, &options.parts, &PARTS)?;
     let products = product::installed(&options.only)?;
-    std::fs::create_dir_all(&options.out).context(|| format!("cannot make {}", options.out.display()))?;
-    let began = Instant::now();
+    folder(&options.out)?;
     let mut record = Record::default();
-    let wanted = |part: &str| options.parts.is_empty() || options.parts.iter().any(|p| p == part);
-    for part in PARTS.iter().filter(|part| wanted(part)) {
-        for product in &products {
-            eprintln!("{:>4} s  {part}: {}", began.elapsed().as_secs(), product.name());
-            if let Err(error) = measure(part, product.as_ref(), options, &mut record) {
-                eprintln!("        {}: {error}", product.name());
-                record.fail(part, product.name(), &error);
-            }
-        }
-    }
+    each_part(
+        &PARTS,
+        &options.parts,
+        &products,
+        |p| p.name(),
+        &mut record,
+        |part, product, record| measure(part, product.as_ref(), options, record),
+    );
     let names: Vec<(&str, String)> = products.iter().map(|p| (p.name(), p.version())).collect();
     let heading = format!(
         "failover bench: {} samples of each failover; median, and the worst in brackets",
         options.runs
     );
-    let text = table::render(&table::FAILOVER, &record, &names, &heading);
+    publish(&table::FAILOVER, &record, &names, &heading, &options.out)
+}
+
+/// Measures each part that is wanted (all, if none is named) with each product. What cannot be measured is told and left out.
+fn each_part<P>(
+    all: &[&str],
+    wanted: &[String],
+    products: &[P],
+    name: impl Fn(&P) -> &'static str,
+    record: &mut Record,
+    measure: impl Fn(&str, &P, &mut Record) -> Result<()>,
+) {
+    let began = Instant::now();
+    for part in all.iter().filter(|part| wanted.is_empty() || wanted.iter().any(|p| p == *part)) {
+        for product in products {
+            let name = name(product);
+            eprintln!("{:>4} s  {part}: {name}", began.elapsed().as_secs());
+            if let Err(error) = measure(part, product, record) {
+                eprintln!("        {name}: {error}");
+                record.fail(part, name, &error);
+            }
+        }
+    }
+}
+
+/// Prints the table and writes the files: `NAME.txt`, `NAME.csv`, `NAME.svg`.
+fn publish(
+    sheet: &table::Sheet,
+    record: &Record,
+    names: &[(&str, String)],
+    heading: &str,
+    out: &Path,
+) -> Result<()> {
+    let text = table::render(sheet, record, names, heading);
     print!("{text}");
-    save(&options.out, "failover.txt", &text)?;
-    save(&options.out, "failover.csv", &record.csv())?;
-    save(&options.out, "failover.svg", &plot::render(&table::FAILOVER, &record))?;
-    println!("written to {}: failover.txt, failover.csv, failover.svg", options.out.display());
+    let name = sheet.name;
+    save(out, &format!("{name}.txt"), &text)?;
+    save(out, &format!("{name}.csv"), &record.csv())?;
+    save(out, &format!("{name}.svg"), &plot::render(sheet, record))?;
+    println!("written to {}: {name}.txt, {name}.csv, {name}.svg", out.display());
     Ok(())
+}
+
+fn folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).context(|| format!("cannot make {}", path.display()))
 }
 
 fn measure(part: &str, product: &dyn Product, options: &Options, record: &mut Record) -> Result<()> {

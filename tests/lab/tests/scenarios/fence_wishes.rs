@@ -16,9 +16,7 @@ fn make(more: &str) -> Result<Pair> {
         settings.more += &power::tables("timeout = \"2s\"\nretries = 0");
         settings
     })?;
-    for node in ["a", "b"] {
-        power::install(&pair.world, node)?;
-    }
+    power::install(&pair.world)?;
     pair.start_both()?;
     pair.owned_by("a")?;
     Ok(pair)

@@ -15,9 +15,7 @@ fn make(more: &str) -> Result<Pair> {
         settings.more += &power::tables(more);
         settings
     })?;
-    for node in ["a", "b"] {
-        power::install(&pair.world, node)?;
-    }
+    power::install(&pair.world)?;
     pair.start_both()?;
     pair.owned_by("a")?;
     Ok(pair)

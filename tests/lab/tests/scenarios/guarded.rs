@@ -294,9 +294,7 @@ fn make() -> Result<Pair> {
         }
         settings
     })?;
-    for node in NODES {
-        power::install(&pair.world, node)?;
-    }
+    power::install(&pair.world)?;
     Ok(pair)
 }
 

@@ -16,13 +16,10 @@ mod servers;
 mod watch;
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use super::record::Record;
 use super::table::{Goal, Measure, Sheet};
-use super::{plot, save, table};
 use crate::Result;
-use crate::error::Context;
 use ground::Ground;
 
 /// What to measure and where to put it.
@@ -74,31 +71,22 @@ const MEASURES: [Measure; 12] = [
 pub fn run(options: &Options) -> Result<()> {
     super::check(options.runs, &options.parts, &PARTS)?;
     let products = product::installed(&options.only)?;
-    std::fs::create_dir_all(&options.out).context(|| format!("cannot make {}", options.out.display()))?;
+    super::folder(&options.out)?;
     let ground = Ground::new()?;
-    let began = Instant::now();
     let mut record = Record::default();
-    let wanted = |part: &str| options.parts.is_empty() || options.parts.iter().any(|p| p == part);
-    for part in PARTS.iter().filter(|part| wanted(part)) {
-        for product in &products {
-            eprintln!("{:>4} s  {part}: {}", began.elapsed().as_secs(), product.name());
-            if let Err(error) = parts::measure(part, &ground, *product, options.runs, &mut record) {
-                eprintln!("        {}: {error}", product.name());
-                record.fail(part, product.name(), &error);
-            }
-        }
-    }
+    super::each_part(
+        &PARTS,
+        &options.parts,
+        &products,
+        |p| p.name(),
+        &mut record,
+        |part, product, record| parts::measure(part, &ground, *product, options.runs, record),
+    );
     let names: Vec<_> = products.iter().map(|p| (p.name(), p.version())).collect();
     let heading = format!(
         "director bench: {} samples of each reaction; median, and the worst in brackets\n{}",
         options.runs,
         ground.machine()
     );
-    let text = table::render(&SHEET, &record, &names, &heading);
-    print!("{text}");
-    save(&options.out, "director.txt", &text)?;
-    save(&options.out, "director.csv", &record.csv())?;
-    save(&options.out, "director.svg", &plot::render(&SHEET, &record))?;
-    println!("written to {}: director.txt, director.csv, director.svg", options.out.display());
-    Ok(())
+    super::publish(&SHEET, &record, &names, &heading, &options.out)
 }
