@@ -1,13 +1,14 @@
 //! The engine: the core and what carries out its actions. All of it on the loop's thread, nothing
 //! of it ever waits.
 
+mod reload;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, SystemTime};
 
 use cluster::{Action, Command, Core, Event, FenceOutcome, Input, Level, OpResult, Run, Time, WitnessAnswer};
-use proto::Keyring;
 use tokio::sync::oneshot;
 
 use super::ask::Ask;
@@ -21,13 +22,13 @@ use super::notify::Notifier;
 use super::orders::Orders;
 use super::outputs::Outputs;
 use super::rejected::Rejected;
-use super::reload::{Loaded, Request, objection};
+use super::reload::Request;
 use super::report::{Report, Trouble};
-use super::settings::{Entry, Table, lease_lifetime, lease_max_age, settings};
+use super::settings::{Entry, Table, lease_lifetime, lease_max_age};
 use super::status::{Picture, Troubles, summary, unsupported};
 use super::when::{now, rfc3339};
 use super::witness::Witness;
-use super::work::{self, Work, WorkConfig};
+use super::work::{self, Work};
 use crate::config::{Config, Fence};
 use crate::control::{Answer, StoredEvent};
 
@@ -304,91 +305,6 @@ impl Engine {
             self.feed(Input::Command { id, by, command });
             self.orders.begun(id);
         }
-    }
-
-    /// HUP or an operator: read the configuration again.
-    pub fn reload(&mut self, waiting: Option<oneshot::Sender<Answer>>) {
-        self.reloads.extend(waiting);
-        if self.reloading {
-            return;
-        }
-        self.reloading = true;
-        self.parts.notifier.reloading();
-        if self.parts.disk.ask(disk::Job::Load(self.request.clone())).is_err() {
-            let outcome = Err("the disk thread has too much to do: try again later".to_owned());
-            self.loaded(Loaded { outcome });
-        }
-    }
-
-    fn loaded(&mut self, loaded: Loaded) {
-        self.reloading = false;
-        let outcome = match loaded.outcome {
-            Ok((config, _)) if self.leaving => Err(format!("node {} is leaving", config.me)),
-            Ok((config, keyring)) => match objection(&self.config, &config) {
-                Some(objection) => Err(objection),
-                None => Ok(self.take_over(config, keyring)),
-            },
-            Err(problems) => Err(problems),
-        };
-        // Of a success the core itself makes an event.
-        if let Err(problems) = &outcome {
-            let first = problems.lines().next().unwrap_or_default();
-            let all = if problems.lines().nth(1).is_some() { "; `hbd --check` shows all of it" } else { "" };
-            self.event(Event {
-                level: Level::Error,
-                kind: "config".into(),
-                subject: self.request.config.display().to_string(),
-                from: None,
-                to: None,
-                why: format!("the configuration was not taken over: {first}{all}"),
-                took_ms: None,
-            });
-        }
-        for waiting in self.reloads.drain(..) {
-            let _ = waiting.send(match &outcome {
-                Ok(text) => Answer::Done { text: text.clone(), data: serde_json::Value::Null },
-                Err(reason) => Answer::Refused { reason: reason.clone() },
-            });
-        }
-        self.parts.notifier.ready();
-    }
-
-    /// Makes `config` the configuration. Links and settings change in one step, so that no datagram
-    /// is taken for one of another link.
-    fn take_over(&mut self, config: Config, keyring: Keyring) -> String {
-        let same = config == self.config;
-        for warning in config.warnings.iter().chain(&keyring.warnings()) {
-            tracing::warn!("{warning}");
-        }
-        self.parts.table.load(&config);
-        self.parts.core.set_keyring(keyring);
-        let changes = self.parts.links.reload(&config.links, config.cluster.keepalive, now());
-        let names: Vec<String> = config.links.iter().map(|link| link.name.clone()).collect();
-        self.parts.troubles.keep_links(&names);
-        self.parts.troubles.forget_devices(&config.fences);
-        if self.parts.work.ask(work::Job::Config(Box::new(WorkConfig::of(&config)))).is_err() {
-            tracing::error!(
-                "who may steer and the failback window stay as they were: the work thread has too much to do"
-            );
-        }
-        if config.watchdog != self.config.watchdog {
-            tracing::warn!("[watchdog] changes at the next start of hbd");
-        }
-        if config.daemon.realtime != self.config.daemon.realtime {
-            tracing::warn!("[daemon] realtime changes at the next start of hbd");
-        }
-        let settings = settings(&config);
-        self.config = config;
-        self.say_unsupported();
-        self.feed(Input::Reload(Box::new(settings)));
-        self.tell_addresses();
-        self.link_changes(changes);
-        let text = if same {
-            "the configuration was read again: nothing changed"
-        } else {
-            "the new configuration is in force"
-        };
-        text.to_owned()
     }
 
     /// Tells the net thread which addresses are configured.
