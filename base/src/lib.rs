@@ -1,4 +1,6 @@
 //! What the daemons `hbd` and `director` both stand on, and their tools.
+pub mod authorities;
+pub mod base64;
 pub mod config;
 pub mod control;
 pub mod daemon;

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -27,13 +27,6 @@ use super::proto::x509;
 use super::spec::Tls;
 use super::wire::broken;
 
-/// Where distributions keep the certificates of the authorities.
-const SYSTEM: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 const DAY: i64 = 24 * 3600;
 
 /// How a check speaks TLS.
@@ -135,11 +128,10 @@ fn authorities(file: Option<&Path>) -> Result<Arc<RootCertStore>, String> {
     if let Some(store) = SYSTEMS.get() {
         return Ok(Arc::clone(store));
     }
-    let found = SYSTEM.iter().map(PathBuf::from).find(|path| path.exists());
-    let found = found.ok_or(
+    let found = base::authorities::of_this_system().ok_or(
         "this system has no certificates of authorities; install ca-certificates, or give the check its ca_file",
     )?;
-    let store = Arc::new(read(&found)?);
+    let store = Arc::new(read(found)?);
     Ok(Arc::clone(SYSTEMS.get_or_init(|| store)))
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use base::base64;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
@@ -13,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::progress::Progress;
 use super::proto::grpc;
-use super::proto::text::{Expect, base64, quoted};
+use super::proto::text::{Expect, quoted};
 use super::spec::{Grpc, Http, HttpVersion};
 use super::tls::Secure;
 use super::wire::Wire;
@@ -64,7 +65,8 @@ impl Web {
         }
         if let Some(user) = &spec.user {
             let password = spec.password.as_ref().map_or("", |password| password.reveal());
-            let mut value = header(&format!("Basic {}", base64(format!("{user}:{password}").as_bytes())))?;
+            let mut value =
+                header(&format!("Basic {}", base64::encode(format!("{user}:{password}").as_bytes())))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }

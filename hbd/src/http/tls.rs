@@ -9,14 +9,6 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 
-/// Where distributions keep the certificates of the authorities.
-const SYSTEM: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
 /// Trusts the authorities in the file `ca`, else those of the system; shows `identity`, the files of a certificate and its
 /// key, to who wants to see one.
 ///
@@ -45,10 +37,12 @@ pub(crate) fn trust(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Resu
 }
 
 fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> {
-    let system = || SYSTEM.iter().map(Path::new).find(|path| path.exists());
-    let file = file.or_else(system).ok_or(
-        "this system has no certificates of authorities: install ca-certificates, or name a file: ca = \"…\"",
-    )?;
+    let file = match file {
+        Some(file) => file,
+        None => base::authorities::of_this_system().ok_or(
+            "this system has no certificates of authorities: install ca-certificates, or name a file: ca = \"…\"",
+        )?,
+    };
     let shown = file.display();
     let all = CertificateDer::pem_file_iter(file).map_err(|error| format!("cannot read {shown}: {error}"))?;
     let mut store = RootCertStore::empty();

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use base::base64;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
-use super::base64;
 use super::password;
 use super::wire::{Endpoint, Seen, Session};
 use crate::config::Witness;

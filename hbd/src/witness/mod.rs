@@ -19,7 +19,6 @@
 //! can revoke leases that were renewed with its successor (etcd's issue 15247). Whoever held the key may go on for the whole
 //! time of its lease then, so the taker waits that long before it takes what was not given back.
 
-mod base64;
 mod gateway;
 pub(crate) mod password;
 mod record;

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use base::base64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use super::text::{base64, unbase64};
+use super::text::unbase64;
 
 /// More rounds than this from a server would keep the loop; 4096 is PostgreSQL's own.
 const MOST_ROUNDS: u32 = 100_000;
@@ -79,7 +80,7 @@ pub struct Scram {
 impl Scram {
     /// `nonce` is unforeseeable. The name is empty: PostgreSQL has it already.
     pub fn new(nonce: &[u8]) -> Self {
-        let nonce = base64(nonce);
+        let nonce = base64::encode(nonce);
         let first = format!("n=,r={nonce}");
         Self { nonce, first, expected: None }
     }
@@ -111,7 +112,7 @@ impl Scram {
         let signature = hmac(&Sha256::digest(key), &[signed.as_bytes()]);
         let proof: Vec<u8> = key.iter().zip(signature).map(|(key, signature)| key ^ signature).collect();
         self.expected = Some(hmac(&hmac(&salted, &[b"Server Key"]), &[signed.as_bytes()]));
-        Ok(format!("{last},p={}", base64(&proof)))
+        Ok(format!("{last},p={}", base64::encode(&proof)))
     }
 
     /// Whether the server's last message proves that it knows the password too.

@@ -1,7 +1,9 @@
 //! SMTP (RFC 5321): the banner, EHLO, optionally STARTTLS and AUTH PLAIN, and QUIT.
 
 use super::ladder::{Ladder, Manner, Rung};
-use super::text::{Expect, base64};
+use base::base64;
+
+use super::text::Expect;
 
 /// What to ask of a mail server.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +28,7 @@ impl Smtp {
             rungs.extend([Rung::new("STARTTLS\r\n", "STARTTLS", &[220]).then_tls(), ehlo()]);
         }
         if let Some((name, password)) = &self.login {
-            let secret = base64(format!("\0{name}\0{password}").as_bytes());
+            let secret = base64::encode(format!("\0{name}\0{password}").as_bytes());
             rungs.push(Rung::new(format!("AUTH PLAIN {secret}\r\n"), "the login", &[235]));
         }
         Ladder::new(Manner::Codes, rungs, b"QUIT\r\n")

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use base::base64;
 use regex_lite::Regex;
 
 /// So much of a server's words goes into a sentence.
@@ -140,46 +141,10 @@ pub fn unescaped(text: &str) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-/// RFC 4648 base64, with padding.
-pub fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let mut word = [0; 4];
-        word[1..=three.len()].copy_from_slice(three);
-        let word = u32::from_be_bytes(word);
-        for place in 0..4 {
-            match place <= three.len() {
-                true => out.push(char::from(DIGITS[(word >> (18 - 6 * place)) as usize & 63])),
-                false => out.push('='),
-            }
-        }
-    }
-    out
-}
-
-/// What [`base64`] made; `None` if it is none.
+/// Base64 as servers write it, with its padding or without.
 pub fn unbase64(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim_end_matches('=');
-    let mut out = Vec::with_capacity(text.len());
-    let (mut word, mut bits) = (0_u32, 0_u32);
-    for c in text.bytes() {
-        let digit = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        word = (word << 6 | u32::from(digit)) & 0xff_ffff;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            out.push((word >> bits & 0xff) as u8);
-        }
-    }
-    (text.len() % 4 != 1).then_some(out)
+    let digits = text.trim_end_matches('=');
+    base64::decode(&format!("{digits:=<width$}", width = digits.len().next_multiple_of(4)))
 }
 
 /// At most 100 characters of `text` in quotes, without control characters: fit for a sentence.
@@ -241,11 +206,11 @@ mod tests {
         for (plain, coded) in
             [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
         {
-            assert_eq!(base64(plain.as_bytes()), coded);
+            assert_eq!(base64::encode(plain.as_bytes()), coded);
             assert_eq!(unbase64(coded), Some(plain.as_bytes().to_vec()));
         }
         let all: Vec<u8> = (0..=255).collect();
-        assert_eq!(unbase64(&base64(&all)), Some(all));
+        assert_eq!(unbase64(&base64::encode(&all)), Some(all));
         assert_eq!((unbase64("A"), unbase64("a-b")), (None, None));
     }
 

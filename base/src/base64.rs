@@ -1,9 +1,9 @@
-//! Base64 (RFC 4648 section 4), in which the gateway's JSON carries keys and values.
+//! Base64 (RFC 4648 section 4).
 
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// With padding, as the gateway wants it.
-pub(super) fn encode(bytes: &[u8]) -> String {
+/// With padding.
+pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
@@ -16,8 +16,8 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// Nothing, if it is no Base64.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+/// What [`encode`] made; nothing, if it is no Base64 with its padding.
+pub fn decode(text: &str) -> Option<Vec<u8>> {
     let letters = text.trim_end_matches('=').as_bytes();
     if !text.len().is_multiple_of(4) || text.len() - letters.len() > 2 {
         return None;
