@@ -67,15 +67,15 @@ impl Core {
         let Some(peer) = self.peers.iter().find(|peer| peer.id == node) else {
             return Some(Err(format!("{target} is no longer in the configuration")));
         };
+        // Under the same epoch there may have been two owners: once it is given up here, the other one has it.
+        let given = |epoch: u64| epoch > after || (epoch == after && group.mine.is_none());
         let arrived = |report: &&proto::GroupReport| {
-            peer.live() && report.epoch > after && report.state == GroupState::Started
+            peer.live() && given(report.epoch) && report.state == GroupState::Started
         };
         if peer.report(group.id).filter(arrived).is_some() {
             return Some(Ok(format!("{name} is on {target}")));
         }
-        let holds = |peer: &&crate::peer::Peer| {
-            peer.id != node && peer.holds(group.id).is_some_and(|epoch| epoch > after)
-        };
+        let holds = |peer: &&crate::peer::Peer| peer.id != node && peer.holds(group.id).is_some_and(given);
         if let Some(other) = self.peers.iter().find(holds) {
             return Some(Err(format!("{name} is on {} by now", other.name)));
         }

@@ -39,11 +39,19 @@ impl Core {
             self.groups[g].declined = declined;
             return true;
         }
-        // A preferred node that gives its group away although it could keep it wants it to stay away.
-        let home = self.groups[g].settings.preferred.as_ref() == Some(&giver);
-        self.groups[g].stay = home && willing;
+        self.groups[g].stay = willing && self.sent_past_home(g, &giver);
         self.take(g, certain, format!("{giver} handed it over"));
         true
+    }
+
+    /// A group that comes from its preferred node, or past it although it could take it, was sent here by order.
+    fn sent_past_home(&self, g: usize, giver: &str) -> bool {
+        let Some(home) = self.groups[g].settings.preferred.as_deref() else {
+            return false;
+        };
+        let id = self.groups[g].id;
+        let could = |peer: &&Peer| peer.name == home && peer.able(id) && !self.sees_more_than(peer);
+        home == giver || self.peers.iter().find(could).is_some()
     }
 
     /// A release is used up when somebody owns the group under a later epoch (or the same, claimed by who did

@@ -372,7 +372,12 @@ fn addresses_of_a_lone_owner_end_by_themselves_too() {
 }
 
 fn three() -> World {
+    three_with(Failback::Off)
+}
+
+fn three_with(failback: Failback) -> World {
     let mut s = witnessed_settings();
+    s.failback = failback;
     s.nodes.push("c".to_owned());
     let mut w = World::with(s);
     (0..3).for_each(|n| w.boot(n));
@@ -405,6 +410,26 @@ fn where_the_first_cannot_start_it_the_next_does() {
     w.run(7000);
     w.expect_owner(2);
     w.expect_no_overlap();
+}
+
+#[test]
+fn of_three_nodes_an_order_past_the_preferred_one_is_not_undone_by_auto_failback() {
+    let mut w = three_with(Failback::On { after: ms(10_000), window: false });
+    w.power_off(0);
+    w.run(5000);
+    w.expect_owner(1);
+    w.boot(0);
+    w.run(5000);
+    let id = w.command(1, Command::Move { group: "g".to_owned(), to: Some("c".to_owned()) });
+    assert!(matches!(w.finish(id), Reply::Done(_)), "{}", w.timeline());
+    w.run(20_000);
+    w.expect_owner(2);
+    // What the order was about is over when the preferred node was away.
+    w.power_off(0);
+    w.run(5000);
+    w.boot(0);
+    w.run(20_000);
+    w.expect_owner(0);
 }
 
 #[test]
