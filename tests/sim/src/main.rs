@@ -157,15 +157,17 @@ fn many(args: &Args) -> ExitCode {
 
 fn explore(only: &str) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
-    let fits = |bounds: &model::Bounds| format!("{bounds:?}").contains(only);
+    let only = only.to_lowercase();
+    let fits = |bounds: &model::Bounds| bounds.to_string().contains(&only);
     for bounds in model::all().into_iter().filter(fits) {
         let started = std::time::Instant::now();
         let found = model::explore(&bounds);
         println!(
-            "{bounds:?}: {} states, {} steps, longest history {} steps, {} ends, {}, in {:.1} s",
+            "{bounds}: {} states, {} steps, longest history {} steps, {} starts, {} ends, {}, in {:.1} s",
             found.states,
             found.steps,
             found.depth,
+            found.starts,
             found.ends,
             if found.whole { "all of it" } else { "NOT all of it" },
             started.elapsed().as_secs_f64()

@@ -6,6 +6,7 @@
 //! again; time goes on to the next deadline of a core, once nothing is in flight. What may go wrong in one history is
 //! bounded by a budget, and its length by a time. States that are the same (all but counters for people) are explored once.
 
+mod bounds;
 mod devices;
 
 use std::collections::{HashSet, VecDeque};
@@ -18,43 +19,12 @@ use cluster::{
     Run, Settings, Time,
 };
 
+pub use bounds::{Bounds, Budget, all};
 use devices::{Devices, Fate};
 
 use crate::plan::{names, resource};
 use crate::world::clock::MS;
 use crate::world::wire::{CLUSTER, keyring};
-
-/// What may go wrong in one history, and how long it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Budget {
-    /// Datagrams lost.
-    pub losses: u8,
-    /// Deaths of a node.
-    pub deaths: u8,
-    /// Operations that fail.
-    pub failures: u8,
-    /// Orders to move the group to the other node, or to go on standby.
-    pub orders: u8,
-    /// Requests to the witness or to a fence device that are not answered, whether they are done or not.
-    pub silences: u8,
-}
-
-/// What is explored.
-#[derive(Clone, Debug)]
-pub struct Bounds {
-    /// The budget.
-    pub budget: Budget,
-    /// Length of a history.
-    pub time: Duration,
-    /// What the group requires.
-    pub requires: Requires,
-    /// There is a fence device for each node.
-    pub fence: bool,
-    /// From a pair that runs and has the group on its first node; else from two machines that are switched on.
-    pub settled: bool,
-    /// States after which it is given up.
-    pub most: usize,
-}
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -67,6 +37,8 @@ pub struct Explored {
     pub depth: usize,
     /// Histories that came to their end in time.
     pub ends: usize,
+    /// Steps by which the group came to run on a node.
+    pub starts: usize,
     /// All of it was explored.
     pub whole: bool,
     /// What did not hold, with the steps that lead there.
@@ -205,6 +177,7 @@ impl Explorer {
             };
             let (mut next, text) = ((**state).clone(), format!("{step:?} {cut:?}"));
             self.found.steps += 1;
+            let before = [state.nodes[0].on, state.nodes[1].on];
             let wrong = next.take(step, cut, &self.bounds);
             if let Some(wrong) = wrong {
                 let mut steps: Vec<String> = way.iter().map(|(_, _, text)| text.clone()).skip(1).collect();
@@ -219,6 +192,7 @@ impl Explorer {
                 self.found.whole = false;
                 return;
             }
+            self.found.starts += (0..2).filter(|&n| next.nodes[n].on && !before[n]).count();
             let choices = self.choices(&next);
             self.found.ends += usize::from(choices.is_empty());
             way.push((Rc::new(next), choices, text));
@@ -259,7 +233,9 @@ impl Explorer {
         for (i, node) in state.nodes.iter().enumerate() {
             if node.core.is_none() {
                 // A node that waits to be started may wait for long; the others go on meanwhile.
-                steps.push(Step::Starts(i));
+                if !self.bounds.slow || !state.busy() {
+                    steps.push(Step::Starts(i));
+                }
                 continue;
             }
             if budget.deaths > 0 && node.lives > 0 {
@@ -295,9 +271,7 @@ impl Explorer {
         for at in 0..state.devices.fencing.len() {
             steps.extend(fates(budget.silences).map(|fate| Step::Fenced(at, fate)));
         }
-        let flying = state.flying.iter().any(|queue| !queue.is_empty());
-        let asking = !state.devices.asked.is_empty() || !state.devices.fencing.is_empty();
-        let busy = flying || asking || state.nodes.iter().any(|n| !n.ops.is_empty() || !n.writes.is_empty());
+        let busy = state.busy();
         let over = Duration::from_nanos(state.now - state.began) >= self.bounds.time;
         if !busy && !over {
             steps.push(Step::Time);
@@ -322,6 +296,13 @@ impl Explorer {
 }
 
 impl State {
+    /// Something is under way: time does not go on before it is through.
+    fn busy(&self) -> bool {
+        let flying = self.flying.iter().any(|queue| !queue.is_empty());
+        let asking = !self.devices.asked.is_empty() || !self.devices.fencing.is_empty();
+        flying || asking || self.nodes.iter().any(|n| !n.ops.is_empty() || !n.writes.is_empty())
+    }
+
     /// The node that handles a step, and the input its core is given.
     fn input(&self, step: Step) -> Option<(usize, Input)> {
         Some(match step {
@@ -577,47 +558,4 @@ fn mix(hash: u64, text: &str) -> u64 {
         hash ^= hash >> 29;
     }
     proto::fnv64(hash, chunks.remainder())
-}
-
-fn one(settled: bool, requires: Requires, budget: (u8, u8, u8, u8), ms: u64) -> Bounds {
-    let (losses, deaths, failures, orders) = budget;
-    let budget = Budget { losses, deaths, failures, orders, silences: 0 };
-    Bounds { budget, time: Duration::from_millis(ms), requires, fence: false, settled, most: 20_000_000 }
-}
-
-/// With fence devices, where so many requests are not answered.
-fn fenced(bounds: Bounds, silences: u8) -> Bounds {
-    Bounds { fence: true, ..unanswered(bounds, silences) }
-}
-
-/// With so many requests that are not answered.
-fn unanswered(bounds: Bounds, silences: u8) -> Bounds {
-    Bounds { budget: Budget { silences, ..bounds.budget }, ..bounds }
-}
-
-#[cfg(test)]
-/// Bounds for an ordinary run of the tests: a hand-over, in every order.
-pub fn small() -> Vec<Bounds> {
-    vec![one(true, Requires::Fencing, (0, 0, 0, 1), 600), one(true, Requires::Witness, (0, 0, 0, 1), 100)]
-}
-
-/// The bounds of the full exploration: see `docs/simulator.md`.
-pub fn all() -> Vec<Bounds> {
-    let (certain, nothing, witness) = (Requires::Fencing, Requires::Nothing, Requires::Witness);
-    vec![
-        one(false, certain, (0, 0, 0, 0), 600),
-        one(true, certain, (0, 0, 0, 1), 600),
-        one(true, certain, (1, 0, 0, 1), 600),
-        one(true, certain, (2, 0, 0, 1), 600),
-        one(true, certain, (0, 0, 1, 1), 600),
-        one(true, certain, (0, 0, 0, 2), 600),
-        one(true, certain, (0, 1, 0, 0), 600),
-        one(true, certain, (0, 1, 0, 1), 600),
-        one(true, nothing, (0, 1, 0, 0), 1800),
-        one(false, certain, (1, 0, 0, 0), 600),
-        fenced(one(true, certain, (0, 1, 0, 0), 1800), 1),
-        unanswered(one(true, witness, (0, 0, 0, 0), 1700), 2),
-        unanswered(one(true, witness, (0, 0, 0, 1), 100), 1),
-        one(true, witness, (0, 1, 0, 0), 1700),
-    ]
 }
