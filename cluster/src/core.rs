@@ -255,6 +255,7 @@ impl Core {
     /// Everything that follows from the time and the state, until nothing more does.
     fn advance(&mut self) {
         self.time_passes();
+        self.weigh_homes();
         for _ in 0..ROUNDS {
             let before = self.changes;
             self.watch_joining();

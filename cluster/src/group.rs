@@ -308,6 +308,8 @@ pub struct Group {
     pub wrong: bool,
     /// An address of it would reach nobody from here: since when, and why.
     pub cut_off: Option<(Time, String)>,
+    /// Its preferred node, another one, could have it and sees no less of the outside: since when.
+    pub home_fit: Option<Time>,
     /// When something of it was started again because it had gone with an address, of the last [`crate::recover::HOUR`].
     pub repaired_at: VecDeque<Time>,
     /// Its addresses are to be announced again: a peer that was dead is back.
@@ -359,6 +361,7 @@ impl Group {
             fenced_at: None,
             wrong: false,
             cut_off: None,
+            home_fit: None,
             repaired_at: VecDeque::new(),
             announce: false,
             fence: Vec::new(),

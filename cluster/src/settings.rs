@@ -95,10 +95,10 @@ pub struct FenceSettings {
 pub enum Failback {
     /// Groups stay where they are.
     Off,
-    /// Groups go home when their preferred node has been up for `after`; if `window` is set, only
+    /// Groups go home when their preferred node has been up and able to have them for `after`; if `window` is set, only
     /// while the driver says that the window is open ([`crate::Input::FailbackWindow`]).
     On {
-        /// How long the preferred node must have been up.
+        /// How long the preferred node must have been up and able to have the group, without a break.
         after: Duration,
         /// Whether there is a window to wait for.
         window: bool,

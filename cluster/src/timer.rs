@@ -173,7 +173,19 @@ impl Core {
         }
     }
 
-    /// When the preferred node of a group owned here will have been up for long enough.
+    /// Notes since when the preferred node of each group could have it: what comes and goes starts anew.
+    pub(crate) fn weigh_homes(&mut self) {
+        for g in 0..self.groups.len() {
+            let group = &self.groups[g];
+            let home = group.settings.preferred.as_deref();
+            let fit = |p: &Peer| home == Some(&*p.name) && p.able(group.id) && !self.sees_more_than(p);
+            let fit = self.peers.iter().any(fit);
+            let since = group.home_fit.unwrap_or(self.now);
+            self.groups[g].home_fit = fit.then_some(since);
+        }
+    }
+
+    /// When the preferred node of a group owned here will have been able to have it for long enough.
     pub(crate) fn failback_due(&self, group: &Group) -> Option<Time> {
         let Failback::On { after, window } = self.settings.failback else {
             return None;
@@ -182,9 +194,8 @@ impl Core {
             return None;
         }
         let home = group.settings.preferred.as_deref()?;
-        let fit = |peer: &&Peer| peer.name == home && peer.able(group.id) && !self.sees_more_than(peer);
-        let peer = self.peers.iter().find(fit)?;
-        let due = peer.since + after;
+        let peer = self.peers.iter().find(|peer| peer.name == home)?;
+        let due = peer.since.max(group.home_fit?) + after;
         Some(self.damped_until(group).map_or(due, |damped| damped.max(due)))
     }
 }

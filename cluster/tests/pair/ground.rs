@@ -144,6 +144,26 @@ fn an_interface_that_comes_and_goes_moves_the_group_a_few_times_and_then_seldom(
     assert!((3..=8).contains(&moves), "{moves} moves in ten minutes\n{}", w.timeline());
 }
 
+/// The preferred node has to be able to have the group for as long as that, not only to be up.
+#[test]
+fn the_time_before_a_failback_begins_anew_with_each_loss_of_the_link() {
+    let mut s = settings("a");
+    s.failback = Failback::On { after: ms(5000), window: false };
+    let mut w = World::settled_with(s);
+    w.run(10_000);
+    for _ in 0..3 {
+        link(&mut w, 0, false);
+        w.run(1500);
+        w.expect_owner(1);
+        link(&mut w, 0, true);
+        w.run(4800);
+        w.expect_owner(1);
+    }
+    w.run(500);
+    w.expect_owner(0);
+    w.expect_no_overlap();
+}
+
 #[test]
 fn where_it_does_not_matter_nothing_moves() {
     let mut s = settings("a");

@@ -127,6 +127,29 @@ fn a_group_does_not_fail_back_to_a_node_that_sees_less() {
 }
 
 #[test]
+fn the_time_before_a_failback_begins_anew_when_the_preferred_node_sees_less_for_a_while() {
+    let mut s = settings("a");
+    s.failback = Failback::On { after: ms(6000), window: false };
+    let mut w = World::settled_with(s);
+    for n in [0, 1] {
+        pings(&mut w, n, 2);
+    }
+    w.run(500);
+    pings(&mut w, 0, 0);
+    w.run(5000);
+    w.expect_owner(1);
+    pings(&mut w, 0, 2);
+    w.run(4000);
+    pings(&mut w, 0, 1);
+    w.run(1000);
+    pings(&mut w, 0, 2);
+    w.run(5800);
+    w.expect_owner(1);
+    w.run(500);
+    w.expect_owner(0);
+}
+
+#[test]
 fn why_and_status_name_the_points() {
     let mut w = seeing();
     pings(&mut w, 1, 1);
