@@ -19,6 +19,8 @@ use cluster::{
     Run, Settings, Time,
 };
 
+#[cfg(test)]
+pub use bounds::small;
 pub use bounds::{Bounds, Budget, all};
 use devices::{Devices, Fate};
 
