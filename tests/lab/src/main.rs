@@ -187,9 +187,15 @@ enum Command {
         /// The first seed: a walk of its own; the next walk takes the next
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// No walk begins later; without it, one walk
+        /// So many walks, each to its end
+        #[arg(long, conflicts_with = "minutes")]
+        seeds: Option<u64>,
+        /// No walk begins later; without it and --seeds, one walk
         #[arg(long)]
         minutes: Option<f64>,
+        /// The ground of all walks; without it seeds that follow each other take all of them in turn
+        #[arg(long)]
+        ground: Option<live::ground::Ground>,
         /// Print the steps of the seed and do nothing
         #[arg(long)]
         plan: bool,
@@ -310,10 +316,12 @@ fn act(command: Command) -> Result<()> {
         Command::Bench { what: Bench::Director { runs, only, parts, out } } => {
             lab::bench::director::run(&lab::bench::director::Options { runs, only, parts, out })
         }
-        Command::Live { seed, minutes, plan, out } => {
+        Command::Live { seed, seeds, minutes, ground, plan, out } => {
             let time = Duration::try_from_secs_f64(minutes.unwrap_or(0.0) * 60.0)
                 .map_err(|e| LabError(format!("--minutes: {e}")))?;
-            live::run(&live::Options { seed, time, one: minutes.is_none(), plan, out })
+            let whole = minutes.is_none();
+            let seeds = seeds.unwrap_or(if whole { 1 } else { u64::MAX });
+            live::run(&live::Options { seed, seeds, ground, time, whole, plan, out })
         }
         Command::Hold { name, dir } => net::init::hold(&name, &dir),
         Command::Init { name, dir } => net::init::init(&name, &dir),

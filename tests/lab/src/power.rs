@@ -36,6 +36,8 @@ pub enum Mood {
     Hangs,
     /// It cuts the power and says that it failed.
     Denies,
+    /// It does nothing and says that it cut the power.
+    Lies,
 }
 
 /// One use of the switch.
@@ -84,17 +86,17 @@ impl Switch {
         lock(&self.uses).clone()
     }
 
-    fn look(&self, pair: &Pair) -> Result<()> {
+    fn look(&self, pair: &Pair, tell: &Teller<'_>) -> Result<()> {
         for entry in fs::read_dir(&self.folder).context(|| "the switch has no folder".to_owned())?.flatten() {
             let path = entry.path();
             if path.extension().is_some_and(|end| end == "ask") {
-                self.answer(pair, &path)?;
+                self.answer(pair, &path, tell)?;
             }
         }
         Ok(())
     }
 
-    fn answer(&self, pair: &Pair, ask: &Path) -> Result<()> {
+    fn answer(&self, pair: &Pair, ask: &Path, tell: &Teller<'_>) -> Result<()> {
         let world = &pair.world;
         let name = ask.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let (from, node) = name.split_once('.').unwrap_or_default();
@@ -103,14 +105,16 @@ impl Switch {
         let (mood, at) = (lock(&self.moods).get(node).copied().unwrap_or_default(), Instant::now());
         world.timeline.note(format!("the power switch is asked by {by} to fence {node}: {mood:?}"));
         let cut = matches!(mood, Mood::Works | Mood::Denies) && world.is_up(node);
-        lock(&self.uses).push(Use { by, node: node.to_owned(), mood, cut, at });
+        let used = Use { by, node: node.to_owned(), mood, cut, at };
+        lock(&self.uses).push(used.clone());
         if cut && let Err(e) = pair.power_off(node) {
             // The scenario may have been quicker.
             check(!world.is_up(node), || e.to_string())?;
         }
+        tell(&used)?;
         let done = ask.with_extension("done");
         match mood {
-            Mood::Works => fs::write(done, "0"),
+            Mood::Works | Mood::Lies => fs::write(done, "0"),
             Mood::Fails | Mood::Denies => fs::write(done, "1"),
             Mood::Hangs => Ok(()),
         }
@@ -177,6 +181,21 @@ fn folder(world: &World) -> Result<PathBuf> {
 /// # Errors
 /// Those of `work`, and the switch's own.
 pub fn with_switch(pair: &Pair, work: impl FnOnce(&Switch) -> Result<()>) -> Result<()> {
+    with_told_switch(pair, &|_| Ok(()), work)
+}
+
+/// Who is told of each use of the switch, when what is to be done is done and before that is said.
+pub type Teller<'t> = dyn Fn(&Use) -> Result<()> + Sync + 't;
+
+/// As [`with_switch`], with somebody who is told of each use.
+///
+/// # Errors
+/// Those of `work`, the switch's own, and those of who is told.
+pub fn with_told_switch(
+    pair: &Pair,
+    tell: &Teller<'_>,
+    work: impl FnOnce(&Switch) -> Result<()>,
+) -> Result<()> {
     let switch = Switch {
         folder: folder(&pair.world)?,
         moods: Mutex::default(),
@@ -186,7 +205,7 @@ pub fn with_switch(pair: &Pair, work: impl FnOnce(&Switch) -> Result<()>) -> Res
     std::thread::scope(|scope| {
         let running = scope.spawn(|| {
             while !switch.stop.load(Ordering::Relaxed) {
-                switch.look(pair)?;
+                switch.look(pair, tell)?;
                 std::thread::sleep(LOOK);
             }
             Ok(())

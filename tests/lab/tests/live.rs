@@ -1,24 +1,36 @@
-//! A few minutes of the live lab on a fixed seed; scripts/lab takes others, and longer.
+//! A few minutes of the live lab on fixed seeds; scripts/lab takes others, and longer.
 
 use std::process::Command;
 
-/// Time in which new walks begin.
-const MINUTES: &str = "2";
-
-#[test]
-fn a_few_minutes_of_everything_that_can_happen() {
-    if !lab::available() {
+/// Walks on a ground for so many minutes: no walk begins later, and the one under way ends at its next calm.
+fn walk(ground: &str, seed: &str, minutes: &str) {
+    if !lab::available() || (ground == "witness" && !lab::etcd::available()) {
         return;
     }
     // A program of its own: it leaves the mount namespace.
     let out = env!("CARGO_TARGET_TMPDIR");
     let output = Command::new(env!("CARGO_BIN_EXE_lab"))
-        .args(["live", "--seed", "1", "--minutes", MINUTES, "--out", out])
+        .args(["live", "--ground", ground, "--seed", seed, "--minutes", minutes, "--out", out])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     print!("{said}");
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_few_minutes_of_everything_that_can_happen() {
+    walk("plain", "1", "1.8");
+}
+
+#[test]
+fn a_minute_with_a_power_switch_and_ping_points() {
+    walk("guarded", "4", "0.8");
+}
+
+#[test]
+fn a_minute_with_a_witness() {
+    walk("witness", "2", "0.8");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub fn own_mounts() -> Result<()> {
         .context(|| "cannot make mounts private".to_owned())
 }
 
-/// The disks of a world's nodes. To be dropped before the world.
+/// The disks of nodes. To be dropped before the world.
 #[derive(Debug)]
 pub struct Disks(Vec<(String, PathBuf)>);
 
@@ -37,14 +37,14 @@ impl Disks {
     ///
     /// # Errors
     /// A mount is refused.
-    pub fn new(world: &World) -> Result<Disks> {
+    pub fn new(world: &World, nodes: &[&str]) -> Result<Disks> {
         let mut disks = Disks(Vec::new());
-        for node in world.nodes() {
-            let path = world.dir_of(&node).join("state");
+        for node in nodes {
+            let path = world.dir_of(node).join("state");
             fs::create_dir_all(&path).context(|| format!("cannot make {}", path.display()))?;
             mount(Some("tmpfs"), &path, Some("tmpfs"), MsFlags::empty(), Some(SIZE))
                 .context(|| format!("cannot mount {}", path.display()))?;
-            disks.0.push((node, path));
+            disks.0.push(((*node).to_owned(), path));
         }
         Ok(disks)
     }

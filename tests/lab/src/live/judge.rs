@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::act::NODES;
+use super::ground::Ground;
 use super::model::Model;
 use super::service;
 use crate::Result;
@@ -25,7 +26,7 @@ pub struct Plan {
     pub on_silence: bool,
 }
 
-/// The groups: one that is taken over on silence, one that requires fencing.
+/// The groups: one that is taken over on silence, one that requires fencing or the witness.
 pub const GROUPS: [Plan; 2] = [
     Plan { name: "vip", vip: crate::pair::VIP, services: &["web", "db"], on_silence: true },
     Plan { name: "store", vip: "10.77.1.2", services: &["data"], on_silence: false },
@@ -48,6 +49,7 @@ pub struct Sights {
     /// For each group: to which node the client would send, by hardware address.
     client: Vec<Option<String>>,
     macs: [String; 2],
+    ground: Ground,
     /// Nodes and services whose agents lied: what the daemon says of them need not be so.
     pub lied: Vec<(String, String)>,
 }
@@ -57,8 +59,8 @@ impl Sights {
     ///
     /// # Errors
     /// A machine could not be asked.
-    pub fn look(world: &World, model: &Model) -> Result<Sights> {
-        let mut sights = Sights::default();
+    pub fn look(world: &World, model: &Model, ground: Ground) -> Result<Sights> {
+        let mut sights = Sights { ground, ..Sights::default() };
         for (n, name) in NODES.iter().enumerate() {
             sights.macs[n].clone_from(&world.machine(name)?.mac0);
             if !model.nodes[n].powered {
@@ -159,6 +161,9 @@ impl Sights {
                 }
                 let missing = group.services.iter().filter(|s| !self.runs(n, s) && !lies(s));
                 wrong.extend(missing.map(|s| format!("{me} says it owns {name}, and {s} does not run")));
+                if model.carrierless(n) && !self.says(n, "no carrier") {
+                    wrong.push(format!("{me} owns {name} without a carrier, and does not say so"));
+                }
                 if self.status(n).is_some_and(|status| status.standby) {
                     wrong.push(format!("{me} is on standby and owns {name}"));
                 }
@@ -168,7 +173,9 @@ impl Sights {
             (true, "starting" | "stopping") if model.agents_misbehaved && self.says_why(n, name) => {}
             (true, state) => wrong.push(format!("{name} is {state} on {me}")),
             (false, _) => {
-                if self.has(n, group) {
+                // Where nobody has the group, an address that somebody set may be all the clients have.
+                let left_alone = self.says(n, &format!("address of {name} set here by somebody else"));
+                if self.has(n, group) && !left_alone {
                     wrong.push(format!(
                         "{me} has {} and says it does not own {name}: {:?}",
                         group.vip,
@@ -212,7 +219,9 @@ impl Sights {
         if !owned && !reason {
             wrong.push(format!("nobody owns {}, and nobody says why", group.name));
         }
-        let hold = group.on_silence || model.agents_misbehaved;
+        let nothing_lent = self.ground.lends() && !model.witness_good();
+        let nothing_seen = self.ground.points() && (0..2).any(|n| model.points(n) == 0);
+        let hold = group.on_silence || model.agents_misbehaved || nothing_lent || nothing_seen;
         if !owned && live.len() == 2 && model.talk() && !hold && statuses.iter().any(|s| !s.standby) {
             wrong.push(format!("nobody owns {}, though both nodes are there", group.name));
         }
@@ -237,7 +246,8 @@ impl Sights {
 
     fn client_agrees(&self, g: usize, group: &Plan, model: &Model, wrong: &mut Vec<String>) {
         let holders: Vec<usize> = (0..2).filter(|n| self.has(*n, group)).collect();
-        let ([owner], true) = (holders.as_slice(), model.service_lan_whole()) else {
+        let twin = model.twin && g == 0;
+        let ([owner], true) = (holders.as_slice(), model.service_lan_whole() && !twin) else {
             return;
         };
         if let Some(mac) = self.client[g].as_ref().filter(|mac| **mac != self.macs[*owner]) {
@@ -325,6 +335,7 @@ mod tests {
             nodes: [has(&[0], says("a", "up", HERE)), has(&[1], says("b", "up", HERE))],
             client: vec![Some("mac a".to_owned()), None],
             macs: ["mac a".to_owned(), "mac b".to_owned()],
+            ground: Ground::Plain,
             lied: Vec::new(),
         }
     }
@@ -373,6 +384,59 @@ mod tests {
         );
         let client = Sights { client: vec![Some("mac b".to_owned()), None], ..well() };
         caught("the client sends 10.77.1.1 to mac b", &client, &model);
+    }
+
+    #[test]
+    fn an_address_set_by_a_stranger_may_be_left_alone_where_that_is_said() {
+        let none = [("", 5), ("b", 7)];
+        let mut a = says("a", "dead", none);
+        if let Some(status) = &mut a {
+            status.degraded.push("a group vip is not owned".to_owned());
+        }
+        let model = after(&[Act::PowerOff(1)]);
+        let sights = |a: &Option<Status>| {
+            let mut sight = has(&[0], a.clone()).unwrap_or_default();
+            sight.services.clear();
+            Sights { nodes: [Some(sight), None], ..well() }
+        };
+        caught("a has 10.77.1.1", &sights(&a), &model);
+        if let Some(status) = &mut a {
+            status.degraded.push("an address of vip set here by somebody else: left alone".to_owned());
+        }
+        let wrong = sights(&a).wrong(&model, [false; 2]);
+        assert!(!wrong.iter().any(|text| text.contains("a has 10.77.1.1")), "{wrong:?}");
+    }
+
+    #[test]
+    fn without_a_carrier_it_is_said_and_a_twin_is_not_the_pairs_fault() {
+        let pulled = after(&[Act::Unplug(0, crate::net::Lan::Service)]);
+        caught("a owns vip without a carrier", &well(), &pulled);
+        let client = Sights { client: vec![Some("mac w".to_owned()), None], ..well() };
+        caught("the client sends", &client, &Model::default());
+        assert_eq!(client.wrong(&after(&[Act::Twin]), [false; 2]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn of_what_is_lent_nobody_need_own_it_while_the_witness_is_lost() {
+        let none = [("a", 5), ("", 7)];
+        let status = |me: &str, peer: &str| {
+            let mut status = says(me, peer, none)?;
+            status.degraded.push("store waits for the witness".to_owned());
+            Some(status)
+        };
+        let nodes = || [has(&[0], status("a", "b")), has(&[], status("b", "a"))];
+        let nodes = nodes().map(|node| {
+            let mut node = node.unwrap_or_default();
+            if let Some(status) = &mut node.status {
+                status.nodes[0].state = "up".to_owned();
+            }
+            Some(node)
+        });
+        let sights = |ground| Sights { nodes: nodes.clone(), ground, ..well() };
+        let lost = after(&[Act::KillMembers(&["w", "x"])]);
+        assert_eq!(sights(Ground::Witness).wrong(&lost, [false; 2]), Vec::<String>::new());
+        caught("nobody owns store, though", &sights(Ground::Fence), &lost);
+        caught("nobody owns store, though", &sights(Ground::Witness), &after(&[Act::KillMembers(&["w"])]));
     }
 
     #[test]

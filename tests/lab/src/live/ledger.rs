@@ -2,16 +2,24 @@
 //!
 //! It reads the lines of [`super::service`] and the lab's own marks (`UPTIME = WORD [NODE]`):
 //! `off`, `down`, `up` (power, hbd's process), `talk yes|no` (the nodes hear each other), `ack` (the operator's word
-//! that a node is down), `standby`, `online`, `frozen`, `unfrozen` (maintenance), `forget` (a node's disk was lost).
+//! that a node is down), `standby`, `online`, `frozen`, `unfrozen` (maintenance), `forget` (a node's disk was lost),
+//! `mute` (hbd was killed, or stopped for long), `blind`, `sees` (ping points), `ordered` (an operator's order), `liar` (a
+//! fence device said what is not so), `well` (all is).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::act::NODES;
+use super::act::{NODES, OCF};
+use super::ground::Ground;
+use super::service::not_running;
 
 /// The service that must never run twice, whatever happens (its group requires fencing).
 const NEVER_TWICE: &str = "data";
 /// The stop_timeout of all services, and what may pass until hbd has ended a stop that hangs.
 const STOP_BOUND: f64 = 4.0;
+/// The time that is left for stops at the end of a lease of the witness: what takes longer may be overtaken.
+const STOP_IN_TIME: f64 = 1.9;
+/// Who has seen no ping point for so long, and has not heard the other one for so long, takes nothing.
+const BLIND: f64 = 4.0;
 /// Until a node is sure to have told the other one that a stop failed, if the two hear each other.
 const TOLD: f64 = 2.0;
 
@@ -28,6 +36,11 @@ struct Service {
     stuck: Option<f64>,
     /// Its agent said that it runs, or was started, and that need not be so.
     lied: bool,
+    /// The last stop failed.
+    unstoppable: bool,
+    /// Its hbd was killed, or did not run for long, while it ran: without a watchdog a lease of the witness ends then while it
+    /// goes on.
+    mute: bool,
 }
 
 /// What is known so far, and what was wrong.
@@ -38,7 +51,16 @@ pub struct Ledger {
     frozen: bool,
     /// Since when both nodes have been well and have heard each other; `None`: they do not.
     talk: Option<f64>,
+    /// Since when they need not have heard each other.
+    silent: Option<f64>,
     down: BTreeSet<String>,
+    ground: Ground,
+    /// A fence device has lied, and what came of it is not over.
+    liar: bool,
+    /// Since when a node has seen no ping point, undisturbed by any order.
+    blind: BTreeMap<String, f64>,
+    /// Who started a service last.
+    starters: BTreeMap<String, String>,
     /// What must not be, in sentences.
     pub violations: Vec<String>,
     /// Calls read.
@@ -52,7 +74,12 @@ impl Default for Ledger {
             standby: BTreeSet::new(),
             frozen: false,
             talk: Some(0.0),
+            silent: None,
             down: BTreeSet::new(),
+            ground: Ground::Plain,
+            liar: false,
+            blind: BTreeMap::new(),
+            starters: BTreeMap::new(),
             violations: Vec::new(),
             calls: 0,
         }
@@ -74,6 +101,11 @@ fn other(node: &str) -> &'static str {
 }
 
 impl Ledger {
+    /// What holds on this ground.
+    pub fn of_ground(ground: Ground) -> Ledger {
+        Ledger { ground, ..Ledger::default() }
+    }
+
     /// Reads one line.
     pub fn read(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -87,7 +119,10 @@ impl Ledger {
                 self.calls += 1;
                 self.begins(at, node, service, op, line);
             }
-            [node, service, op, "end", code] => self.ends(at, node, service, op, code == "0", code == "3"),
+            [node, service, op, "end", code] => {
+                let good = code == "0" || (service == OCF && op == "status" && matches!(code, "8" | "190"));
+                self.ends(at, node, service, op, good, code == not_running(service));
+            }
             [node, service, _, "lied"] => self.of(node, service).lied = true,
             [_, service, _, "overlap"] => {
                 self.blame(line, &format!("S7: two operations on {service} at once"));
@@ -116,15 +151,31 @@ impl Ledger {
             "down" => drop(self.down.insert(about.to_owned())),
             "up" => {
                 self.down.remove(about);
+                // What it sees it does not know yet.
+                self.blind.entry(about.to_owned()).and_modify(|since| *since = at);
                 // It looks at what is there, and may find that all is well.
                 self.services.iter_mut().filter(|(k, _)| k.0 == about).for_each(|(_, s)| {
                     s.stuck = None;
                     s.stopping = None;
                 });
             }
+            "mute" => self
+                .services
+                .iter_mut()
+                .filter(|(k, s)| k.0 == about && s.may_run)
+                .for_each(|(_, s)| s.mute = true),
+            "blind" => drop(self.blind.insert(about.to_owned(), at)),
+            "sees" => drop(self.blind.remove(about)),
+            "ordered" => self.blind.clear(),
+            "liar" => self.liar = true,
+            "well" => self.liar = false,
             "ack" => self.services.iter_mut().filter(|(k, _)| k.0 == about).for_each(|(_, s)| s.stuck = None),
-            "talk" if about == "yes" => drop(self.talk.get_or_insert(at)),
+            "talk" if about == "yes" => {
+                self.silent = None;
+                self.talk.get_or_insert(at);
+            }
             "talk" => {
+                self.silent.get_or_insert(at);
                 self.talk = None;
                 // What happens from here on need not reach the other one.
                 self.services.values_mut().for_each(|s| {
@@ -153,13 +204,14 @@ impl Ledger {
         match op {
             "start" => {
                 self.may_start(at, node, service, line);
+                self.starters.insert(service.to_owned(), node.to_owned());
                 let it = self.of(node, service);
-                it.may_run = true;
-                it.stopping = None;
-                it.lied = false;
+                *it = Service { may_run: true, started: it.started, stuck: it.stuck, ..Service::default() };
             }
             "stop" => {
-                if self.frozen {
+                // What has lost both the witness and its peer is stopped all the same.
+                let lent = self.ground.lends() && service == NEVER_TWICE && self.silent.is_some();
+                if self.frozen && !lent {
                     self.blame(line, "S8: a stop in maintenance");
                 }
                 if let Some(above) = needing(service).filter(|above| self.of(node, above).started) {
@@ -176,13 +228,15 @@ impl Ledger {
 
     fn may_start(&mut self, at: f64, node: &str, service: &str, line: &str) {
         let peer = other(node);
-        if service == NEVER_TWICE && self.of(peer, service).may_run {
+        let there = self.of(peer, service).clone();
+        if service == NEVER_TWICE && there.may_run && !self.overtaken(at, &there) {
             self.blame(line, &format!("S1: it may still run on {peer}"));
         }
-        let there = self.of(peer, service).clone();
+        self.may_take_blind(at, node, service, line);
         let hung = there.stopping.map(|since| since + STOP_BOUND).filter(|end| at > *end);
         if let Some(since) = there.stuck.or(hung).filter(|since| at > since + TOLD)
             && self.talk.is_some_and(|talk| talk < since)
+            && !self.liar
         {
             self.blame(line, &format!("S3: a stop failed on {peer} {:.1} s before", at - since));
         }
@@ -197,6 +251,24 @@ impl Ledger {
         }
     }
 
+    /// What nobody survives on this ground: a device that lies; and, as there is no watchdog, a lease of the witness that ends
+    /// while hbd is away or cannot stop what runs.
+    fn overtaken(&self, at: f64, there: &Service) -> bool {
+        let late = there.stopping.is_some_and(|since| at > since + STOP_IN_TIME);
+        self.liar || (self.ground.lends() && (there.mute || there.unstoppable || late))
+    }
+
+    /// Who sees nothing outside and has not heard the other node for a while takes nothing from it.
+    fn may_take_blind(&mut self, at: f64, node: &str, service: &str, line: &str) {
+        let long = |since: f64| at > since + BLIND;
+        let blind = self.blind.get(node).copied().is_some_and(long);
+        let silent = self.silent.is_some_and(long);
+        let takes = self.starters.get(service).is_some_and(|last| last != node);
+        if blind && silent && takes {
+            self.blame(line, "a takeover by who sees no ping point");
+        }
+    }
+
     fn ends(&mut self, at: f64, node: &str, service: &str, op: &str, good: bool, stopped: bool) {
         let talk = self.talk.is_some() && !self.down.contains(node);
         let it = self.of(node, service);
@@ -205,16 +277,14 @@ impl Ledger {
             "stop" if good => *it = Service::default(),
             "stop" => {
                 it.stopping = None;
+                it.unstoppable = true;
                 it.stuck = talk.then_some(at);
             }
             _ if good => {
                 it.may_run = true;
             }
             _ if stopped => {
-                it.may_run = false;
-                it.started = false;
-                it.stuck = None;
-                it.lied = false;
+                *it = Service::default();
             }
             _ => {}
         }
@@ -265,7 +335,7 @@ mod tests {
         let failed = ["1.0 a web stop begin", "1.1 a web stop end 1"];
         caught("S3", &[failed[0], failed[1], "9.0 b web start begin"]);
         caught("S3", &[failed[0], "9.0 b web start begin"]);
-        let excused = ["= talk no", "= ack a", "= up a", "= off a", "= forget b"];
+        let excused = ["= talk no", "= liar", "= ack a", "= up a", "= off a", "= forget b"];
         for mark in excused {
             let lines = [failed[0], failed[1], &format!("1.2 {mark}"), "9.0 b web start begin"];
             assert!(judged(&lines).is_empty(), "{mark}: {:?}", judged(&lines));
@@ -284,9 +354,65 @@ mod tests {
             ledger.lied().len()
         };
         assert_eq!(lied("2.0 a web status begin"), 1);
-        for more in ["2.0 a db start begin", "2.0 a db stop end 0", "2.0 a db status end 3", "2.0 = off a"] {
+        for more in ["2.0 a db start begin", "2.0 a db stop end 0", "2.0 a db status end 7", "2.0 = off a"] {
             assert_eq!(lied(more), 0, "{more}");
         }
+    }
+
+    fn judged_on(ground: Ground, lines: &[&str]) -> Vec<String> {
+        let mut ledger = Ledger::of_ground(ground);
+        lines.iter().for_each(|line| ledger.read(line));
+        ledger.violations
+    }
+
+    #[test]
+    fn s1_on_a_lease_what_hbd_could_not_stop_in_time_may_be_overtaken_and_nothing_else() {
+        let (start, taken) = ("1.0 a data start begin", "9.0 b data start begin");
+        let on = |ground, between: &[&str]| {
+            let lines: Vec<&str> = [start].iter().chain(between).chain([&taken]).copied().collect();
+            judged_on(ground, &lines).iter().filter(|text| text.starts_with("S1")).count()
+        };
+        let excused: [&[&str]; 3] = [
+            &["2.0 = mute a"],
+            &["= talk no", "2.0 a data stop begin", "2.1 a data stop end 1"],
+            &["= talk no", "6.0 a data stop begin"],
+        ];
+        for between in excused {
+            assert_eq!(on(Ground::Witness, between), 0, "{between:?}");
+            assert_eq!(on(Ground::Fence, between), 1, "{between:?}");
+        }
+        for between in [&["2.0 = down a"][..], &["8.0 a data stop begin"], &["2.0 = mute b"]] {
+            assert_eq!(on(Ground::Witness, between), 1, "{between:?}");
+        }
+    }
+
+    #[test]
+    fn s8_in_maintenance_what_is_lent_may_be_stopped_where_the_peer_is_silent() {
+        let on = |ground, lines: &[&str]| judged_on(ground, lines).len();
+        let (frozen, stop) = ("1.0 = frozen", "2.0 a data stop begin");
+        assert_eq!(on(Ground::Witness, &[frozen, "1.5 = talk no", stop]), 0);
+        assert_eq!(on(Ground::Witness, &[frozen, stop]), 1);
+        assert_eq!(on(Ground::Fence, &[frozen, "1.5 = talk no", stop]), 1);
+    }
+
+    #[test]
+    fn s1_after_a_lie_of_the_device_until_all_is_well() {
+        let lied = ["1.0 a data start begin", "2.0 = liar", "3.0 b data start begin"];
+        assert!(judged(&lied).is_empty());
+        caught("S1", &[lied[0], lied[1], "2.5 = well", lied[2]]);
+    }
+
+    #[test]
+    fn who_sees_nothing_outside_takes_nothing() {
+        let taken = ["1.0 a web start begin", "2.0 = blind b", "2.0 = talk no", "9.0 b web start begin"];
+        caught("a takeover by who sees no", &taken);
+        let excused = ["= sees b", "= talk yes", "= ordered a"];
+        for mark in excused {
+            let lines = [taken[0], taken[1], taken[2], &format!("3.0 {mark}"), taken[3]];
+            assert!(judged(&lines).is_empty(), "{mark}: {:?}", judged(&lines));
+        }
+        let own = ["1.0 b web start begin", "1.5 b web status end 3", taken[1], taken[2], taken[3]];
+        assert!(judged(&own).is_empty(), "its own service");
     }
 
     #[test]

@@ -14,10 +14,12 @@
 pub mod act;
 pub mod dice;
 pub mod disk;
+pub mod ground;
 pub mod judge;
 pub mod ledger;
 pub mod model;
 pub mod outage;
+pub mod outside;
 pub mod plan;
 pub mod pulse;
 pub mod service;
@@ -28,6 +30,7 @@ pub mod walk;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use ground::Ground;
 use tally::Tally;
 
 use crate::error::Context;
@@ -43,10 +46,14 @@ pub const STEPS: usize = 60;
 pub struct Options {
     /// The first seed; each walk takes the next.
     pub seed: u64,
+    /// How many seeds at most.
+    pub seeds: u64,
+    /// The ground of all walks; without it each seed has its own.
+    pub ground: Option<Ground>,
     /// No walk begins after this time; the one under way ends early, at its next calm.
     pub time: Duration,
-    /// One whole walk, however long it takes.
-    pub one: bool,
+    /// Whole walks, however long they take.
+    pub whole: bool,
     /// Print the steps of the seed and do nothing.
     pub plan: bool,
     /// Where the logs of a walk that went wrong are kept.
@@ -58,8 +65,10 @@ pub struct Options {
 /// # Errors
 /// The lab cannot run here, or something went wrong in a walk: the report is on stdout.
 pub fn run(options: &Options) -> Result<()> {
+    let ground = |seed| options.ground.unwrap_or(Ground::of(seed));
     if options.plan {
-        plan::Plan::new(options.seed).take(STEPS).for_each(|step| println!("{step}"));
+        println!("ground: {}", ground(options.seed));
+        plan::Plan::new(options.seed, ground(options.seed)).take(STEPS).for_each(|step| println!("{step}"));
         return Ok(());
     }
     if !crate::available() {
@@ -69,13 +78,15 @@ pub fn run(options: &Options) -> Result<()> {
     std::fs::create_dir_all(&options.out).context(|| format!("cannot make {}", options.out.display()))?;
     let begin = Instant::now();
     let mut tally = Tally::default();
-    for seed in options.seed.. {
-        println!("seed {seed}, after {} s (again: scripts/lab --seed {seed})", begin.elapsed().as_secs());
-        let end = (!options.one).then(|| begin + options.time);
-        walk::walk(seed, end, &options.out, &mut tally)?;
-        if options.one || begin.elapsed() >= options.time {
+    for seed in options.seed..options.seed.saturating_add(options.seeds) {
+        let (ground, after) = (ground(seed), begin.elapsed());
+        if !options.whole && seed > options.seed && after >= options.time {
             break;
         }
+        let again = format!("scripts/lab --seed {seed} --ground {ground}");
+        println!("seed {seed}, ground {ground}, after {} s (again: {again})", after.as_secs());
+        let end = (!options.whole).then(|| begin + options.time);
+        walk::walk(seed, ground, end, &options.out, &mut tally)?;
     }
     println!("{tally}");
     if tally.violations.is_empty() {

@@ -5,7 +5,10 @@
 use std::collections::BTreeSet;
 
 use super::act::{Act, Mood, NODES};
+use super::ground::{Ground, MEMBERS, POINTS};
+use super::outside::Members;
 use crate::net::{Cut, Lan};
+use crate::power;
 
 const LANS: [Lan; 2] = [Lan::Service, Lan::Heartbeat];
 
@@ -24,6 +27,8 @@ pub struct Node {
     pub moods: Vec<(&'static str, &'static str, Mood)>,
     /// What is told of alerts never ends.
     pub alerts_hang: bool,
+    /// How the power switch answers for it.
+    pub switch: power::Mood,
 }
 
 /// The faults in force.
@@ -35,6 +40,18 @@ pub struct Model {
     cut: BTreeSet<(usize, usize)>,
     /// Dead cables.
     cables: BTreeSet<(usize, usize)>,
+    /// Plugs that are out.
+    unplugged: BTreeSet<(usize, usize)>,
+    /// Nodes and the machines outside that they are cut from.
+    outside: BTreeSet<(usize, &'static str)>,
+    /// Members of the etcd that do not run.
+    dead: BTreeSet<&'static str>,
+    /// Members of the etcd that are stopped.
+    stopped: BTreeSet<&'static str>,
+    /// The power switch cannot be reached, as its monitor sees it.
+    switch_broken: bool,
+    /// A stranger has the address too.
+    pub twin: bool,
     /// Packets lost between the nodes, percent.
     pub loss: u8,
     /// Since the pair was last well, an agent misbehaved or a service died.
@@ -55,11 +72,18 @@ impl Default for Model {
             disk_full: false,
             moods: Vec::new(),
             alerts_hang: false,
+            switch: power::Mood::Works,
         };
         Model {
             nodes: [node.clone(), node],
             cut: BTreeSet::new(),
             cables: BTreeSet::new(),
+            unplugged: BTreeSet::new(),
+            outside: BTreeSet::new(),
+            dead: BTreeSet::new(),
+            stopped: BTreeSet::new(),
+            switch_broken: false,
+            twin: false,
             loss: 0,
             agents_misbehaved: false,
         }
@@ -85,7 +109,39 @@ impl Model {
     }
 
     fn carries(&self, from: usize, lan: usize) -> bool {
-        !self.cut.contains(&(from, lan)) && (0..2).all(|n| !self.cables.contains(&(n, lan)))
+        !self.cut.contains(&(from, lan)) && (0..2).all(|n| self.connected(n, lan))
+    }
+
+    /// The node's own cable to a LAN is whole and plugged in.
+    fn connected(&self, n: usize, lan: usize) -> bool {
+        !self.cables.contains(&(n, lan)) && !self.unplugged.contains(&(n, lan))
+    }
+
+    /// The node sees no carrier where the addresses are.
+    pub fn carrierless(&self, n: usize) -> bool {
+        self.unplugged.contains(&(n, 0))
+    }
+
+    fn reaches(&self, n: usize, machine: &'static str) -> bool {
+        self.connected(n, 0) && !self.outside.contains(&(n, machine))
+    }
+
+    /// How many ping points the node sees.
+    pub fn points(&self, n: usize) -> usize {
+        POINTS.into_iter().filter(|point| self.reaches(n, point)).count()
+    }
+
+    /// What makes a member of the etcd run again.
+    pub fn mends(&self, member: &str) -> Members {
+        if self.dead.contains(member) { Members::Started } else { Members::Thawed }
+    }
+
+    /// Both nodes reach a majority of the etcd, which runs.
+    pub fn witness_good(&self) -> bool {
+        let good = |n: usize, m: &&&'static str| {
+            !self.dead.contains(**m) && !self.stopped.contains(**m) && self.reaches(n, m)
+        };
+        (0..2).all(|n| MEMBERS.iter().filter(|m| good(n, m)).count() > MEMBERS.len() / 2)
     }
 
     /// Both are live and hear each other.
@@ -98,11 +154,13 @@ impl Model {
         (0..2).all(|n| self.carries(n, 0)) && self.loss == 0
     }
 
-    /// No fault is in force but, at most, one medium cut and disks full.
-    pub fn nearly_well(&self) -> bool {
+    /// No fault is in force that could move anything but, at most, one medium cut and disks full.
+    pub fn nearly_well(&self, ground: Ground) -> bool {
         self.talk()
             && self.loss == 0
             && self.cables.is_empty()
+            && !(0..2).any(|n| self.carrierless(n))
+            && (!ground.points() || self.points(0) == self.points(1))
             && self.nodes.iter().all(|n| n.moods.is_empty())
     }
 
@@ -122,7 +180,15 @@ impl Model {
             Act::CutAllOneWay(n) => self.heard(*n),
             Act::Cable(n, lan) => self.cables.is_empty() && node(n).powered && self.carries(*n, index(*lan)),
             Act::Loss(_) => self.loss == 0,
-            Act::Heal => !self.cut.is_empty() || !self.cables.is_empty() || self.loss > 0,
+            Act::Unplug(n, lan) => {
+                node(n).powered && self.unplugged.is_empty() && self.connected(*n, index(*lan))
+            }
+            Act::Plug(n, lan) => self.unplugged.contains(&(*n, index(*lan))),
+            Act::CutOutside(n, machines) => machines.iter().any(|m| !self.outside.contains(&(*n, *m))),
+            Act::CutMachine(machine) => (0..2).any(|n| !self.outside.contains(&(n, *machine))),
+            Act::Heal => {
+                !self.cut.is_empty() || !self.cables.is_empty() || !self.outside.is_empty() || self.loss > 0
+            }
             Act::FillDisk(n) => !node(n).disk_full,
             Act::FreeDisk(n) => node(n).disk_full,
             Act::Tear(n, _) => node(n).powered && !node(n).daemon,
@@ -131,10 +197,22 @@ impl Model {
             Act::Behave(n) => node(n).powered && node(n).misbehaves(),
             Act::Clock(n, _) => node(n).powered,
             // Where nobody answers ARP, nothing is sent.
-            Act::Flood(n) => node(n).powered && !self.cables.contains(&(*n, 0)),
+            Act::Flood(n) => node(n).powered && self.connected(*n, 0),
+            Act::SetAddress(n) => self.live(*n),
+            Act::Twin => !self.twin,
+            Act::NoTwin => self.twin,
+            Act::Switch(n, mood) => node(n).switch != *mood,
+            Act::SwitchBroken(broken) => self.switch_broken != *broken,
+            Act::KillMembers(members) => members.iter().any(|m| !self.dead.contains(m)),
+            Act::StopMembers(members) => {
+                members.iter().any(|m| !self.dead.contains(m) && !self.stopped.contains(m))
+            }
+            Act::MendMembers(members) => {
+                members.iter().any(|m| self.dead.contains(m) || self.stopped.contains(m))
+            }
             Act::Order(n, words, _) if words[0] == "fence-ack" => self.live(*n) && !self.nodes[1 - n].powered,
             Act::Order(n, ..) => self.live(*n),
-            Act::Die(_) | Act::TakeAddress | Act::ChangeAddress | Act::Wait(_) => true,
+            Act::Die(_) | Act::TakeAddress | Act::ChangeAddress | Act::Mend(_) | Act::Wait(_) => true,
         }
     }
 
@@ -149,6 +227,8 @@ impl Model {
             Act::PowerOff(n) => {
                 self.nodes[*n].powered = false;
                 self.nodes[*n].frozen = false;
+                // A machine that boots has new cables, plugged in.
+                self.unplugged.retain(|(node, _)| node != n);
             }
             Act::Boot(n) => {
                 self.nodes[*n].powered = true;
@@ -162,8 +242,32 @@ impl Model {
             Act::CutAllOneWay(n) => self.cut.extend([(*n, 0), (*n, 1)]),
             Act::Cable(n, lan) => drop(self.cables.insert((*n, index(*lan)))),
             Act::Loss(percent) => self.loss = *percent,
+            Act::Unplug(n, lan) => drop(self.unplugged.insert((*n, index(*lan)))),
+            Act::Plug(n, lan) => drop(self.unplugged.remove(&(*n, index(*lan)))),
+            Act::CutOutside(n, machines) => self.outside.extend(machines.iter().map(|m| (*n, *m))),
+            Act::CutMachine(machine) => self.outside.extend([(0, *machine), (1, *machine)]),
+            Act::Twin => self.twin = true,
+            Act::NoTwin => self.twin = false,
+            Act::Switch(n, mood) => self.nodes[*n].switch = *mood,
+            Act::SwitchBroken(broken) => self.switch_broken = *broken,
+            Act::Mend(n) => {
+                let node = &mut self.nodes[*n];
+                (node.powered, node.daemon, node.frozen) = (true, true, false);
+            }
+            Act::KillMembers(members) => {
+                self.stopped.retain(|m| !members.contains(m));
+                self.dead.extend(*members);
+            }
+            Act::StopMembers(members) => {
+                self.stopped.extend(members.iter().filter(|m| !self.dead.contains(*m)));
+            }
+            Act::MendMembers(members) => {
+                self.dead.retain(|m| !members.contains(m));
+                self.stopped.retain(|m| !members.contains(m));
+            }
             Act::Heal => {
                 self.cut.clear();
+                self.outside.clear();
                 self.cables.clear();
                 self.loss = 0;
             }
@@ -189,6 +293,7 @@ impl Model {
         let mut cuts: Vec<Cut> =
             self.cut.iter().map(|(n, lan)| Cut::one_way(NODES[*n], NODES[1 - *n], LANS[*lan])).collect();
         cuts.extend(self.cables.iter().map(|(n, lan)| Cut::cable(NODES[*n], LANS[*lan])));
+        cuts.extend(self.outside.iter().map(|(n, machine)| Cut::between(NODES[*n], machine, Lan::Service)));
         if self.loss > 0 {
             for lan in LANS {
                 cuts.extend([0, 1].map(|n: usize| Cut::loss(NODES[n], NODES[1 - n], lan, self.loss)));
@@ -199,7 +304,13 @@ impl Model {
 
     /// Everything that must be done for all to be well again.
     pub fn repairs(&self) -> Vec<Act> {
-        let mut acts: Vec<Act> = [Act::Heal].into_iter().filter(|act| self.allows(act)).collect();
+        let works = power::Mood::Works;
+        let mut all = vec![Act::Heal, Act::MendMembers(&MEMBERS), Act::NoTwin, Act::SwitchBroken(false)];
+        for n in 0..2 {
+            all.extend(LANS.map(|lan| Act::Plug(n, lan)));
+            all.push(Act::Switch(n, works));
+        }
+        let mut acts: Vec<Act> = all.into_iter().filter(|act| self.allows(act)).collect();
         for n in 0..2 {
             let all = [Act::FreeDisk(n), Act::Behave(n), Act::Thaw(n), Act::Start(n)];
             acts.extend(all.into_iter().filter(|act| self.allows(act)));

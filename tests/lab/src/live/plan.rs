@@ -3,10 +3,12 @@
 use std::fmt;
 
 use super::DEADTIME_MS;
-use super::act::{Act, Mood, SERVICES};
+use super::act::{Act, Mood, OCF, SERVICES};
 use super::dice::Dice;
+use super::ground::{Ground, MEMBERS, POINTS, TTL};
 use super::model::Model;
 use crate::net::Lan;
+use crate::power;
 
 /// Steps of trouble after which there is calm at the latest.
 const TROUBLE_MAX: u64 = 7;
@@ -36,15 +38,16 @@ impl fmt::Display for Step {
 #[derive(Debug, Clone)]
 pub struct Plan {
     dice: Dice,
+    ground: Ground,
     model: Model,
     number: usize,
     since_calm: u64,
 }
 
 impl Plan {
-    /// The plan of a seed; it begins with a pair that is well.
-    pub fn new(seed: u64) -> Plan {
-        Plan { dice: Dice::new(seed), model: Model::default(), number: 0, since_calm: 0 }
+    /// The plan of a seed on a ground; it begins with a pair that is well.
+    pub fn new(seed: u64, ground: Ground) -> Plan {
+        Plan { dice: Dice::new(seed), ground, model: Model::default(), number: 0, since_calm: 0 }
     }
 
     fn calm(&mut self) -> Step {
@@ -62,19 +65,23 @@ impl Plan {
         self.since_calm += 1;
         // Right after calm often something that may move nothing: only then can that be judged.
         let quiet = self.since_calm == 1 && self.dice.chance(50);
-        let mut acts = vec![if quiet { self.draw(Act::is_quiet) } else { self.draw(|_| true) }];
+        let mut acts = vec![if quiet { self.draw(Act::moves_nothing) } else { self.draw(|_| true) }];
         // One in three hits while another is at work.
         while !quiet && acts.len() < 5 && self.dice.chance(33) {
             acts.push(Act::Wait(self.dice.of(&[0, 20, 100, 300, 700])));
             acts.push(self.draw(|_| true));
         }
-        let dwell_ms = match self.dice.below(4) {
+        let mut dwell_ms = match self.dice.below(4) {
             0 => 0,
             1 => self.dice.below(DEADTIME_MS / 2),
             // Long enough for what silence brings.
             _ if !self.model.talk() => self.dice.between(DEADTIME_MS / 2, DEADTIME_MS * 5 / 2),
             _ => self.dice.below(DEADTIME_MS),
         };
+        // Leases of the witness end later than anything else.
+        if self.ground.lends() && self.dice.chance(25) {
+            dwell_ms += self.dice.below(TTL * 2000);
+        }
         Step { number: self.number, acts, dwell_ms, calm: false }
     }
 
@@ -90,9 +97,12 @@ impl Plan {
     }
 
     fn any(&mut self) -> Act {
+        if self.ground != Ground::Plain && self.dice.chance(30) {
+            return self.outside();
+        }
         let n = self.dice.below(2) as usize;
         let lan = self.dice.of(&[Lan::Service, Lan::Heartbeat]);
-        match self.dice.below(63) {
+        match self.dice.below(72) {
             0..=2 => Act::Kill(n),
             3..=6 => Act::Start(n),
             54..=56 => Act::Order(n, vec!["fence-ack", super::act::NODES[1 - n]], false),
@@ -123,15 +133,61 @@ impl Plan {
             39 => Act::Flood(n),
             60 | 61 => Act::AlertsHang(n),
             62 => Act::ChangeAddress,
+            63 | 64 => Act::Unplug(n, lan),
+            65 | 66 => Act::Plug(n, lan),
+            67 | 68 => Act::SetAddress(n),
+            69 => Act::Twin,
+            70 | 71 => Act::NoTwin,
             58 => Act::Freeze(n),
             59 => Act::CutAll,
             _ => self.order(n),
         }
     }
 
+    /// An act on what stands around the pair.
+    fn outside(&mut self) -> Act {
+        let n = self.dice.below(2) as usize;
+        let fences = self.ground.fences() && (!self.ground.points() || self.dice.chance(60));
+        if fences {
+            return self.at_the_switch(n);
+        }
+        if !self.ground.lends() {
+            let one = self.dice.of(&[&POINTS[..1], &POINTS[1..]]);
+            return match self.dice.below(8) {
+                0 | 1 => Act::CutOutside(n, one),
+                2 | 3 => Act::CutOutside(n, &POINTS),
+                4 | 5 => Act::CutMachine(self.dice.of(&POINTS)),
+                _ => Act::Heal,
+            };
+        }
+        let one = self.dice.of(&[&MEMBERS[..1], &MEMBERS[1..2], &MEMBERS[2..]]);
+        let some = if self.dice.chance(40) { &MEMBERS[..] } else { one };
+        match self.dice.below(11) {
+            0..=2 => Act::KillMembers(some),
+            3 | 4 => Act::StopMembers(some),
+            5..=7 => Act::MendMembers(some),
+            8 => Act::CutMachine(self.dice.of(&MEMBERS)),
+            9 => Act::CutOutside(n, some),
+            _ => Act::CutOutside(n, &MEMBERS),
+        }
+    }
+
+    fn at_the_switch(&mut self, n: usize) -> Act {
+        use power::Mood::{Denies, Fails, Hangs, Lies, Works};
+        match self.dice.below(8) {
+            0..=3 => Act::Switch(n, self.dice.of(&[Works, Fails, Fails, Hangs, Hangs, Denies, Lies])),
+            4 => Act::SwitchBroken(true),
+            5 => Act::SwitchBroken(false),
+            _ => Act::Mend(n),
+        }
+    }
+
     /// A lying stop, or a status that calls what runs stopped, is not among them: nobody could survive that for a
     /// group that must never run twice. For `web`, which may, the latter is.
     fn mood(&mut self, n: usize) -> Act {
+        if self.dice.chance(30) {
+            return self.ocf_mood(n);
+        }
         let service = self.dice.of(&SERVICES);
         let (op, mood) = self.dice.of(&[
             ("start", Mood::Fails),
@@ -156,6 +212,17 @@ impl Plan {
             (_, "status", Mood::Fails) => Act::Mood(n, service, op, Mood::Slow),
             _ => Act::Mood(n, service, op, mood),
         }
+    }
+
+    /// An end that an OCF agent may have. Not among them are the lies: a stop's 7, and a look's 5 and 7.
+    fn ocf_mood(&mut self, n: usize) -> Act {
+        let op = self.dice.of(&["start", "stop", "status"]);
+        let code = self.dice.of(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 127, 190]);
+        let mood = match (op, code) {
+            ("stop", 7) | ("status", 5 | 7) => Mood::Dies,
+            _ => Mood::Code(code),
+        };
+        Act::Mood(n, OCF, op, mood)
     }
 
     fn order(&mut self, n: usize) -> Act {
@@ -198,7 +265,9 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_steps_and_another_others() {
-        let steps = |seed| Plan::new(seed).take(200).map(|step| step.to_string()).collect::<Vec<_>>();
+        let steps = |seed| {
+            Plan::new(seed, Ground::of(seed)).take(200).map(|step| step.to_string()).collect::<Vec<_>>()
+        };
         assert_eq!(steps(7), steps(7));
         assert_ne!(steps(7), steps(8));
     }
@@ -206,16 +275,18 @@ mod tests {
     #[test]
     fn every_kind_comes_up() {
         let mut kinds = BTreeSet::new();
-        for seed in 0..20 {
-            kinds.extend(Plan::new(seed).take(100).flat_map(|s| s.acts).map(|act| act.kind()));
+        for seed in 0..50 {
+            kinds.extend(
+                Plan::new(seed, Ground::of(seed)).take(100).flat_map(|s| s.acts).map(|act| act.kind()),
+            );
         }
-        assert_eq!(kinds.len(), 45, "{kinds:?}");
+        assert_eq!(kinds.len(), 68, "{kinds:?}");
     }
 
     #[test]
     fn after_a_calm_step_no_fault_is_in_force() {
         for seed in 0..20 {
-            let mut plan = Plan::new(seed);
+            let mut plan = Plan::new(seed, Ground::of(seed));
             for _ in 0..100 {
                 let step = plan.next().unwrap();
                 if step.calm {

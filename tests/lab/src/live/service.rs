@@ -11,13 +11,15 @@ use std::path::PathBuf;
 
 use nix::time::{ClockId, clock_gettime};
 
-use super::act::Mood;
+use super::act::{Mood, OCF};
 use crate::Result;
 use crate::error::Context;
 use crate::net::World;
 
 const RUNNING: &str = "/run/live";
 const WISHES: &str = "/etc/live";
+/// Where OCF agents are looked for, and what is there in a node of the live lab.
+const OCF_AGENTS: (&str, &str) = ("/usr/lib/ocf/resource.d", "/etc/live-ocf");
 
 /// Whoever is told of everything that happens, and normally takes no time for it.
 pub const ALERTS: &str =
@@ -25,10 +27,29 @@ pub const ALERTS: &str =
 
 /// A resource of the agent, as a TOML value.
 pub fn resource(name: &str) -> String {
+    let agent = if name == OCF {
+        format!("agent = \"ocf:lab:live\", params = {{ service = \"{name}\" }}")
+    } else {
+        format!("agent = \"live\", args = [\"{name}\"]")
+    };
     format!(
-        "{{ name = \"{name}\", agent = \"live\", args = [\"{name}\"], monitor = \"1s\", monitor_timeout = \"2s\", \
+        "{{ name = \"{name}\", {agent}, monitor = \"1s\", monitor_timeout = \"2s\", \
          start_timeout = \"2s\", stop_timeout = \"2s\" }}"
     )
+}
+
+/// The code with which the agent of a service says that it does not run.
+pub fn not_running(service: &str) -> &'static str {
+    if service == OCF { "7" } else { "3" }
+}
+
+/// Puts the OCF agents of a node that has just booted where they are looked for.
+///
+/// # Errors
+/// The node is off, or this machine has no place for OCF agents (Debian: resource-agents).
+pub fn attach(world: &World, node: &str) -> Result<()> {
+    let (place, ours) = OCF_AGENTS;
+    world.must(node, &["mount", "--bind", ours, place]).map(drop)
 }
 
 /// Installs the agent on a node.
@@ -50,12 +71,16 @@ pub fn install(world: &World, node: &str) -> Result<()> {
          case $op in\n\
          start) : >{RUNNING}/$service ;;\n\
          stop) rm -f {RUNNING}/$service ;;\n\
-         status) [ -e {RUNNING}/$service ] || exit 3 ;;\n\
+         status) [ -e {RUNNING}/$service ] || exit ${{NOT_RUNNING:-3}} ;;\n\
          *) exit 2 ;;\n\
          esac\n",
         log.display()
     );
     world.write_file(node, "/etc/hbd/resource.d/live", &text, 0o755)?;
+    let ocf = "#!/bin/sh\n\
+         case $1 in monitor) op=status ;; start | stop) op=$1 ;; *) exit 3 ;; esac\n\
+         NOT_RUNNING=7 exec /etc/hbd/resource.d/live \"$OCF_RESKEY_service\" $op\n";
+    world.write_file(node, &format!("{}/lab/live", OCF_AGENTS.1), ocf, 0o755)?;
     let alert =
         format!("#!/bin/sh\nif [ -e {WISHES}/alert ]; then trap '' TERM; while :; do sleep 1000; done; fi\n");
     world.write_file(node, "/etc/hbd/live-alert", &alert, 0o755)
@@ -74,6 +99,7 @@ pub fn hang_alerts(world: &World, node: &str) -> Result<()> {
 /// # Errors
 /// The node is off.
 pub fn mood(world: &World, node: &str, service: &str, op: &str, mood: Mood) -> Result<()> {
+    let code;
     let wish = match (mood, op) {
         (Mood::Fails, "status") => "echo 'it is not well' >&2; exit 3",
         (Mood::Fails, _) => "echo 'it will not' >&2; exit 1",
@@ -82,6 +108,16 @@ pub fn mood(world: &World, node: &str, service: &str, op: &str, mood: Mood) -> R
         (Mood::Slow, _) => "sleep 1",
         (Mood::Forks, _) => "setsid sleep 600 &",
         (Mood::Deaf, _) => "trap '' TERM; while :; do sleep 1000; done",
+        (Mood::Dies, _) => "note end 137; trap - EXIT; rm -f $pid; kill -9 $$",
+        // "It runs", whether it does or not.
+        (Mood::Code(number @ (8 | 190)), "status") => {
+            code = format!("note lied; exit {number}");
+            &code
+        }
+        (Mood::Code(number), _) => {
+            code = format!("echo 'an odd end' >&2; exit {number}");
+            &code
+        }
         (Mood::Floods, _) => "head -c 3000000 /dev/zero | tr '\\0' x",
     };
     world.write_file(node, &format!("{WISHES}/{service}.{op}"), &format!("{wish}\n"), 0o644)

@@ -9,13 +9,16 @@ use nix::sys::signal::Signal;
 
 use super::act::{Act, NODES};
 use super::disk::Disks;
+use super::ground::{Ground, MEMBERS};
 use super::judge::GROUPS;
 use super::model::Model;
+use super::outside::{self, Members, Outside};
 use super::service;
 use crate::command::Output;
 use crate::hbd::config::address;
-use crate::net::{CLIENT, Lan};
+use crate::net::{CLIENT, Lan, World};
 use crate::pair::{Pair, ip};
+use crate::scenario::check;
 use crate::{LabError, Result};
 
 /// No operator's command that is waited for takes longer.
@@ -27,59 +30,81 @@ const LEAVE_BOUND: Duration = Duration::from_secs(60);
 
 /// The pair and the faults in force.
 #[derive(Debug)]
-pub struct Stage {
-    // Before the world: it must be unmounted before the world's folder goes.
+pub struct Stage<'w> {
     disks: Disks,
     /// The pair.
     pub pair: Arc<Pair>,
+    /// What it stands on.
+    pub ground: Ground,
+    outside: Outside<'w>,
     /// The faults in force.
     pub model: Model,
     /// Nodes whose daemon, when it was last asked before it was killed or frozen, knew nobody who could take over.
     pub alone: [bool; 2],
+    /// Nodes on which somebody set an address: it has no end, and goes when hbd looks.
+    strange: [bool; 2],
+    /// Uses of the power switch before the present life of each node's hbd.
+    lives: [usize; 2],
     /// What was said of standby or maintenance may be undone by something that is still under way.
     unsure: bool,
     marked_talk: bool,
+    /// Since when each node sees no ping point, and its hbd runs undisturbed.
+    blind: [Option<Instant>; 2],
     /// When the hbd of each node was last started.
     started: [Option<Instant>; 2],
 }
 
-impl Stage {
-    /// A pair that is well, with the groups of the live lab.
+/// A pair with the groups of the live lab, configured for a ground; nothing of it runs.
+///
+/// # Errors
+/// It could not be made.
+pub fn pair(ground: Ground) -> Result<Arc<Pair>> {
+    let pair = Pair::beside(ground.machines(), |mut settings| {
+        settings.keepalive = "200ms".to_owned();
+        settings.deadtime = format!("{}ms", super::DEADTIME_MS);
+        settings.initdead = "3s".to_owned();
+        for (group, preferred) in GROUPS.iter().zip(NODES) {
+            let mut resources = vec![address(group.vip, 16, "eth0")];
+            resources.extend(group.services.iter().map(|name| service::resource(name)));
+            let resources: Vec<&str> = resources.iter().map(String::as_str).collect();
+            settings = settings.group(group.name, Some(preferred), &resources);
+            if !group.on_silence {
+                settings.groups.last_mut().unwrap_or(&mut Default::default()).requires =
+                    Some(ground.requires().to_owned());
+            }
+        }
+        settings.more += service::ALERTS;
+        ground.settle(&mut settings);
+        settings
+    })?;
+    Ok(Arc::new(pair.with_wall_clocks()?))
+}
+
+impl<'w> Stage<'w> {
+    /// Boots a pair.
     ///
     /// # Errors
-    /// It could not be made, or did not become well.
-    pub fn new() -> Result<Stage> {
-        let pair = Pair::with(|mut settings| {
-            settings.keepalive = "200ms".to_owned();
-            settings.deadtime = format!("{}ms", super::DEADTIME_MS);
-            settings.initdead = "3s".to_owned();
-            for (group, preferred) in GROUPS.iter().zip(NODES) {
-                let mut resources = vec![address(group.vip, 16, "eth0")];
-                resources.extend(group.services.iter().map(|name| service::resource(name)));
-                let resources: Vec<&str> = resources.iter().map(String::as_str).collect();
-                settings = settings.group(group.name, Some(preferred), &resources);
-                if !group.on_silence {
-                    settings.groups.last_mut().unwrap_or(&mut Default::default()).requires =
-                        Some("fencing".to_owned());
-                }
-            }
-            settings.more += service::ALERTS;
-            for node in NODES {
-                settings.more +=
-                    &format!("[[fence]]\nnode = \"{node}\"\nagent = \"/bin/false\"\nmonitor = \"0s\"\n");
-            }
-            settings
-        })?
-        .with_wall_clocks()?;
-        let disks = Disks::new(&pair.world)?;
+    /// It could not be done.
+    pub fn new(pair: Arc<Pair>, ground: Ground, outside: Outside<'w>) -> Result<Stage<'w>> {
+        let disks = Disks::new(&pair.world, &NODES)?;
         for node in NODES {
             service::install(&pair.world, node)?;
             pair.settings.install(&pair.world, node)?;
         }
-        let pair = Arc::new(pair);
-        let (model, alone) = (Model::default(), [false; 2]);
-        let mut stage =
-            Stage { disks, pair, model, alone, unsure: false, marked_talk: true, started: [None; 2] };
+        let mut stage = Stage {
+            disks,
+            pair,
+            ground,
+            outside,
+            model: Model::default(),
+            alone: [false; 2],
+            strange: [false; 2],
+            lives: [0; 2],
+            unsure: false,
+            marked_talk: true,
+            blind: [None; 2],
+            started: [None; 2],
+        };
         for (n, node) in NODES.iter().enumerate() {
             stage.pair.world.power_off(node)?;
             stage.boot(n)?;
@@ -91,6 +116,7 @@ impl Stage {
         let node = NODES[n];
         self.pair.world.boot(node)?;
         self.disks.attach(&self.pair.world, node)?;
+        service::attach(&self.pair.world, node)?;
         self.pair.start_echo(node)?;
         self.start(n)
     }
@@ -98,6 +124,9 @@ impl Stage {
     fn start(&mut self, n: usize) -> Result<()> {
         self.mark("up", NODES[n])?;
         self.started[n] = Some(Instant::now());
+        // What it sees it does not know yet.
+        self.blind[n] = self.blind[n].map(|_| Instant::now());
+        self.lives[n] = self.outside.uses().len();
         self.pair.start_again(NODES[n])
     }
 
@@ -137,9 +166,57 @@ impl Stage {
     }
 
     /// All is well: nothing is under way any more.
-    pub fn well(&mut self) {
+    ///
+    /// # Errors
+    /// The ledger cannot be written.
+    pub fn well(&mut self) -> Result<()> {
         self.unsure = false;
+        self.strange = [false; 2];
         self.model.agents_misbehaved = false;
+        service::mark(&self.pair.world, "well")
+    }
+
+    /// Nodes whose addresses have no end, should their daemons be dead.
+    pub fn endless(&self) -> [bool; 2] {
+        [0, 1].map(|n| self.alone[n] || self.strange[n])
+    }
+
+    /// Sees whom the power switch has switched off meanwhile. True if it was at work.
+    ///
+    /// # Errors
+    /// The ledger cannot be written.
+    pub fn sync(&mut self) -> Result<bool> {
+        let mut off = false;
+        for (n, node) in NODES.iter().enumerate() {
+            if self.model.nodes[n].powered && !self.pair.world.is_up(node) {
+                self.model.apply(&Act::PowerOff(n));
+                self.mark_apart()?;
+                off = true;
+            }
+        }
+        Ok(off)
+    }
+
+    /// Whatever fault is in force ends: what the power switch did, too.
+    ///
+    /// # Errors
+    /// It cannot be done.
+    pub fn repair(&mut self) -> Result<()> {
+        self.sync()?;
+        self.model.repairs().iter().try_for_each(|act| self.act(act).map(drop))
+    }
+
+    /// The switch was used as the rules allow.
+    ///
+    /// # Errors
+    /// It was not.
+    pub fn judge_fences(&self) -> Result<()> {
+        outside::judge_fences(&self.outside.uses(), self.lives, self.blind)
+    }
+
+    /// How often the power switch was used.
+    pub fn fences(&self) -> usize {
+        self.outside.uses().len()
     }
 
     /// Does one thing; an order that is to be waited for comes back as something to be run beside the rest.
@@ -148,18 +225,21 @@ impl Stage {
     /// It could not be done, which is the lab's fault or a violation; the sentence says which.
     pub fn act(&mut self, act: &Act) -> Result<Option<Order>> {
         self.pair.world.timeline.note(format!("== {act}"));
+        self.sync()?;
+        if self.ground.fences() && !self.model.allows(act) {
+            self.pair.world.timeline.note("not any more: the power switch was at work".to_owned());
+            return Ok(None);
+        }
+        let done = self.carry_out(act);
+        // The switch may take a node away at any moment; what then fails does not matter.
+        let gone = act.node().is_some_and(|n| !self.pair.world.is_up(NODES[n]));
+        if done.is_err() && self.ground.fences() && gone { self.sync().map(|_| None) } else { done }
+    }
+
+    fn carry_out(&mut self, act: &Act) -> Result<Option<Order>> {
         let before = self.model.clone();
         self.model.apply(act);
-        let away = matches!(act, Act::Pause(..) | Act::Starve(..) | Act::Hog(..));
-        if away || !self.model.talk() || self.model.loss > 0 {
-            self.mark_apart()?;
-        }
-        match act {
-            Act::Kill(n) | Act::Freeze(n) | Act::Pause(n, _) | Act::Starve(n, _) if before.live(*n) => {
-                self.alone[*n] = self.is_alone(*n);
-            }
-            _ => {}
-        }
+        self.mark_before(act, &before)?;
         let world = &self.pair.world;
         match act {
             Act::Kill(n) => {
@@ -169,23 +249,24 @@ impl Stage {
             Act::Start(n) => self.start(*n)?,
             Act::Leave(n) => self.leave(*n)?,
             Act::PowerOff(n) => {
-                if before.nodes[*n].frozen {
-                    // Its nsenter is stopped with it, and would keep the machine from ending.
-                    self.pair.crash(NODES[*n])?;
-                }
-                world.power_off(NODES[*n])?;
+                self.pair.power_off(NODES[*n])?;
                 self.mark("off", NODES[*n])?;
             }
             Act::Boot(n) => self.boot(*n)?,
+            Act::Mend(n) => self.mend(*n, &before)?,
             Act::Freeze(n) => self.pair.signal(NODES[*n], Signal::SIGSTOP)?,
-            Act::Thaw(n) => self.pair.signal(NODES[*n], Signal::SIGCONT)?,
+            Act::Thaw(n) => self.thaw(*n)?,
             Act::Pause(n, ms) => self.bursts(*n, *ms, *ms, 0)?,
             Act::Starve(n, ms) => self.bursts(*n, *ms, 250, 8)?,
             Act::Hog(n, ms) => hog(&self.pair, *n, *ms)?,
-            Act::CutOneWay(..) | Act::Cut(_) | Act::CutAll | Act::CutAllOneWay(_) => {
+            Act::CutOneWay(..) | Act::Cut(_) | Act::CutAll | Act::CutAllOneWay(_) | Act::Cable(..) => {
                 world.recut(self.model.cuts())?;
             }
-            Act::Cable(..) | Act::Loss(_) | Act::Heal => world.recut(self.model.cuts())?,
+            Act::CutOutside(..) | Act::CutMachine(_) | Act::Loss(_) | Act::Heal => {
+                world.recut(self.model.cuts())?;
+            }
+            Act::Unplug(n, lan) => world.unplug(NODES[*n], *lan)?,
+            Act::Plug(n, lan) => world.plug(NODES[*n], *lan)?,
             Act::FillDisk(n) => {
                 self.mark("forget", NODES[*n])?;
                 self.disks.fill(NODES[*n])?;
@@ -200,21 +281,88 @@ impl Stage {
                 self.disks.tear(NODES[*n], *percent)?;
             }
             Act::Mood(n, service, op, mood) => service::mood(world, NODES[*n], service, op, *mood)?,
-            Act::Die(service) => {
-                for n in (0..2).filter(|n| self.model.nodes[*n].powered) {
-                    service::die(world, NODES[n], service)?;
-                }
-            }
+            Act::Die(service) => self.on_each(|world, node| service::die(world, node, service))?,
             Act::AlertsHang(n) => service::hang_alerts(world, NODES[*n])?,
             Act::Behave(n) => service::behave(world, NODES[*n])?,
             Act::Clock(n, seconds) => self.pair.set_wall_clock(NODES[*n], *seconds)?,
-            Act::TakeAddress => self.take_address()?,
-            Act::ChangeAddress => self.change_address()?,
+            Act::TakeAddress => self.on_each(outside::take_address)?,
+            Act::ChangeAddress => self.on_each(outside::change_address)?,
+            Act::SetAddress(n) => {
+                outside::set_address(world, NODES[*n])?;
+                self.strange[*n] = true;
+            }
+            Act::Twin | Act::NoTwin => outside::twin(world, self.model.twin)?,
+            Act::Switch(n, mood) => self.outside.set_switch(NODES[*n], *mood)?,
+            Act::SwitchBroken(broken) => crate::power::set_broken(world, *broken)?,
+            Act::KillMembers(members) => self.outside.members(members, Members::Killed)?,
+            Act::StopMembers(members) => self.outside.members(members, Members::Stopped)?,
+            Act::MendMembers(members) => {
+                for member in MEMBERS.iter().filter(|member| members.contains(member)) {
+                    self.outside.members(&[member], before.mends(member))?;
+                }
+            }
             Act::Flood(n) => flood(&self.pair, *n)?,
             Act::Order(n, words, waits) => return self.order(*n, words, *waits),
             Act::Wait(ms) => thread::sleep(Duration::from_millis(*ms)),
         }
         Ok(None)
+    }
+
+    /// What the ledger must know before it is done.
+    fn mark_before(&mut self, act: &Act, before: &Model) -> Result<()> {
+        let away = matches!(act, Act::Pause(..) | Act::Starve(..) | Act::Hog(..));
+        if away || !self.model.talk() || self.model.loss > 0 {
+            self.mark_apart()?;
+        }
+        match act {
+            Act::Kill(n) | Act::Freeze(n) | Act::Pause(n, _) | Act::Starve(n, _) if before.live(*n) => {
+                self.alone[*n] = self.is_alone(*n);
+                if !act.moves_nothing() {
+                    self.mark("mute", NODES[*n])?;
+                }
+            }
+            _ => {}
+        }
+        self.mark_blind()
+    }
+
+    /// Notes who sees no ping point from now on, or sees one again.
+    fn mark_blind(&mut self) -> Result<()> {
+        for n in (0..2).filter(|_| self.ground.points()) {
+            let blind = self.model.points(n) == 0;
+            if blind != self.blind[n].is_some() {
+                self.blind[n] = blind.then(Instant::now);
+                self.mark(if blind { "blind" } else { "sees" }, NODES[n])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whatever keeps hbd from running on the node ends.
+    fn mend(&mut self, n: usize, before: &Model) -> Result<()> {
+        let was = &before.nodes[n];
+        match (was.powered, was.daemon, was.frozen) {
+            (false, ..) => self.boot(n),
+            (_, false, _) => self.start(n),
+            (.., true) => self.thaw(n),
+            _ => Ok(()),
+        }
+    }
+
+    fn thaw(&mut self, n: usize) -> Result<()> {
+        self.blind[n] = self.blind[n].map(|_| Instant::now());
+        self.pair.signal(NODES[n], Signal::SIGCONT)
+    }
+
+    fn on_each(&self, work: impl Fn(&World, &str) -> Result<()>) -> Result<()> {
+        let world = &self.pair.world;
+        for node in (0..2).filter(|n| self.model.nodes[*n].powered).map(|n| NODES[n]) {
+            let done = work(world, node);
+            if world.is_up(node) {
+                done?;
+            }
+        }
+        Ok(())
     }
 
     /// True if a node says that nobody could take over from it, so that its addresses have no end.
@@ -231,8 +379,17 @@ impl Stage {
         let node = NODES[n];
         self.alone[n] = true;
         self.mark("down", node)?;
-        let code = self.pair.daemon(node, |daemon| daemon.terminate(LEAVE_BOUND))?;
-        self.pair.world.timeline.note(format!("{node}: hbd left with {code}"));
+        self.mark("ordered", node)?;
+        self.pair.signal(node, Signal::SIGTERM)?;
+        let begin = Instant::now();
+        // Not held for all that time: the power switch may need it.
+        while self.pair.daemon(node, |daemon| daemon.process().wait(Duration::from_millis(20)))?.is_none() {
+            check(begin.elapsed() < LEAVE_BOUND, || {
+                format!("hbd on {node} did not end within {LEAVE_BOUND:?}")
+            })?;
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.pair.world.timeline.note(format!("{node}: hbd left"));
         Ok(())
     }
 
@@ -250,29 +407,9 @@ impl Stage {
         Ok(())
     }
 
-    fn take_address(&self) -> Result<()> {
-        for n in (0..2).filter(|n| self.model.nodes[*n].powered) {
-            // Where it is not, there is nothing to remove.
-            let vip = format!("{}/16", GROUPS[0].vip);
-            self.pair.world.exec(NODES[n], &["ip", "addr", "del", &vip, "dev", "eth0"])?;
-        }
-        Ok(())
-    }
-
-    fn change_address(&self) -> Result<()> {
-        for n in (0..2).filter(|n| self.model.nodes[*n].powered) {
-            let vip = GROUPS[0].vip;
-            // Where it is not, there is nothing to change.
-            let script = format!(
-                "ip addr del {vip}/16 dev eth0 2>/dev/null && ip addr add {vip}/24 dev eth0 valid_lft 1 preferred_lft 1"
-            );
-            self.pair.world.exec(NODES[n], &["sh", "-c", &script])?;
-        }
-        Ok(())
-    }
-
     fn order(&mut self, n: usize, words: &[&'static str], waits: bool) -> Result<Option<Order>> {
         let about = *words.get(1).unwrap_or(&NODES[n]);
+        self.mark("ordered", NODES[n])?;
         match words[0] {
             "online" => {
                 self.unsure = true;

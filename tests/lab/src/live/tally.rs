@@ -5,13 +5,16 @@ use std::fmt;
 use std::time::Duration;
 
 use super::act::Act;
+use super::ground::Ground;
 use super::outage::Outage;
 
 /// What was done, what came of it.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    /// Walks, each with its seed.
-    pub walks: u64,
+    /// Walks, each with its seed, by their grounds.
+    pub walks: BTreeMap<Ground, u64>,
+    /// Uses of the power switch.
+    pub fences: u64,
     /// Steps carried out and audited.
     pub steps: u64,
     /// Times the pair had to become well, and did.
@@ -39,6 +42,11 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// A walk begins.
+    pub fn begin(&mut self, ground: Ground) {
+        *self.walks.entry(ground).or_default() += 1;
+    }
+
     /// Counts an act.
     pub fn count(&mut self, act: &Act) {
         if !matches!(act, Act::Wait(_)) {
@@ -49,14 +57,18 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "walks {}, steps {}, of these calm and well {}", self.walks, self.steps, self.calms)?;
+        let all: u64 = self.walks.values().sum();
+        let grounds: Vec<String> = self.walks.iter().map(|(ground, n)| format!("{ground} {n}")).collect();
+        let grounds = grounds.join(", ");
+        writeln!(f, "walks {all} ({grounds}), steps {}, of these calm and well {}", self.steps, self.calms)?;
         writeln!(
             f,
             "steps that may move nothing: {} judged, {} not (the machine was too busy)",
             self.quiet_judged, self.quiet_unjudged
         )?;
         writeln!(f, "looks from outside {}, agents' calls judged {}", self.looks, self.agent_calls)?;
-        writeln!(f, "ownership changes {}", self.ownership_changes)?;
+        let (changes, fences) = (self.ownership_changes, self.fences);
+        writeln!(f, "ownership changes {changes}, uses of the power switch {fences}")?;
         writeln!(
             f,
             "longest wait: for an audit {} ms, for all to be well in calm {} ms",

@@ -7,13 +7,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::act::{Act, NODES};
+use super::ground::Ground;
 use super::judge::Sights;
 use super::ledger::Ledger;
 use super::model::Model;
 use super::outage::{Outage, Span};
+use super::outside;
 use super::plan::{Plan, Step};
 use super::pulse::Pulse;
-use super::stage::{Stage, asked};
+use super::stage::{self, Stage, asked};
 use super::tally::Tally;
 use super::{DEADTIME_MS, STEPS, service};
 use crate::probe::ProbeHandle;
@@ -33,45 +35,57 @@ const BUSY_MS: u64 = DEADTIME_MS / 6;
 const LOOK: Duration = Duration::from_millis(100);
 
 struct Walk<'t> {
-    stage: Stage,
+    stage: Stage<'t>,
     ledger: Ledger,
     read: usize,
     pulse: Pulse,
     spans: Vec<Span>,
     tally: &'t mut Tally,
+    /// Uses of the power switch before the present step.
+    fences: usize,
     /// Owner and epoch of each group, if the last audit saw them agreed.
     ownership: Option<Vec<(String, u64)>>,
     /// The same, when last it did.
     last_known: Vec<(String, u64)>,
 }
 
-/// Walks a seed; what went wrong is printed, kept below `out` and counted.
+/// Walks a seed on a ground; what went wrong is printed, kept below `out` and counted.
 ///
 /// # Errors
 /// The lab itself does not work.
-pub fn walk(seed: u64, end: Option<Instant>, out: &Path, tally: &mut Tally) -> Result<()> {
-    let stage = Stage::new()?;
+pub fn walk(seed: u64, ground: Ground, end: Option<Instant>, out: &Path, tally: &mut Tally) -> Result<()> {
+    let pair = stage::pair(ground)?;
+    outside::with(ground, &pair, |outside| {
+        let stage = Stage::new(Arc::clone(&pair), ground, outside)?;
+        on(stage, seed, end, out, tally);
+        Ok(())
+    })
+}
+
+fn on(stage: Stage<'_>, seed: u64, end: Option<Instant>, out: &Path, tally: &mut Tally) {
+    let ground = stage.ground;
     let mut walk = Walk {
         stage,
-        ledger: Ledger::default(),
+        ledger: Ledger::of_ground(ground),
         read: 0,
         pulse: Pulse::start(),
         spans: Vec::new(),
         tally,
+        fences: 0,
         ownership: None,
         last_known: Vec::new(),
     };
-    walk.tally.walks += 1;
+    walk.tally.begin(ground);
     let mut done: Vec<Step> = Vec::new();
     let result = walk.all(seed, end, &mut done);
-    let Err(e) = result else { return Ok(()) };
+    walk.tally.fences += walk.stage.fences() as u64;
+    let Err(e) = result else { return };
     let report = walk.report(seed, &done, &e);
     println!("{report}");
-    let folder = out.join(format!("seed-{seed}"));
+    let folder = out.join(format!("{ground}-{seed}"));
     walk.keep(&folder, &report);
     println!("kept: {}", folder.display());
-    walk.tally.violations.push(format!("seed {seed}, step {}: {e}", done.len()));
-    Ok(())
+    walk.tally.violations.push(format!("ground {ground}, seed {seed}, step {}: {e}", done.len()));
 }
 
 impl Walk<'_> {
@@ -85,7 +99,7 @@ impl Walk<'_> {
             Duration::from_millis(5),
             &more,
         )?;
-        for step in Plan::new(seed).take(STEPS) {
+        for step in Plan::new(seed, self.stage.ground).take(STEPS) {
             let last = step.calm && end.is_some_and(|end| Instant::now() >= end);
             done.push(step.clone());
             self.step(&step)?;
@@ -104,7 +118,9 @@ impl Walk<'_> {
         self.stage.pair.world.timeline.note(format!("STEP {step}"));
         self.pulse.worst_ms();
         let before = self.ownership.clone();
-        let quiet = before.is_some() && is_quiet(step, &self.stage.model);
+        self.stage.sync()?;
+        self.fences = self.stage.fences();
+        let quiet = before.is_some() && is_quiet(step, &self.stage.model, self.stage.ground);
         let mut kinds: Vec<&str> = step.acts.iter().map(Act::kind).filter(|kind| *kind != "wait").collect();
         kinds.dedup();
         let span = Span {
@@ -120,7 +136,7 @@ impl Walk<'_> {
         let now = if step.calm { self.become_well()? } else { self.audit()? };
         self.changed(now.as_ref());
         if quiet {
-            self.quiet_was_quiet(before.as_ref(), now.as_ref())?;
+            self.quiet_was_quiet(step, before.as_ref(), now.as_ref())?;
         }
         self.ownership = now;
         self.tally.steps += 1;
@@ -129,7 +145,8 @@ impl Walk<'_> {
 
     /// Does what the step says; orders that are waited for run beside the rest.
     fn do_acts(&mut self, step: &Step) -> Result<()> {
-        let calm = step.acts.iter().all(|act| matches!(act, Act::Order(..) | Act::Wait(_)));
+        let calm = !self.stage.ground.fences()
+            && step.acts.iter().all(|act| matches!(act, Act::Order(..) | Act::Wait(_)));
         let mut waiting = Vec::new();
         for act in &step.acts {
             self.tally.count(act);
@@ -153,6 +170,7 @@ impl Walk<'_> {
 
     fn quiet_was_quiet(
         &mut self,
+        step: &Step,
         before: Option<&Vec<(String, u64)>>,
         now: Option<&Vec<(String, u64)>>,
     ) -> Result<()> {
@@ -163,8 +181,11 @@ impl Walk<'_> {
         }
         self.tally.quiet_judged += 1;
         if let Some(span) = self.spans.last_mut() {
-            span.quiet = true;
+            span.quiet = step.acts.iter().all(Act::costs_nothing) && !self.stage.model.twin;
         }
+        check(self.stage.fences() == self.fences, || {
+            "S6: a node was fenced, while nothing made it silent".to_owned()
+        })?;
         check(before == now, || {
             format!("L5: the step may move nothing; owners were {before:?} and are {now:?}")
         })
@@ -175,7 +196,7 @@ impl Walk<'_> {
         let begin = Instant::now();
         loop {
             let sights = self.look()?;
-            let wrong = sights.wrong(&self.stage.model, self.stage.alone);
+            let wrong = sights.wrong(&self.stage.model, self.stage.endless());
             if wrong.is_empty() {
                 self.stage.settled(&sights)?;
                 self.read_ledger()?;
@@ -194,10 +215,12 @@ impl Walk<'_> {
         let begin = Instant::now();
         let mut ordered: Option<Instant> = None;
         loop {
+            // A fence may have been under way.
+            self.stage.repair()?;
             let sights = self.look()?;
             let wrong = sights.not_well();
             if wrong.is_empty() {
-                self.stage.well();
+                self.stage.well()?;
                 self.stage.settled(&sights)?;
                 self.read_ledger()?;
                 self.tally.calms += 1;
@@ -230,11 +253,23 @@ impl Walk<'_> {
 
     fn look(&mut self) -> Result<Sights> {
         self.tally.looks += 1;
-        let mut sights = Sights::look(&self.stage.pair.world, &self.stage.model)?;
+        let mut sights = self.see()?;
         // Read after the look, too: what has happened meanwhile explains what was seen.
         self.read_ledger()?;
         sights.lied = self.ledger.lied();
+        self.stage.judge_fences()?;
         Ok(sights)
+    }
+
+    /// Both nodes at one time: the power switch may take one away while it is looked at.
+    fn see(&mut self) -> Result<Sights> {
+        loop {
+            self.stage.sync()?;
+            let sights = Sights::look(&self.stage.pair.world, &self.stage.model, self.stage.ground);
+            if !self.stage.sync()? {
+                return sights;
+            }
+        }
     }
 
     fn read_ledger(&mut self) -> Result<()> {
@@ -249,11 +284,15 @@ impl Walk<'_> {
     }
 
     fn report(&self, seed: u64, done: &[Step], error: &LabError) -> String {
-        let mut text = format!("\nVIOLATION in seed {seed}, step {}: {error}\n\nsteps:\n", done.len());
+        let mut text = format!(
+            "\nVIOLATION on ground {}, seed {seed}, step {}: {error}\n\nsteps:\n",
+            self.stage.ground,
+            done.len()
+        );
         for step in done {
             let _ = writeln!(text, "{step}");
         }
-        if let Ok(sights) = Sights::look(&self.stage.pair.world, &self.stage.model) {
+        if let Ok(sights) = Sights::look(&self.stage.pair.world, &self.stage.model, self.stage.ground) {
             let _ = writeln!(text, "\nnow:\n{sights}");
         }
         let timeline = self.stage.pair.world.timeline.to_string();
@@ -262,7 +301,7 @@ impl Walk<'_> {
             let log = self.log(node);
             let _ = writeln!(text, "--- hbd on {node}:\n{}", tail(&log, 60));
         }
-        let _ = writeln!(text, "again: scripts/lab --seed {seed}");
+        let _ = writeln!(text, "again: scripts/lab --seed {seed} --ground {}", self.stage.ground);
         text
     }
 
@@ -294,13 +333,13 @@ fn tail(text: &str, lines: usize) -> String {
 }
 
 /// Nothing in the step may move anything, on a pair that was and stays able to hear.
-fn is_quiet(step: &Step, before: &Model) -> bool {
+fn is_quiet(step: &Step, before: &Model, ground: Ground) -> bool {
     let mut model = before.clone();
-    let well = |model: &Model| model.nearly_well() && !model.agents_misbehaved;
+    let well = |model: &Model| model.nearly_well(ground) && !model.agents_misbehaved;
     !step.calm
         && well(&model)
         && step.acts.iter().all(|act| {
             model.apply(act);
-            act.is_quiet() && well(&model)
+            act.moves_nothing() && well(&model)
         })
 }
