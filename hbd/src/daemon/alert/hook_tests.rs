@@ -140,6 +140,7 @@ async fn tell(alert: Alert, numbers: std::ops::RangeInclusive<u64>) {
 async fn attempt(alert: &Alert) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     let teller = Teller {
+        name: "hook".into(),
         alert: alert.clone(),
         runner: runner(folder.path()),
         cluster: "test".into(),

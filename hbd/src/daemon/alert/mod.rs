@@ -42,6 +42,7 @@ pub struct Alerts {
 #[derive(Debug)]
 struct One {
     alert: Alert,
+    name: String,
     inbox: Sender<Arc<StoredEvent>>,
     lost: Arc<AtomicU64>,
     task: JoinHandle<()>,
@@ -56,26 +57,28 @@ impl Alerts {
     /// Takes the configuration's alerts over; those that did not change go on with what they have in hand.
     pub fn set(&mut self, alerts: &[Alert]) {
         let mut old = std::mem::take(&mut self.all);
-        for alert in alerts {
-            let kept = old.iter().position(|one| one.alert == *alert).map(|at| old.swap_remove(at));
-            let one = kept.unwrap_or_else(|| self.begin(alert.clone()));
+        for (alert, name) in alerts.iter().zip(names(alerts)) {
+            let kept = old.iter().position(|one| one.alert == *alert && one.name == name);
+            let kept = kept.map(|at| old.swap_remove(at));
+            let one = kept.unwrap_or_else(|| self.begin(alert.clone(), name));
             self.all.push(one);
         }
         // What was removed tells what it has taken already: its inbox is closed, and with its end the task ends.
     }
 
-    fn begin(&self, alert: Alert) -> One {
+    fn begin(&self, alert: Alert, name: String) -> One {
         let (inbox, events) = mpsc::channel(WAITING);
         let lost = Arc::new(AtomicU64::new(0));
         let teller = Teller {
             alert: alert.clone(),
+            name: name.clone(),
             runner: Arc::clone(&self.runner),
             cluster: self.cluster.clone(),
             lost: Arc::clone(&lost),
             reports: self.reports.clone(),
             well: AtomicBool::new(true),
         };
-        One { alert, inbox, lost, task: tokio::spawn(teller.serve(events)) }
+        One { alert, name, inbox, lost, task: tokio::spawn(teller.serve(events)) }
     }
 
     /// An event happened. Never waits.
@@ -102,6 +105,8 @@ impl Alerts {
 /// Tells of events, one after the other.
 struct Teller {
     alert: Alert,
+    /// For people, and no other alert has it.
+    name: String,
     runner: Arc<Runner>,
     cluster: String,
     lost: Arc<AtomicU64>,
@@ -169,7 +174,7 @@ impl Teller {
     async fn report(&self, told: bool) {
         if self.well.swap(told, Ordering::Relaxed) != told {
             // An error only says that the daemon is ending.
-            let _ = self.reports.send(Report::Alert { name: name(&self.alert), told }).await;
+            let _ = self.reports.send(Report::Alert { name: self.name.clone(), told }).await;
         }
     }
 
@@ -272,6 +277,21 @@ impl Teller {
             short(&event.why),
         )
     }
+}
+
+/// The names of all, for people: those that tell the same are told apart by their order in the configuration.
+fn names(alerts: &[Alert]) -> Vec<String> {
+    let plain: Vec<String> = alerts.iter().map(name).collect();
+    let of = |at: usize| {
+        let before = plain[..at].iter().filter(|name| **name == plain[at]).count();
+        let all = plain.iter().filter(|name| **name == plain[at]).count();
+        if all > 1 {
+            format!("{} (number {} of the {all} [[alert]] with it)", plain[at], before + 1)
+        } else {
+            plain[at].clone()
+        }
+    };
+    (0..plain.len()).map(of).collect()
 }
 
 /// Who is told, for people.

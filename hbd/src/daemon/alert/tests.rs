@@ -116,6 +116,7 @@ fn a_mail_has_its_headers_and_no_line_of_anybody_else() {
     let teller = Teller {
         alert: Alert { channel: Channel::Mail { to: "root@example.com".into() }, ..exec(folder.path(), "") },
         runner: runner(folder.path()),
+        name: "mail".into(),
         cluster: "lvs".into(),
         lost: Arc::default(),
         reports: reports(),
@@ -139,6 +140,7 @@ fn the_longest_event_fits_into_a_pipe() {
     let teller = Teller {
         alert: exec(folder.path(), ""),
         runner: runner(folder.path()),
+        name: "sh".into(),
         cluster: "c".repeat(64),
         lost: Arc::default(),
         reports: reports(),
@@ -172,4 +174,59 @@ async fn whoever_cannot_be_told_is_known_until_somebody_is_told_again() {
     }
     // Two fail, the third is told, two more fail, and with the alert its trouble goes.
     assert_eq!(said, [false, true, false, true]);
+}
+
+/// The troubles that are left when all that was told has been heard.
+fn troubles(heard: &mut mpsc::Receiver<Report>, left: &mut std::collections::BTreeSet<String>) {
+    while let Ok(report) = heard.try_recv() {
+        match report {
+            Report::Alert { name, told: false } => left.insert(name),
+            Report::Alert { name, told: true } => left.remove(&name),
+            other => panic!("{other:?}"),
+        };
+    }
+}
+
+#[tokio::test]
+async fn two_that_run_the_same_program_are_told_apart_and_one_that_works_hides_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reports, mut heard) = mpsc::channel(64);
+    let mut alerts = Alerts::new(runner(folder.path()), "test".into(), reports);
+    let fails = exec(folder.path(), "exit 1");
+    let works = exec(folder.path(), r#"[ -e "$1/works" ] && echo "$HBD_ALERT_NUMBER" >>"$1/out""#);
+    alerts.set(&[fails.clone(), works.clone()]);
+    let mut left = std::collections::BTreeSet::new();
+    let both =
+        ["/bin/sh (number 1 of the 2 [[alert]] with it)", "/bin/sh (number 2 of the 2 [[alert]] with it)"];
+    alerts.tell(&event(1, "x"));
+    for _ in 0..600 {
+        troubles(&mut heard, &mut left);
+        if left.len() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(left.iter().eq(&both), "{left:?}");
+    std::fs::write(folder.path().join("works"), "").unwrap();
+    alerts.tell(&event(2, "x"));
+    for _ in 0..600 {
+        troubles(&mut heard, &mut left);
+        if left.len() == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(left.iter().eq(&both[..1]), "{left:?}");
+    // When one is taken out of the configuration, its trouble goes with it, and the other's name is plain.
+    alerts.set(&[works]);
+    alerts.tell(&event(3, "x"));
+    alerts.close(Duration::from_secs(60)).await;
+    for _ in 0..600 {
+        troubles(&mut heard, &mut left);
+        if left.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(left.is_empty(), "{left:?}");
 }
