@@ -54,6 +54,8 @@ pub struct Model {
     pub twin: bool,
     /// Packets lost between the nodes, percent.
     pub loss: u8,
+    /// Since the pair was last well, one node saw more ping points than the other: what comes of it comes a deadtime later.
+    pub uneven: bool,
     /// Since the pair was last well, an agent misbehaved or a service died.
     pub agents_misbehaved: bool,
 }
@@ -84,6 +86,7 @@ impl Default for Model {
             stopped: BTreeSet::new(),
             switch_broken: false,
             twin: false,
+            uneven: false,
             loss: 0,
             agents_misbehaved: false,
         }
@@ -160,7 +163,7 @@ impl Model {
             && self.loss == 0
             && self.cables.is_empty()
             && !(0..2).any(|n| self.carrierless(n))
-            && (!ground.points() || self.points(0) == self.points(1))
+            && (!ground.points() || !self.uneven)
             && self.nodes.iter().all(|n| n.moods.is_empty())
     }
 
@@ -218,6 +221,17 @@ impl Model {
 
     /// It is done.
     pub fn apply(&mut self, act: &Act) {
+        self.change(act);
+        self.uneven |= self.points(0) != self.points(1);
+    }
+
+    /// All is well again.
+    pub fn settle(&mut self) {
+        self.agents_misbehaved = false;
+        self.uneven = false;
+    }
+
+    fn change(&mut self, act: &Act) {
         match act {
             Act::Kill(n) | Act::Leave(n) => {
                 self.nodes[*n].daemon = false;
@@ -320,5 +334,63 @@ impl Model {
             }
         }
         acts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_saw_less_may_have_to_give_way_until_all_is_well() {
+        let mut model = Model::default();
+        for act in [Act::CutMachine("w"), Act::Heal] {
+            model.apply(&act);
+            assert!(model.nearly_well(Ground::Points), "{act}");
+        }
+        for act in [Act::CutOutside(0, &["w"]), Act::CutOutside(1, &["w"])] {
+            model.apply(&act);
+            assert!(!model.nearly_well(Ground::Points) && model.nearly_well(Ground::Fence), "{act}");
+        }
+        assert_eq!((model.points(0), model.points(1)), (1, 1));
+        model.settle();
+        assert!(model.nearly_well(Ground::Points));
+    }
+
+    #[test]
+    fn a_witness_is_good_while_both_reach_a_majority() {
+        let mut model = Model::default();
+        let after = |model: &mut Model, act: Act| {
+            model.apply(&act);
+            model.witness_good()
+        };
+        assert!(after(&mut model, Act::KillMembers(&["w"])));
+        assert!(!after(&mut model, Act::CutOutside(1, &["x"])));
+        assert!(after(&mut model, Act::MendMembers(&["w"])));
+        assert!(!after(&mut model, Act::StopMembers(&["y"])));
+        assert!(after(&mut model, Act::Heal));
+    }
+
+    #[test]
+    fn everything_is_repaired() {
+        let mut model = Model::default();
+        for act in [
+            Act::Unplug(0, Lan::Service),
+            Act::CutOutside(1, &MEMBERS),
+            Act::Twin,
+            Act::Switch(0, power::Mood::Lies),
+            Act::SwitchBroken(true),
+            Act::KillMembers(&["w"]),
+            Act::StopMembers(&["x"]),
+            Act::PowerOff(1),
+            Act::Freeze(0),
+        ] {
+            assert!(model.allows(&act), "{act}");
+            model.apply(&act);
+        }
+        let repairs = model.repairs();
+        repairs.iter().for_each(|act| model.apply(act));
+        model.settle();
+        assert_eq!(model, Model::default());
     }
 }

@@ -56,7 +56,7 @@ impl Plan {
         if acts.is_empty() {
             acts.push(Act::Wait(0));
         }
-        self.model.agents_misbehaved = false;
+        self.model.settle();
         self.since_calm = 0;
         Step { number: self.number, acts, dwell_ms: 0, calm: true }
     }

@@ -172,7 +172,7 @@ impl<'w> Stage<'w> {
     pub fn well(&mut self) -> Result<()> {
         self.unsure = false;
         self.strange = [false; 2];
-        self.model.agents_misbehaved = false;
+        self.model.settle();
         service::mark(&self.pair.world, "well")
     }
 
