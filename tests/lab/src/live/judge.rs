@@ -164,6 +164,9 @@ impl Sights {
                 if model.carrierless(n) && !self.says(n, "no carrier") {
                     wrong.push(format!("{me} owns {name} without a carrier, and does not say so"));
                 }
+                if self.better_off(n, model) {
+                    wrong.push(format!("{me} keeps {name} without a carrier, though its peer has one"));
+                }
                 if self.status(n).is_some_and(|status| status.standby) {
                     wrong.push(format!("{me} is on standby and owns {name}"));
                 }
@@ -188,6 +191,21 @@ impl Sights {
                 wrong.extend(left.map(|s| format!("{s} runs on {me}, which says it does not own {name}")));
             }
         }
+    }
+
+    /// The addresses of this node reach nobody, and nothing keeps the other one from taking them.
+    fn better_off(&self, n: usize, model: &Model) -> bool {
+        let nothing_else = !model.agents_misbehaved && model.loss == 0 && !self.ground.points();
+        let lent = !self.ground.lends() || model.witness_good();
+        let disks = model.nodes.iter().all(|node| !node.disk_full);
+        let there = self.status(1 - n).is_some_and(|status| !status.standby);
+        model.carrierless(n)
+            && !model.carrierless(1 - n)
+            && model.talk()
+            && nothing_else
+            && lent
+            && disks
+            && there
     }
 
     fn says_why(&self, n: usize, group: &str) -> bool {
@@ -411,6 +429,9 @@ mod tests {
     fn without_a_carrier_it_is_said_and_a_twin_is_not_the_pairs_fault() {
         let pulled = after(&[Act::Unplug(0, crate::net::Lan::Service)]);
         caught("a owns vip without a carrier", &well(), &pulled);
+        caught("a keeps vip without a carrier", &well(), &pulled);
+        let excused = after(&[Act::Unplug(0, crate::net::Lan::Service), Act::FillDisk(1)]);
+        assert!(!well().wrong(&excused, [false; 2]).iter().any(|text| text.contains("keeps")));
         let client = Sights { client: vec![Some("mac w".to_owned()), None], ..well() };
         caught("the client sends", &client, &Model::default());
         assert_eq!(client.wrong(&after(&[Act::Twin]), [false; 2]), Vec::<String>::new());
