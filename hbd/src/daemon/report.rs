@@ -130,6 +130,8 @@ pub enum Trouble {
     Addresses,
     /// Another machine has an address that is held here.
     Conflict(String),
+    /// Somebody who removes or changes addresses again and again that are held here.
+    Struggle,
     /// Somebody who sets addresses again and again that another node has.
     Strangers,
 }
@@ -146,7 +148,9 @@ impl Trouble {
             Trouble::Alert(name) => ("daemon", format!("alert {name}")),
             Trouble::Device(node, agent) => ("fence", format!("{node} ({agent})")),
             Trouble::Conflict(ip) => ("address", ip),
-            Trouble::Addresses | Trouble::Strangers => ("address", "addresses".to_owned()),
+            Trouble::Addresses | Trouble::Strangers | Trouble::Struggle => {
+                ("address", "addresses".to_owned())
+            }
             Trouble::Realtime(thread) => ("daemon", format!("{thread} thread")),
             Trouble::Unsupported(what) => ("config", what),
         }

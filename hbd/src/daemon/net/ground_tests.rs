@@ -7,12 +7,14 @@ use cluster::{OpKind, OpResult, ResourceKey};
 use tokio::sync::mpsc::Receiver;
 
 use super::Job;
+use super::struggle::PACE;
 use super::tests::{entry, events, in_namespace, ip, results, run, started, worker};
 use super::worker::Worker;
 use crate::config::{AddressSpec, Agent};
-use crate::daemon::report::Report;
+use crate::daemon::report::{Report, Trouble};
 use crate::daemon::settings::Entry;
 use crate::daemon::settings::tests::resource;
+use crate::daemon::when::now;
 
 #[test]
 fn what_a_renewal_has_set_again_before_the_look_was_removed_all_the_same() {
@@ -361,5 +363,64 @@ fn an_address_finds_its_interface_and_prefix_by_the_networks_there() {
         assert!(v0.contains("10.9.0.50/24 brd 10.9.0.255") && v0.contains("10.9.0.52/32"), "{v0}");
         let there = ["10.9.3.50/16 brd 10.9.255.255", "10.9.0.51/16 brd 10.9.255.255", "172.16.0.1/32"];
         assert!(there.iter().all(|address| w0.contains(address)), "{w0}");
+    });
+}
+
+/// Somebody removes an address as fast as it can be put back, for two seconds.
+#[test]
+fn who_removes_a_held_address_all_the_time_is_answered_at_a_pace_and_told_of() {
+    in_namespace(|| {
+        let entries =
+            [entry(1, "10.9.0.50", Some(24), Some("v0")), entry(2, "10.9.0.51", Some(24), Some("v0"))];
+        let (mut worker, mut heard) = started(&entries, None);
+        worker.job(Job::Changed);
+        events(&mut heard);
+        let there = |ip_address: &str| ip("addr show dev v0").contains(ip_address);
+        let began = now();
+        let mut times = 0_u32;
+        while now().since(began) < Duration::from_secs(2) {
+            if there("10.9.0.50/") {
+                ip("addr del 10.9.0.50/24 dev v0");
+            }
+            worker.job(Job::Changed);
+            if worker.due().is_some_and(|due| due <= now()) {
+                worker.time();
+            }
+            times += u32::from(there("10.9.0.50/"));
+        }
+        let took = now().since(began);
+        let paced = u32::try_from(took.as_millis() / PACE.as_millis()).unwrap();
+        assert!(times >= 11, "put back {times} times, then no more");
+        assert!(times <= 10 + paced + 1, "{times} times in {took:?}");
+        let said: Vec<Report> = std::iter::from_fn(|| heard.try_recv().ok()).collect();
+        let troubles: Vec<&Option<String>> = said
+            .iter()
+            .filter_map(|report| match report {
+                Report::Trouble { about: Trouble::Struggle, sentence } => Some(sentence),
+                _ => None,
+            })
+            .collect();
+        let [Some(sentence)] = troubles[..] else { panic!("{troubles:?}") };
+        assert!(sentence.starts_with("10.9.0.50 is held here and removed") && sentence.contains("500 ms"));
+        let events = said.iter().filter(|report| matches!(report, Report::Event(_))).count();
+        assert_eq!(events, 1, "the first is said, and then what is in status");
+        // It is there for as long as it is left alone, and the other one was never part of it.
+        while !there("10.9.0.50/") {
+            let due = worker.due().expect("its time comes");
+            std::thread::sleep(due.since(now()));
+            worker.time();
+        }
+        ip("addr del 10.9.0.51/24 dev v0");
+        worker.job(Job::Changed);
+        assert!(there("10.9.0.51/"), "at once");
+        // What is given up takes its trouble with it.
+        worker.job(run(OpKind::Stop, &entries, None));
+        let last = std::iter::from_fn(|| heard.try_recv().ok())
+            .filter_map(|report| match report {
+                Report::Trouble { about: Trouble::Struggle, sentence } => Some(sentence),
+                _ => None,
+            })
+            .last();
+        assert_eq!(last, Some(None));
     });
 }

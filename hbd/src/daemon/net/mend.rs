@@ -139,6 +139,7 @@ impl Worker {
         let now = now();
         let ill = self.ill(interfaces, addresses, now);
         let renewed = self.set_again_already(&ill, addresses);
+        renewed.iter().for_each(|(key, ..)| self.struggle.count(*key, now));
         if ill.is_empty() && renewed.is_empty() {
             return Vec::new();
         }
@@ -151,6 +152,9 @@ impl Worker {
             let Some(held) = self.held.get_mut(&key) else { continue };
             let Some(lifetime) = held.rest(now) else { continue };
             let gone = interfaces.numbered(held.set.ifindex).is_none();
+            if !gone && !self.struggle.may(key, now) {
+                continue;
+            }
             with_interface &= how.is_some() || gone || !was_up(held.set.ifindex);
             if gone {
                 // One of the same name may have come, with another number.
@@ -174,6 +178,7 @@ impl Worker {
         }
         self.announce_on(interfaces, right.iter().map(|(_, target, _)| *target).collect());
         self.say_mended(&right, with_interface, now);
+        self.say_struggle();
         right.into_iter().map(|(key, ..)| key).collect()
     }
 

@@ -10,6 +10,7 @@ mod mend;
 pub(super) mod place;
 mod repeat;
 mod said;
+mod struggle;
 mod worker;
 
 use std::collections::{BTreeSet, HashSet};

@@ -7,6 +7,8 @@ use cluster::{Event, Level, Time};
 
 /// Between two events about the same matter.
 const SAY: Duration = Duration::from_secs(10);
+/// The same, of a matter that goes on and on and is told of in status.
+const SELDOM: Duration = Duration::from_secs(600);
 /// Addresses named in one event.
 const NAMED: usize = 5;
 
@@ -15,9 +17,15 @@ const NAMED: usize = 5;
 pub(super) struct Said {
     told: Option<Time>,
     untold: u64,
+    seldom: bool,
 }
 
 impl Said {
+    /// Whether it goes on and on, so that it is said seldom.
+    pub(super) fn seldom(&mut self, seldom: bool) {
+        self.seldom = seldom;
+    }
+
     /// The event for these, unless the last one was just now: then they are counted in the next.
     pub(super) fn event(
         &mut self,
@@ -26,7 +34,8 @@ impl Said {
         why: &str,
         now: Time,
     ) -> Option<Event> {
-        if self.told.is_some_and(|told| now.since(told) < SAY) {
+        let pause = if self.seldom { SELDOM } else { SAY };
+        if self.told.is_some_and(|told| now.since(told) < pause) {
             self.untold += ips.len() as u64;
             return None;
         }
@@ -48,7 +57,7 @@ impl Said {
 }
 
 /// The first few of them, and how many more there are.
-fn named(ips: &[IpAddr]) -> String {
+pub(super) fn named(ips: &[IpAddr]) -> String {
     let mut named: Vec<String> = ips.iter().take(NAMED).map(IpAddr::to_string).collect();
     if ips.len() > NAMED {
         named.push(format!("{} more", ips.len() - NAMED));
@@ -74,5 +83,10 @@ mod tests {
         let next = said.event(&many, change, why, Time::from_millis(10_000)).expect("said again");
         assert!(next.subject.ends_with("10.0.0.4, 4 more"), "{}", next.subject);
         assert!(next.why.contains("18 since"), "{}", next.why);
+        said.seldom(true);
+        for s in 21..600 {
+            assert_eq!(said.event(&many, change, why, Time::from_millis(s * 1000)), None);
+        }
+        assert!(said.event(&many, change, why, Time::from_millis(610_000)).is_some());
     }
 }

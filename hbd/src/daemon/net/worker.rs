@@ -20,6 +20,7 @@ use super::mend::Held;
 use super::place::{Interfaces, MARK, broadcast, is, place};
 use super::repeat::{Repeats, Target};
 use super::said::Said;
+use super::struggle::Struggle;
 use crate::config::{AddressSpec, Agent};
 use crate::daemon::links::Interface;
 use crate::daemon::report::{Report, Reports, Trouble, tell};
@@ -46,6 +47,8 @@ pub(super) struct Worker {
     pub(super) fights: Fights,
     /// A fight was given up, and that was said.
     pub(super) fighting: bool,
+    /// Held addresses that somebody removes again and again.
+    pub(super) struggle: Struggle,
     /// Maintenance is on: nothing is put back or put right.
     pub(super) frozen: bool,
     /// Removed since the last look, and removed by this thread itself, of which the kernel tells in the same way.
@@ -85,6 +88,7 @@ impl Worker {
             ground: Ground::default(),
             fights: Fights::default(),
             fighting: false,
+            struggle: Struggle::default(),
             frozen: false,
             gone: HashSet::new(),
             own_removals: HashSet::new(),
@@ -119,7 +123,7 @@ impl Worker {
     /// When there is something to be done without a job.
     pub(super) fn due(&self) -> Option<Time> {
         let refresh = self.refresh.filter(|_| !self.held.is_empty()).map(|every| self.refreshed + every);
-        [self.repeats.due(), self.fights.due(), self.claims_due(), refresh, self.ask_at]
+        [self.repeats.due(), self.fights.due(), self.struggle.due(), self.claims_due(), refresh, self.ask_at]
             .into_iter()
             .flatten()
             .min()
@@ -141,6 +145,9 @@ impl Worker {
         }
         if self.fights.due().is_some_and(|due| due <= now) {
             self.fight_on();
+        }
+        if self.struggle.due().is_some_and(|due| due <= now) {
+            self.struggle_on();
         }
     }
 
@@ -252,6 +259,7 @@ impl Worker {
         for entry in entries {
             self.held.remove(&entry.key);
         }
+        self.say_struggle();
         let (interfaces, addresses) = match self.look() {
             Ok(found) => found,
             Err(error) => return vec![OpResult::Failed(error); entries.len()],
