@@ -1,6 +1,7 @@
 //! A check made ready: patterns compiled, requests built, TLS set up, once for all its runs.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use super::progress::Progress;
@@ -103,27 +104,42 @@ impl Prepared {
         let address = SocketAddr::new(target.address, target.port);
         // A lost datagram must not cost the check: three tries.
         let patience = (deadline / 3).max(Duration::from_millis(1));
-        match &self.kind {
-            Kinds::Off => Ok(()),
-            Kinds::Ping => ping::ping(target.address, patience, progress).await,
+        // Each kind in a box of its own, else every check under way would be as large as the largest of them.
+        let asked: Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> = match &self.kind {
+            Kinds::Off => return Ok(()),
+            Kinds::Ping => Box::pin(ping::ping(target.address, patience, progress)),
             Kinds::Script { script, expect } => {
                 progress.at("and the program was ended");
-                script::run(script, expect.as_ref(), target).await
+                Box::pin(script::run(script, expect.as_ref(), target))
             }
-            Kinds::Web(web) => web.ask(address, progress).await,
-            Kinds::Connect => {
-                Wire::open(address, self.secure.as_ref(), progress).await?.farewell(b"").await;
-                Ok(())
+            Kinds::Web(web) => Box::pin(web.ask(address, progress)),
+            Kinds::Connect => Box::pin(self.connect(address, progress)),
+            Kinds::Udp { send, expect: None } => {
+                Box::pin(datagram::not_refused(address, send, deadline / 4 * 3))
             }
-            Kinds::Udp { send, expect: None } => datagram::not_refused(address, send, deadline / 4 * 3).await,
             _ if self.by_datagrams(target.protocol) => {
-                let socket = datagram::open(address).await?;
-                let local = socket.local_addr().map_err(|e| e.to_string())?;
-                let mut exchange = self.exchange(local, address, &random()?)?;
-                datagram::ask(&socket, address, &mut *exchange, patience, progress).await
+                Box::pin(self.exchange_with(address, patience, progress))
             }
-            _ => self.converse(address, progress).await,
-        }
+            _ => Box::pin(self.converse(address, progress)),
+        };
+        asked.await
+    }
+
+    async fn connect(&self, address: SocketAddr, progress: &Progress) -> Result<(), String> {
+        Wire::open(address, self.secure.as_ref(), progress).await?.farewell(b"").await;
+        Ok(())
+    }
+
+    async fn exchange_with(
+        &self,
+        address: SocketAddr,
+        patience: Duration,
+        progress: &Progress,
+    ) -> Result<(), String> {
+        let socket = datagram::open(address).await?;
+        let local = socket.local_addr().map_err(|e| e.to_string())?;
+        let mut exchange = self.exchange(local, address, &random()?)?;
+        datagram::ask(&socket, address, &mut *exchange, patience, progress).await
     }
 
     async fn converse(&self, address: SocketAddr, progress: &Progress) -> Result<(), String> {

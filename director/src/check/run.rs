@@ -70,3 +70,20 @@ fn ready(spec: &Spec, now: Instant) -> Ready {
     all.insert(spec.clone(), (now, ready.clone()));
     ready
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::table::Protocol;
+
+    #[test]
+    fn a_check_under_way_is_small() {
+        let target =
+            Target { address: Ipv4Addr::LOCALHOST.into(), port: 1, protocol: Protocol::Tcp, service: None };
+        let asked = run(&Spec::Ping, &target, Duration::from_secs(1));
+        // A thousand may be under way at once: whatever is large is in a box of its own kind.
+        assert!(size_of_val(&asked) <= 1024, "{} bytes", size_of_val(&asked));
+    }
+}

@@ -154,21 +154,23 @@ impl Web {
         progress.at("to the request");
         let io = TokioIo::new(wire);
         match self.version {
-            HttpVersion::One => {
-                let (mut sender, connection) =
-                    hyper::client::conn::http1::handshake(io).await.map_err(|e| failed(&e))?;
-                let answered = async { self.judge(sender.send_request(request).await, progress).await };
-                beside(connection, answered).await
-            }
-            HttpVersion::Two => {
-                let (mut sender, connection) =
-                    hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
-                        .await
-                        .map_err(|e| failed(&e))?;
-                let answered = async { self.judge(sender.send_request(request).await, progress).await };
-                beside(connection, answered).await
-            }
+            HttpVersion::One => Box::pin(self.over_one(io, request, progress)).await,
+            HttpVersion::Two => Box::pin(self.over_two(io, request, progress)).await,
         }
+    }
+
+    async fn over_one(&self, io: TokioIo<Wire>, request: Asking, progress: &Progress) -> Result<(), String> {
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(io).await.map_err(|e| failed(&e))?;
+        let answered = async { self.judge(sender.send_request(request).await, progress).await };
+        beside(connection, answered).await
+    }
+
+    async fn over_two(&self, io: TokioIo<Wire>, request: Asking, progress: &Progress) -> Result<(), String> {
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.map_err(|e| failed(&e))?;
+        let answered = async { self.judge(sender.send_request(request).await, progress).await };
+        beside(connection, answered).await
     }
 
     async fn judge(

@@ -60,7 +60,9 @@ impl Wire {
             return Err("TLS was started already".to_owned());
         };
         progress.at("while TLS was being started");
-        secure.start(stream, address, progress).await.map(|stream| Wire::Tls(Box::new(stream)))
+        // Boxed: a handshake is larger than all else of a check, and most have none.
+        let started = Box::pin(secure.start(stream, address, progress)).await;
+        started.map(|stream| Wire::Tls(Box::new(stream)))
     }
 
     /// Our end of it.
