@@ -165,7 +165,8 @@ pub struct LoadQuestion {
     pub deadline: Duration,
 }
 
-/// What must be done. Whoever drives the core does it in this order.
+/// What must be done. Whoever drives the core does it in this order; but what is only written down
+/// ([`Action::Event`]) or told to others ([`Action::Run`]) may come after what follows it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Ask a real server; the answer goes to [`super::Core::outcome`].

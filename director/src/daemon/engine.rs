@@ -125,7 +125,9 @@ impl Engine {
         }
     }
 
+    /// What the kernel is told comes first: what is only written down, or told to others, costs no client time.
     fn act(&mut self) {
+        let (mut told, mut said) = (Vec::new(), Vec::new());
         while let Some(action) = self.parts.core.poll_action() {
             match action {
                 Action::Check { id, question } => self.parts.tasks.check(id, question),
@@ -138,10 +140,12 @@ impl Engine {
                     let written = self.parts.memory.write(&memory);
                     note(&mut self.memory_trouble, written.err());
                 }
-                Action::Run { program, args } => self.parts.tasks.tell(program, args),
-                Action::Event(event) => log(&event),
+                Action::Run { program, args } => told.push((program, args)),
+                Action::Event(event) => said.push(event),
             }
         }
+        said.iter().for_each(log);
+        told.into_iter().for_each(|(program, args)| self.parts.tasks.tell(program, args));
     }
 
     fn ask_kernel(&mut self, job: Job) {
