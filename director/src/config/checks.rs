@@ -1,5 +1,6 @@
 //! `check = { … }`, or a list of them; and the timing that it has from above.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::config::problem::Report;
@@ -49,7 +50,7 @@ impl Timing {
 
     fn check(self, spec: Spec, port: Option<u16>) -> Check {
         let Timing { interval, timeout, fall, rise } = self;
-        Check { spec, port, interval, timeout, fall, rise }
+        Check { spec: Arc::new(spec), port, interval, timeout, fall, rise }
     }
 }
 
@@ -66,7 +67,7 @@ pub(super) fn read<'a>(table: &Table<'a>, timing: Timing, report: &'a Report<'a>
         _ => checks.extend(one(value, timing, report)),
     }
     // A server that is not checked has no checks.
-    checks.retain(|check| check.spec != Spec::Off);
+    checks.retain(|check| *check.spec != Spec::Off);
     Some(checks)
 }
 

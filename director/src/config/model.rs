@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::check::Spec;
@@ -106,14 +107,14 @@ pub struct Real {
     /// All of them must be good.
     pub checks: Vec<Check>,
     /// Its weight follows its load.
-    pub load: Option<Policy>,
+    pub load: Option<Arc<Policy>>,
 }
 
 /// A check with its timing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What is asked.
-    pub spec: Spec,
+    /// What is asked; the same for all that have it from their service.
+    pub spec: Arc<Spec>,
     /// The port asked, if not the real server's.
     pub port: Option<u16>,
     /// Between two checks.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use base::config::problem::{Report, Span};
 use base::config::table::{At, Table};
@@ -26,7 +27,7 @@ pub(super) struct Scope<'s> {
     /// How packets get there.
     pub(super) forward: Forward,
     /// How weights follow the load.
-    pub(super) load: Option<&'s Policy>,
+    pub(super) load: Option<&'s Arc<Policy>>,
     /// Whether connections are synchronised.
     pub(super) sync: bool,
 }
@@ -54,6 +55,7 @@ pub(super) fn read<'a>(table: &Table<'a>, scope: &Scope<'_>, report: &'a Report<
         }
         reals.push(real);
     }
+    reals.shrink_to_fit();
     reals
 }
 
@@ -69,7 +71,10 @@ fn read_one<'a>(
     let weight = table.integer("weight", 0, i64::from(MAX_WEIGHT));
     let (upper, lower) = thresholds(table, report);
     let own = checks::read(table, timing, report);
-    let load = table.table("weights", "'weights'").and_then(|weights| load::parse::read(&weights, report));
+    let load = table
+        .table("weights", "'weights'")
+        .and_then(|weights| load::parse::read(&weights, report))
+        .map(Arc::new);
     table.finish();
     let said = said?;
     let mut address = address::read(report, &said, "the real server")?;
@@ -157,7 +162,7 @@ fn check_place(at: &At<SocketAddr>, forward: &At<Forward>, scope: &Scope<'_>, re
 /// Who asks needs a port to ask.
 fn check_ports(at: &At<SocketAddr>, checks: &[Check], report: &Report<'_>) {
     use crate::check::Spec;
-    let needs = |check: &&Check| !matches!(check.spec, Spec::Ping | Spec::Off | Spec::Script(_));
+    let needs = |check: &&Check| !matches!(*check.spec, Spec::Ping | Spec::Off | Spec::Script(_));
     if at.value.port() == 0 && checks.iter().filter(needs).any(|check| check.port.is_none()) {
         let help = "name it in the check: check = { type = …, port = 80 }";
         report.error(&at.span, "the check has no port to ask", help);

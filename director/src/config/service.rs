@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::config::problem::Report;
@@ -63,7 +64,7 @@ fn read_one<'a>(table: &Table<'a>, usual: &Usual, report: &'a Report<'a>) -> Opt
     let quiescent = table.boolean("quiescent").map_or(usual.quiescent, |at| at.value);
     let quorum = table.integer("quorum", 1, 1_000_000);
     let hysteresis = table.integer("hysteresis", 0, 1_000_000);
-    let load = load(&table, &scheduler, report);
+    let load = load(&table, &scheduler, report).map(Arc::new);
     let (quorum_up, quorum_down) = (hook(&table, "quorum_up", report), hook(&table, "quorum_down", report));
     let scope = Scope {
         key,

@@ -116,7 +116,7 @@ mod tests {
 
     fn check() -> Check {
         Check {
-            spec: Spec::Ping,
+            spec: Spec::Ping.into(),
             port: None,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),

@@ -143,7 +143,7 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Question {
     /// What.
-    pub spec: Spec,
+    pub spec: Arc<Spec>,
     /// Whom.
     pub target: Target,
     /// How often.

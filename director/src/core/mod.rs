@@ -102,6 +102,11 @@ impl Core {
         self.active
     }
 
+    /// How many checks are under way.
+    pub fn checks_under_way(&self) -> usize {
+        self.probes.running()
+    }
+
     /// A check was answered.
     pub fn outcome(&mut self, now: Time, id: ProbeId, outcome: &Outcome) {
         for asker in self.probes.answered(now, id.0) {
@@ -259,7 +264,14 @@ impl Core {
         real.since = now;
         self.services[at].dirty = true;
         let level = if standing == Standing::Down { Level::Warn } else { Level::Info };
-        self.say(level, "real", self.name(at, place), Some(before.name()), Some(standing.name()), why);
+        self.say(
+            level,
+            "real",
+            self.name(at, place),
+            Some(before.name()),
+            Some(standing.name()),
+            why.into_owned(),
+        );
     }
 
     /// Decides, for each service that needs it, who serves, and has the kernel follow.

@@ -1,5 +1,6 @@
 //! One real server of one virtual service.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use super::alerts::Told;
@@ -57,7 +58,7 @@ pub struct Real {
     /// Where it stands.
     pub standing: Standing,
     /// Why.
-    pub why: String,
+    pub why: Cow<'static, str>,
     /// Since when its checks say so.
     pub verdict_since: Time,
     /// What the kernel had of it when the director came, until its checks have spoken.
@@ -99,7 +100,7 @@ impl Real {
             verdict,
             since: now,
             standing: Standing::Unknown,
-            why: "not checked yet".to_owned(),
+            why: "not checked yet".into(),
             verdict_since: now,
             found: None,
             admitted: false,
@@ -128,43 +129,36 @@ impl Real {
     }
 
     /// Where it stands now, and why.
-    pub fn stands(&self, now: Time, settings: &Settings) -> (Standing, String) {
+    pub fn stands(&self, now: Time, settings: &Settings) -> (Standing, Cow<'static, str>) {
         match self.place {
             _ if self.by_file => {
                 return (Standing::Maintenance, "there is a file for it in the maintenance folder".into());
             }
             Some(Place::Maintenance { .. }) => {
-                return (Standing::Maintenance, format!("ordered by {}", self.by));
+                return (Standing::Maintenance, format!("ordered by {}", self.by).into());
             }
             Some(Place::Drain { .. }) if self.emptied => {
-                return (Standing::Drain, format!("ordered by {}; removed", self.by));
+                return (Standing::Drain, format!("ordered by {}; removed", self.by).into());
             }
-            Some(Place::Drain { .. }) => return (Standing::Drain, format!("ordered by {}", self.by)),
+            Some(Place::Drain { .. }) => return (Standing::Drain, format!("ordered by {}", self.by).into()),
             None => {}
         }
         match self.verdict {
-            Verdict::Down => return (Standing::Down, self.first_error()),
-            Verdict::Unknown => return (Standing::Unknown, self.waiting_for()),
+            Verdict::Down => return (Standing::Down, self.first_error().into()),
+            Verdict::Unknown => return (Standing::Unknown, self.waiting_for().into()),
             Verdict::Up => {}
         }
         match settings.load.as_ref().and_then(|policy| self.load.wish(now, policy)) {
             Some(Wish::Down) => (Standing::Down, "it says itself that it is down".into()),
             Some(Wish::Drain) => (Standing::Drain, "it wants no new connections".into()),
             Some(Wish::Maintenance) => (Standing::Maintenance, "it wants maintenance".into()),
-            Some(Wish::Up) | None => (Standing::Up, self.good_because(settings)),
+            Some(Wish::Up) | None => (Standing::Up, good_because(settings).into()),
         }
     }
 
     fn waiting_for(&self) -> String {
         let error = self.health.iter().find_map(|health| health.error.as_deref());
         error.map_or_else(|| "not checked yet".to_owned(), |error| format!("not seen good yet: {error}"))
-    }
-
-    fn good_because(&self, settings: &Settings) -> String {
-        match settings.checks.len() {
-            0 => "it is not checked".to_owned(),
-            _ => "its checks are good".to_owned(),
-        }
     }
 
     /// What is wrong with it.
@@ -243,5 +237,12 @@ impl Real {
         let empty = draining && self.empty_looks >= EMPTY_LOOKS;
         self.emptied |= empty;
         empty
+    }
+}
+
+fn good_because(settings: &Settings) -> &'static str {
+    match settings.checks.len() {
+        0 => "it is not checked",
+        _ => "its checks are good",
     }
 }

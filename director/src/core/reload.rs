@@ -106,11 +106,11 @@ fn question(settings: &Virtual, says: &Settings, check: &Check) -> Question {
         Key::Address(protocol, address) => (protocol, Some(address), None),
         Key::Mark(mark, _) => (Protocol::Tcp, None, Some(mark)),
     };
-    let told = matches!(check.spec, Spec::Script(_));
+    let told = matches!(*check.spec, Spec::Script(_));
     let service = told.then(|| ServiceName { address, mark, real_port: says.address.port() });
     let port = check.port.unwrap_or(says.address.port());
     let target = Target { address: says.address.ip(), port, protocol, service };
-    Question { spec: check.spec.clone(), target, interval: check.interval, deadline: check.timeout }
+    Question { spec: Arc::clone(&check.spec), target, interval: check.interval, deadline: check.timeout }
 }
 
 /// A service that stays.

@@ -193,7 +193,7 @@ impl Core {
             address: says.address.to_string(),
             forward: says.forward.to_string(),
             state: real.standing.name(),
-            why: real.why.clone(),
+            why: real.why.clone().into_owned(),
             since_ms: ms(now.saturating_sub(real.since)),
             weight: real.by_hand.unwrap_or(says.weight),
             weight_by_hand: real.by_hand.is_some(),

@@ -154,10 +154,16 @@ impl Core {
         self.kernel.trouble = None;
         self.kernel.services = picture.services;
         match self.kernel.known.take() {
-            None => self.adopt(now, &picture.table),
-            Some(known) => self.compare(&known, &picture.table),
+            // Nearly always; and what is kept stays where it is in memory.
+            Some(known) if known == picture.table => self.kernel.known = Some(known),
+            known => {
+                match known {
+                    None => self.adopt(now, &picture.table),
+                    Some(known) => self.compare(&known, &picture.table),
+                }
+                self.kernel.known = Some(picture.table);
+            }
         }
-        self.kernel.known = Some(picture.table);
         self.watch(now, &picture.dests);
     }
 

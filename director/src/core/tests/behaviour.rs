@@ -64,7 +64,7 @@ fn what_is_not_quiescent_is_removed() {
 #[test]
 fn all_checks_of_a_real_server_must_be_good() {
     let mut service = www(1, &[1]);
-    let ping = crate::config::model::Check { spec: crate::check::Spec::Ping, fall: 1, ..check() };
+    let ping = crate::config::model::Check { spec: crate::check::Spec::Ping.into(), fall: 1, ..check() };
     service.reals[0].checks.push(ping);
     let mut world = World::new(config(vec![service]));
     world.run(4 * SECOND);

@@ -1,12 +1,14 @@
 //! Weights that follow load.
 
+use std::sync::Arc;
+
 use super::world::*;
 use crate::load::{Policy, Reading, Source, Wish};
 
 fn loaded() -> World {
     let mut service = www(1, &[1, 2]);
     for real in &mut service.reals {
-        real.load = Some(Policy {
+        real.load = Some(Arc::new(Policy {
             source: Source::Agent { port: 7777, send: None },
             interval: 2 * SECOND,
             timeout: SECOND,
@@ -15,7 +17,7 @@ fn loaded() -> World {
             smooth_percent: 50,
             dead_band_percent: 10,
             stale: 7 * SECOND,
-        });
+        }));
     }
     World::new(config(vec![service]))
 }

@@ -25,7 +25,7 @@ pub fn vip(n: u8) -> Key {
 
 pub fn check() -> Check {
     Check {
-        spec: Spec::Connect(Default::default()),
+        spec: Spec::Connect(Default::default()).into(),
         port: None,
         interval: 2 * SECOND,
         timeout: SECOND,
