@@ -60,18 +60,24 @@ pub fn lock_memory() -> io::Result<()> {
 
 /// Tells glibc's allocator to keep the heap small; call it first in `main`, before any thread is started.
 ///
-/// One arena for all threads (`M_ARENA_MAX` = 1: hbd allocates little, and each further arena reserves 64 MB
-/// and keeps
-/// what it freed) and free memory given back early (`M_TRIM_THRESHOLD`, 128 KiB, pinned so that it no longer grows by
+/// [`one_arena`], and free memory given back early (`M_TRIM_THRESHOLD`, 128 KiB, pinned so that it no longer grows by
 /// itself). On other C libraries it does nothing.
 pub fn frugal_allocator() {
+    one_arena();
     #[cfg(target_env = "gnu")]
     {
         // SAFETY: mallopt only sets parameters of the allocator, under the allocator's own lock.
-        unsafe {
-            libc::mallopt(libc::M_ARENA_MAX, 1);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, 128 * 1024);
-        }
+        unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, 128 * 1024) };
+    }
+}
+
+/// Tells glibc's allocator to have one arena for all threads (`M_ARENA_MAX` = 1): each further one reserves 64 MB and keeps
+/// what it freed. Call it first in `main`. On other C libraries it does nothing.
+pub fn one_arena() {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: mallopt only sets parameters of the allocator, under the allocator's own lock.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
     }
 }
 

@@ -153,6 +153,11 @@ impl<Q: Clone + Eq + Hash> Probes<Q> {
         self.due.len()
     }
 
+    /// How many are being asked.
+    pub fn running(&self) -> usize {
+        self.running
+    }
+
     /// How many questions there are.
     pub fn count(&self) -> usize {
         self.probes.len()

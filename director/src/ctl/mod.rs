@@ -20,5 +20,6 @@ pub fn command_line() -> clap::Command {
 /// The whole of it: reads the command line, does it, says how it went by the exit code (0 done, 1 refused or
 /// failed, 2 usage or bad configuration, 3 no daemon to talk to).
 pub fn main() -> ExitCode {
+    sys::rt::one_arena();
     entry::run("director", commands::run)
 }

@@ -17,6 +17,8 @@ use crate::table::Key;
 
 /// From so many real servers on memory is given back.
 const LARGE: usize = 1000;
+/// So many checks at the same time leave memory worth giving back when most of them have ended.
+const MANY_CHECKS: usize = 64;
 /// After so long, when whatever was large has been sent and freed; no more often than this.
 const TIDY_AFTER: Duration = Duration::from_secs(10);
 
@@ -58,6 +60,8 @@ pub struct Engine {
     alive_due: Option<Time>,
     /// When memory is given back.
     tidy_at: Option<Time>,
+    /// The most checks at the same time since it was given back last.
+    most_checks: usize,
     said: String,
 }
 
@@ -83,6 +87,7 @@ impl Engine {
             reload_trouble: None,
             alive_due,
             tidy_at: None,
+            most_checks: 0,
             said: String::new(),
         }
     }
@@ -112,10 +117,7 @@ impl Engine {
         let time = now();
         self.parts.core.time(time);
         self.act();
-        if self.tidy_at.is_some_and(|at| at <= time) {
-            self.tidy_at = None;
-            sys::process::give_memory_back();
-        }
+        self.tidy(time);
         if let (Some(due), Some(within)) = (self.alive_due, self.parts.notifier.watchdog())
             && time >= due
         {
@@ -237,6 +239,21 @@ impl Engine {
         self.prepare();
         self.parts.notifier.ready();
         self.tidy_soon();
+    }
+
+    /// Gives memory back when it is time; soon, when the checks of a burst (the first of all, or those of many servers
+    /// that hung) have ended.
+    fn tidy(&mut self, time: Time) {
+        if self.tidy_at.is_some_and(|at| at <= time) {
+            self.tidy_at = None;
+            sys::process::give_memory_back();
+        }
+        let checks = self.parts.core.checks_under_way();
+        self.most_checks = self.most_checks.max(checks);
+        if self.most_checks >= MANY_CHECKS && checks <= self.most_checks / 4 {
+            self.most_checks = 0;
+            self.tidy_at.get_or_insert(time + TIDY_AFTER);
+        }
     }
 
     /// Of a large farm a picture or a configuration is many megabytes that are soon not needed any more.
