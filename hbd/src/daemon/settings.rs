@@ -98,13 +98,14 @@ fn group_settings(group: &Group) -> GroupSettings {
     }
 }
 
-/// Whether what the agent sets in the kernel goes when an address before it does: routes do.
+/// Whether what the agent sets in the kernel goes when an address before it does: routes do, and rules where somebody has
+/// removed all that belongs to an address.
 fn follows_addresses(agent: &Agent) -> bool {
     let name = match agent {
         Agent::Heartbeat { name, .. } | Agent::Ocf { name, .. } => name,
         Agent::Address(_) | Agent::Lsb { .. } | Agent::Systemd { .. } => return false,
     };
-    matches!(name.as_str(), "Route" | "IPsrcaddr")
+    matches!(name.as_str(), "Route" | "Rule" | "IPsrcaddr")
 }
 
 /// One key for each resource of a group, in order: made of the group's name and what the resource

@@ -167,3 +167,46 @@ fn routes_that_went_with_an_address_come_back_with_it() {
         pair.owned_by("a").map(drop)
     });
 }
+
+/// The answers from the address go by a table of its own, on the node that has it and nowhere else.
+#[test]
+fn a_rule_goes_where_its_address_goes_and_comes_back_when_somebody_removes_it() {
+    const MARK: &str = "proto 104";
+    let make = || {
+        Pair::with(|mut s| {
+            s.more = format!("[daemon]\nagent_path = [\"{AGENTS}\"]\n");
+            let route = "\"Route::default::via::10.77.255.254::table::100\"";
+            // One is only looked at when its address was removed, one each half second.
+            let rule = format!("\"Rule::from::{VIP}::table::100\"");
+            let watched = format!(
+                "{{ agent = \"Rule\", args = [\"to\", \"{VIP}\", \"iif\", \"lo\", \"table\", \"100\"], monitor = \"500ms\" }}"
+            );
+            s.group(GROUP, Some("a"), &[&address(VIP, 16, "eth0"), route, &rule, &watched])
+        })
+    };
+    scenario(make, |pair| {
+        pair.start_both()?;
+        pair.owned_by("a")?;
+        let rules = |node: &str| -> Result<usize> {
+            Ok(pair.world.must(node, &["ip", "rule", "show", "pref", "32000"])?.matches(MARK).count())
+        };
+        until("the rules are there", || Ok(rules("a")? == 2))?;
+        check(rules("b")? == 0, || "a rule without its address".to_owned())?;
+        let way = ["ip", "route", "get", "10.9.0.1", "from", VIP];
+        check(pair.world.must("a", &way)?.contains("via 10.77.255.254"), || "it leads nowhere".to_owned())?;
+        // The address and its rule, as whoever clears an interface up removes them.
+        pair.world.must("a", &["ip", "rule", "del", "from", VIP, "table", "100"])?;
+        pair.world.remove_address("a", "eth0", ip(VIP), 16)?;
+        until("the rules are there again", || Ok(rules("a")? == 2))?;
+        pair.world.must("a", &["ip", "rule", "del", "to", VIP, "table", "100"])?;
+        until("the one that is monitored comes back", || Ok(rules("a")? == 2))?;
+        pair.wait("a", "the group is whole", |s| s.has(GROUP, "started", Some("a")))?;
+        pair.crash("a")?;
+        pair.start_again("a")?;
+        pair.joined("a", "a")?;
+        check(rules("a")? == 2, || "adopted, not set twice".to_owned())?;
+        pair.order("b", &["takeover"])?;
+        pair.owned_by("b")?;
+        until("they have moved", || Ok(rules("b")? == 2 && rules("a")? == 0))
+    });
+}
