@@ -188,3 +188,44 @@ async fn a_look_that_is_dropped_takes_no_answer_from_the_others() {
     }
     assert_eq!(b.runner.run("g", &kept, OpKind::Status, LONG).await.result, OpResult::Running);
 }
+
+/// Units that began one after the other, each looked at as often as it can be.
+#[tokio::test]
+async fn looks_that_do_not_come_together_are_brought_together() {
+    let b = systemd_bench();
+    let names: Vec<String> = (0..10).map(|n| format!("unit{n}.service")).collect();
+    let resources: Vec<_> = names.iter().map(|name| unit(name)).collect();
+    let began = std::time::Instant::now();
+    let looks = resources.iter().enumerate().map(|(at, r)| {
+        let b = &b;
+        async move {
+            tokio::time::sleep(Duration::from_millis(23) * u32::try_from(at).expect("ten")).await;
+            let mut looks = 0;
+            while began.elapsed() < Duration::from_secs(2) {
+                assert_eq!(b.runner.run("g", r, OpKind::Status, LONG).await.result, OpResult::NotRunning);
+                looks += 1;
+                tokio::time::sleep(Duration::from_millis(40)).await;
+            }
+            looks
+        }
+    });
+    let mut all: Vec<_> = looks.map(Box::pin).collect();
+    let mut done = vec![None; all.len()];
+    std::future::poll_fn(|cx| {
+        for (look, done) in all.iter_mut().zip(&mut done) {
+            if done.is_none()
+                && let std::task::Poll::Ready(looks) = look.as_mut().poll(cx)
+            {
+                *done = Some(looks);
+            }
+        }
+        if done.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    let looks: usize = done.into_iter().flatten().sum();
+    let calls = calls(&b).len();
+    // A burst is free, and after it there is one each quarter of a second, or each eighth when it was calm meanwhile.
+    let most = 64 + began.elapsed().as_millis() / 125 + 2;
+    assert!(calls as u128 <= most, "{calls} calls for {looks} looks in {:?}", began.elapsed());
+    assert!(looks >= 10, "{calls} calls for {looks} looks");
+}

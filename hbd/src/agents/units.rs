@@ -6,14 +6,16 @@
 //!  look at mail ─┘
 //! ```
 //! Looks that began together stay together, since each is due so long after the answer to the one before. So ten units that are
-//! monitored each second cost one process a second, and not ten. Each look keeps its own bound; who no longer wants an answer takes
-//! it from nobody else.
+//! monitored each second cost one process a second, and not ten. Those that did not begin together are brought together as soon as there
+//! are more than a few calls a second for long: then a call waits for others. A node that looks at all it has, one after the
+//! other, is not held up. Each look keeps its own bound; who no longer wants an answer takes it from nobody else.
 
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::output::{Chatter, Label};
 use super::process::{self, Call, End, Ended};
@@ -22,6 +24,11 @@ use super::{RunnerSettings, environment};
 
 /// How long others are waited for. A look is nothing that hurries.
 const GATHER: Duration = Duration::from_millis(10);
+/// How long others are waited for when there were too many calls, unless a look has less time than four times that.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Calls at once that are not too many, and how soon one of them is forgotten: the long run has eight a second at most.
+const BURST: u32 = 64;
+const EACH_CALL: Duration = Duration::from_millis(125);
 /// Units asked for in one call, at most.
 const MOST: usize = 64;
 /// Of the answer for one unit no more is kept.
@@ -45,9 +52,36 @@ struct Waiting {
     answer: oneshot::Sender<Answer>,
 }
 
-/// Who waits for an answer.
+/// Who waits for an answer, and how many calls there were.
 #[derive(Default)]
-pub(super) struct Units(Mutex<Vec<Waiting>>);
+pub(super) struct Units(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Waiting>,
+    calls: Calls,
+}
+
+/// The calls of late.
+#[derive(Default)]
+struct Calls {
+    /// When all of them will be forgotten.
+    until: Option<Instant>,
+}
+
+impl Calls {
+    /// How long the next call is put off for a look that has `timeout`.
+    fn put_off(&self, now: Instant, timeout: Duration) -> Duration {
+        let left = self.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        if left < EACH_CALL * BURST { GATHER } else { PAUSE.min(timeout / 4).max(GATHER) }
+    }
+
+    fn count(&mut self, now: Instant) {
+        // However many there are that cannot wait, it is not longer than that until there is room again.
+        let most = now + EACH_CALL * BURST + EACH_CALL;
+        self.until = Some((self.until.map_or(now, |until| until.max(now)) + EACH_CALL).min(most));
+    }
+}
 
 impl std::fmt::Debug for Units {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -59,20 +93,26 @@ impl Units {
     /// The state of a unit, within `timeout` and what it takes to end a systemctl that hangs.
     pub async fn look(self: &Arc<Self>, settings: &RunnerSettings, unit: &str, timeout: Duration) -> Answer {
         let (answer, heard) = oneshot::channel();
-        let first = {
+        let off = {
             // A poisoned lock still holds a list that is whole.
-            let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.push(Waiting { unit: unit.to_owned(), timeout, answer });
-            waiting.len() == 1
+            let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.waiting.push(Waiting { unit: unit.to_owned(), timeout, answer });
+            queue.calls.put_off(Instant::now(), timeout)
         };
-        if first {
-            let (all, settings) = (Arc::clone(self), settings.clone());
-            tokio::spawn(async move {
-                tokio::time::sleep(GATHER).await;
-                let waiting = std::mem::take(&mut *all.0.lock().unwrap_or_else(PoisonError::into_inner));
-                ask(&settings, waiting).await;
-            });
-        }
+        // Who has the least time has the call made, for all who wait then.
+        let (all, settings) = (Arc::clone(self), settings.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(off).await;
+            let waiting = {
+                let mut queue = all.0.lock().unwrap_or_else(PoisonError::into_inner);
+                if queue.waiting.is_empty() {
+                    return;
+                }
+                queue.calls.count(Instant::now());
+                std::mem::take(&mut queue.waiting)
+            };
+            ask(&settings, waiting).await;
+        });
         match tokio::time::timeout(timeout, heard).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {
@@ -167,6 +207,36 @@ async fn show(settings: &RunnerSettings, units: &[&str], timeout: Duration) -> E
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_burst_waits_for_nobody_and_what_goes_on_does() {
+        let (mut calls, mut now, long) = (Calls::default(), Instant::now(), Duration::from_secs(20));
+        for _ in 0..BURST {
+            assert_eq!(calls.put_off(now, long), GATHER);
+            calls.count(now);
+        }
+        assert_eq!(calls.put_off(now, long), PAUSE);
+        assert_eq!(calls.put_off(now, Duration::from_millis(400)), Duration::from_millis(100));
+        assert_eq!(calls.put_off(now, Duration::from_millis(4)), GATHER);
+        // Those that cannot wait leave no debt behind.
+        (0..10_000).for_each(|_| calls.count(now));
+        now += EACH_CALL * 2;
+        assert_eq!(calls.put_off(now, long), GATHER);
+        // Ten a second are too many in the long run, four are not.
+        let mut waited = 0;
+        for _ in 0..1000 {
+            now += Duration::from_millis(100);
+            waited += u32::from(calls.put_off(now, long) == PAUSE);
+            calls.count(now);
+        }
+        assert!(waited > 100, "{waited}");
+        now += EACH_CALL * BURST;
+        for _ in 0..1000 {
+            now += PAUSE;
+            assert_eq!(calls.put_off(now, long), GATHER);
+            calls.count(now);
+        }
+    }
 
     #[test]
     fn answers_are_told_apart_by_empty_lines() {
