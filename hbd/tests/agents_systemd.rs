@@ -201,10 +201,11 @@ async fn looks_that_do_not_come_together_are_brought_together() {
         async move {
             tokio::time::sleep(Duration::from_millis(23) * u32::try_from(at).expect("ten")).await;
             let mut looks = 0;
-            while began.elapsed() < Duration::from_secs(2) {
+            while began.elapsed() < Duration::from_secs(4) {
                 assert_eq!(b.runner.run("g", r, OpKind::Status, LONG).await.result, OpResult::NotRunning);
                 looks += 1;
-                tokio::time::sleep(Duration::from_millis(40)).await;
+                // Each at its own pace, so that none stays with another by itself.
+                tokio::time::sleep(Duration::from_millis(17) * u32::try_from(at + 1).expect("ten")).await;
             }
             looks
         }

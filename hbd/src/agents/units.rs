@@ -59,6 +59,8 @@ pub(super) struct Units(Mutex<Queue>);
 #[derive(Default)]
 struct Queue {
     waiting: Vec<Waiting>,
+    /// When the next call is made.
+    due: Option<Instant>,
     calls: Calls,
 }
 
@@ -93,26 +95,32 @@ impl Units {
     /// The state of a unit, within `timeout` and what it takes to end a systemctl that hangs.
     pub async fn look(self: &Arc<Self>, settings: &RunnerSettings, unit: &str, timeout: Duration) -> Answer {
         let (answer, heard) = oneshot::channel();
-        let off = {
+        let at = {
             // A poisoned lock still holds a list that is whole.
             let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             queue.waiting.push(Waiting { unit: unit.to_owned(), timeout, answer });
-            queue.calls.put_off(Instant::now(), timeout)
+            let now = Instant::now();
+            let at = now + queue.calls.put_off(now, timeout);
+            // Who has the least time has the call made, for all who wait then.
+            let sooner = queue.due.is_none_or(|due| at < due);
+            sooner.then(|| *queue.due.insert(at))
         };
-        // Who has the least time has the call made, for all who wait then.
-        let (all, settings) = (Arc::clone(self), settings.clone());
-        tokio::spawn(async move {
-            tokio::time::sleep(off).await;
-            let waiting = {
-                let mut queue = all.0.lock().unwrap_or_else(PoisonError::into_inner);
-                if queue.waiting.is_empty() {
-                    return;
-                }
-                queue.calls.count(Instant::now());
-                std::mem::take(&mut queue.waiting)
-            };
-            ask(&settings, waiting).await;
-        });
+        if let Some(at) = at {
+            let (all, settings) = (Arc::clone(self), settings.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep_until(at).await;
+                let waiting = {
+                    let mut queue = all.0.lock().unwrap_or_else(PoisonError::into_inner);
+                    if queue.due != Some(at) {
+                        return;
+                    }
+                    queue.due = None;
+                    queue.calls.count(Instant::now());
+                    std::mem::take(&mut queue.waiting)
+                };
+                ask(&settings, waiting).await;
+            });
+        }
         match tokio::time::timeout(timeout, heard).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {
