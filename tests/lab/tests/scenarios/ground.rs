@@ -210,3 +210,37 @@ fn a_rule_goes_where_its_address_goes_and_comes_back_when_somebody_removes_it() 
         until("they have moved", || Ok(rules("b")? == 2 && rules("a")? == 0))
     });
 }
+
+/// Another manager that wants the address gone, for good: it is answered at a pace, told of, and the group stays.
+#[test]
+fn a_fight_over_a_held_address_has_a_pace_and_is_told_of() {
+    let make = || {
+        Pair::with(|mut s| {
+            // Renewed seldom: a renewal puts it back too.
+            s.deadtime = "30s".to_owned();
+            s.initdead = "60s".to_owned();
+            s.group(GROUP, Some("a"), &[&address(VIP, 16, "eth0")])
+        })
+    };
+    scenario(make, |pair| {
+        pair.start_both()?;
+        pair.owned_by("a")?;
+        let there = || Ok(addresses(&pair.world, "a")?.contains(&ip(VIP)));
+        let began = std::time::Instant::now();
+        let mut removals = 0_u32;
+        while removals < 16 {
+            until("it is there", there)?;
+            pair.world.remove_address("a", "eth0", ip(VIP), 16)?;
+            removals += 1;
+        }
+        until("it is there again", there)?;
+        // Ten at once, and half a second before each of the others.
+        check(began.elapsed() >= std::time::Duration::from_millis(2500), || {
+            format!("{removals} times within {:?}", began.elapsed())
+        })?;
+        says(pair, "a", "removed or changed by somebody else again and again", true)?;
+        told(pair, "a", "again and again: 10 times within a minute")?;
+        pair.wait("a", "the group stays", |s| s.has(GROUP, "started", Some("a")))?;
+        served(pair, VIP)
+    });
+}
