@@ -222,7 +222,10 @@ impl Model {
     /// It is done.
     pub fn apply(&mut self, act: &Act) {
         self.change(act);
-        self.uneven |= self.points(0) != self.points(1);
+        // What a node that was away says it sees is old for a while.
+        let away = !act.moves_nothing() && act.node().is_some() && !matches!(act, Act::Order(..));
+        let old = away && (0..2).any(|n| self.points(n) < POINTS.len());
+        self.uneven |= old || self.points(0) != self.points(1);
     }
 
     /// All is well again.
@@ -355,6 +358,8 @@ mod tests {
         assert_eq!((model.points(0), model.points(1)), (1, 1));
         model.settle();
         assert!(model.nearly_well(Ground::Points));
+        model.apply(&Act::Pause(0, 6000));
+        assert!(!model.nearly_well(Ground::Points), "what it says it sees is old");
     }
 
     #[test]
