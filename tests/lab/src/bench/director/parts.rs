@@ -222,6 +222,8 @@ fn reload(ground: &Ground, product: Product, record: &mut Record) -> Result<()> 
     let used = running.used()? - used;
     record.plain("reload", product.name(), ms(began, done));
     record.plain("reload-cpu", product.name(), used.as_secs_f64() * 1e3);
+    // What it keeps, not what it needed to read the file.
+    thread::sleep(SETTLE);
     record.plain("reload-memory", product.name(), running.memory() as f64 / 1e6);
     Ok(())
 }
