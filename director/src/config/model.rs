@@ -1,6 +1,6 @@
 //! What a configuration says, as far as it is good.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +59,8 @@ pub struct Virtual {
     pub name: String,
     /// What the kernel knows it by.
     pub key: Key,
+    /// The virtual addresses behind a firewall mark, as far as they were told.
+    pub behind: Vec<IpAddr>,
     /// The scheduler.
     pub scheduler: String,
     /// Its flags.
@@ -87,6 +89,17 @@ pub struct Virtual {
     pub quiescent: bool,
     /// The real servers.
     pub reals: Vec<Real>,
+}
+
+impl Virtual {
+    /// Its addresses, as far as they are known.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let own = match self.key {
+            Key::Address(_, address) => Some(address.ip()),
+            Key::Mark(..) => None,
+        };
+        own.into_iter().chain(self.behind.iter().copied())
+    }
 }
 
 /// A real server of a virtual service.

@@ -1,7 +1,7 @@
 //! `[[virtual]]`.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +53,7 @@ fn read_one<'a>(table: &Table<'a>, usual: &Usual, report: &'a Report<'a>) -> Opt
     let flags = names::flags(&table, &scheduler, protocol == Protocol::Udp, report);
     let (persistent, netmask) = persistence(&table, key, report);
     check_port(&table, key, persistent, report);
+    let behind = behind(&table, key, report);
     let engine = engine(&table, protocol, persistent, report);
     let timing = usual.timing.read(&table);
     let checks = checks::read(&table, timing, report);
@@ -85,6 +86,7 @@ fn read_one<'a>(table: &Table<'a>, usual: &Usual, report: &'a Report<'a>) -> Opt
     let read = Virtual {
         name,
         key,
+        behind,
         scheduler,
         flags,
         persistent,
@@ -166,6 +168,32 @@ fn key(table: &Table<'_>, protocol: Protocol, report: &Report<'_>) -> Option<Key
         (None, None) if table.has("address") || table.has("fwmark") => None,
         (None, None) => table.lacks("address", "write address = \"192.168.1.30:80\", or fwmark = 1"),
     }
+}
+
+/// The virtual addresses whose packets get the mark: only who configures knows them.
+fn behind(table: &Table<'_>, key: Option<Key>, report: &Report<'_>) -> Vec<IpAddr> {
+    let Some(list) = table.strings("addresses") else { return Vec::new() };
+    let Some(Key::Mark(_, family)) = key else {
+        if key.is_some() {
+            let help = "leave 'addresses' out: it is for a fwmark, which does not tell them";
+            report.error(&list.span, "the virtual service has its address already", help);
+        }
+        return Vec::new();
+    };
+    let mut addresses = Vec::new();
+    for at in &list.value {
+        let Some(found) = address::read(report, at, "the virtual address") else { continue };
+        if found.port() != 0 {
+            let help = format!("write \"{}\": the mark alone tells which packets are meant", found.ip());
+            report.error(&at.span, "the address has a port", help);
+        } else if family_of(found.ip()) != family {
+            let help = "write family = \"ipv6\" for IPv6; each family is a service of its own";
+            report.error(&at.span, format!("{} is of another family than its service", found.ip()), help);
+        } else {
+            addresses.push(found.ip());
+        }
+    }
+    addresses
 }
 
 /// Every port at once is for persistent services.

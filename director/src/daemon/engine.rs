@@ -11,9 +11,8 @@ use super::memory::{self, MemoryFile};
 use super::server::{Ask, Door};
 use super::tasks::{Answer, Tasks};
 use crate::check::origin;
-use crate::config::model::Config;
+use crate::config::model::{Config, Virtual};
 use crate::core::{Action, Core, Event, Level, Order, Time};
-use crate::table::Key;
 
 /// From so many real servers on memory is given back.
 const LARGE: usize = 1000;
@@ -315,10 +314,7 @@ impl Engine {
 
 /// No check comes from an address that real servers have as well.
 fn avoid_virtual_addresses(config: &Config) {
-    origin::avoid(config.virtuals.iter().filter_map(|settings| match settings.key {
-        Key::Address(_, address) => Some(address.ip()),
-        Key::Mark(..) => None,
-    }));
+    origin::avoid(config.virtuals.iter().flat_map(Virtual::addresses));
 }
 
 /// A trouble that is new is said.

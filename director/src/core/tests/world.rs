@@ -49,6 +49,7 @@ pub fn www(n: u8, reals: &[u8]) -> Virtual {
     Virtual {
         name: if n == 1 { "www".to_owned() } else { format!("www{n}") },
         key: vip(n),
+        behind: Vec::new(),
         scheduler: "wlc".to_owned(),
         flags: Flags::default(),
         persistent: None,

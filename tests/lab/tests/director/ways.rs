@@ -15,7 +15,7 @@ const REALS: [&str; 2] = ["real1", "real2"];
 
 /// One virtual service at `address`, with both real servers of the lab's own addresses.
 fn virtual_service(name: &str, address: &str, forward: &str, more: &str) -> String {
-    let six = address.contains("[fd") || more.contains("v6");
+    let six = address.contains("fd77");
     let port = if forward.contains("masq") { 8080 } else { 80 };
     let mut text = format!(
         "\n[[virtual]]\nname = \"{name}\"\n{address}\nscheduler = \"rr\"\nforward = \"{forward}\"\n{more}\n\
@@ -36,6 +36,7 @@ fn configuration() -> String {
         virtual_service("nat", "address = \"10.77.1.3:80\"", "masq", ""),
         virtual_service("dr6", "address = \"[fd77::1:1]:80\"", "gate", ""),
         virtual_service("mark", "fwmark = 5", "gate", ""),
+        virtual_service("mark6", "fwmark = 6\nfamily = \"ipv6\"\naddresses = [\"fd77::1:4\"]", "gate", ""),
     ];
     head.to_owned() + &parts.concat()
 }
@@ -49,9 +50,10 @@ fn start(farm: &Farm) -> Result<Process> {
 fn make() -> Result<Farm> {
     let farm = Farm::new(&REALS, |settings| settings)?;
     farm.configure(&configuration())?;
-    let addresses = ["10.77.1.1/32", "10.77.1.2/32", "10.77.1.3/32", "10.77.1.4/32", "fd77::1:1/128"];
+    let addresses =
+        ["10.77.1.1/32", "10.77.1.2/32", "10.77.1.3/32", "10.77.1.4/32", "fd77::1:1/128", "fd77::1:4/128"];
     for address in addresses {
-        // The kernel would take this IPv6 address as the source of everything; the director's checks it must not be.
+        // The kernel would take an IPv6 address of these as the source of everything; the director's checks it must not be.
         let nodad = if address.contains(':') { "nodad" } else { "" };
         farm.shell("a", &format!("ip addr add {address} dev eth0 {nodad}"))?;
     }
@@ -60,10 +62,12 @@ fn make() -> Result<Farm> {
         "echo 1 >/proc/sys/net/ipv4/ip_forward
          for d in all eth0; do echo 0 >/proc/sys/net/ipv4/conf/$d/send_redirects; done
          nft add table ip farm; nft 'add chain ip farm pre { type filter hook prerouting priority mangle; }'
-         nft add rule ip farm pre ip daddr 10.77.1.4 tcp dport 80 meta mark set 5",
+         nft add rule ip farm pre ip daddr 10.77.1.4 tcp dport 80 meta mark set 5
+         nft add table ip6 farm; nft 'add chain ip6 farm pre { type filter hook prerouting priority mangle; }'
+         nft add rule ip6 farm pre ip6 daddr fd77::1:4 tcp dport 80 meta mark set 6",
     )?;
     for real in REALS {
-        for vip in ["10.77.1.1", "10.77.1.4", "fd77::1:1"] {
+        for vip in ["10.77.1.1", "10.77.1.4", "fd77::1:1", "fd77::1:4"] {
             farm.direct_routing(real, vip)?;
         }
         // The tunnel's end has the address; answers to the NAT service go back through the director.
@@ -84,7 +88,7 @@ fn every_way_leads_to_both_real_servers_and_follows_their_health() {
     on_farm(make, |farm| {
         let _director = start(farm)?;
         farm.wait_all("a", "up")?;
-        let places = ["10.77.1.1", "10.77.1.2", "10.77.1.3", "[fd77::1:1]", "10.77.1.4"];
+        let places = ["10.77.1.1", "10.77.1.2", "10.77.1.3", "[fd77::1:1]", "10.77.1.4", "[fd77::1:4]"];
         for place in places {
             let answers = farm.ask(&format!("http:{place}:80"), 10)?;
             let even = REALS.iter().all(|real| answers.of(real) == 5);
