@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::Farm;
 use super::ask::Answers;
-use super::{Farm, states};
 use crate::clock::{monotonic_ns, wait_for};
 use crate::error::Context;
 use crate::pair::BOUND;
@@ -100,7 +100,7 @@ pub fn run(agents: &Path) -> Result<()> {
     farm.pair.wait("b", "the director starts on b", |s| s.has("director", "started", Some("b")))?;
     story.push((monotonic_ns(), "director b has the address".to_owned()));
     let before = open.lines();
-    wait_for("the open connection", BOUND, Duration::from_millis(50), || {
+    wait_for("the open connection to go on over director b", BOUND, Duration::from_millis(50), || {
         (open.lines() > before + 5).then_some(())
     })?;
     calm();
@@ -134,9 +134,6 @@ fn calm() {
 fn show(farm: &Farm, node: &str) -> Result<()> {
     println!("\n\x1b[2m{node}#\x1b[0m director status");
     print!("{}", farm.director(node, &["status"])?.stdout);
-    let up =
-        farm.status(node).map(|status| states(&status).iter().filter(|(.., state)| state == "up").count());
-    println!("({} up)", up.unwrap_or(0));
     Ok(())
 }
 
