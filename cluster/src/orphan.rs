@@ -112,7 +112,8 @@ impl Core {
             }
             if peer.report(group.id).is_some() {
                 let better = self.rank(group, name) < self.rank(group, &self.settings.me);
-                if peer.joining() && better && self.now < self.patience_with(peer, group) {
+                let awaited = peer.joining() && better || self.lags(peer, group);
+                if awaited && self.now < self.patience_with(peer, group) {
                     return Some(Wait::Moment);
                 }
             } else if peer.stuck.contains(&group.id) {
@@ -128,7 +129,15 @@ impl Core {
         None
     }
 
-    /// Until when a live peer is waited for that is still joining, or has not said what it has of the group.
+    /// What was last heard of a peer is older than what another one has heard since: it may own the group by now. If it does,
+    /// it says so at its next heartbeat.
+    pub(crate) fn lags(&self, peer: &Peer, group: &Group) -> bool {
+        let epoch = |peer: &Peer| peer.report(group.id).map(|report| report.epoch);
+        let others = self.peers.iter().filter(|other| other.id != peer.id && other.live());
+        epoch(peer).is_some() && others.filter_map(epoch).max() > epoch(peer)
+    }
+
+    /// Until when a live peer is waited for that lags, is still joining, or has not said what it has of the group.
     pub(crate) fn patience_with(&self, peer: &Peer, group: &Group) -> Time {
         let session = peer.session.as_ref().map_or(self.now, |s| s.since);
         // While this node was joining itself nothing was decided here, so nobody was waited for.

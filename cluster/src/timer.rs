@@ -141,7 +141,9 @@ impl Core {
             each(Timer::DiskWait, since + DISK_WAIT);
         }
         if group.local == Local::Stopped && self.phase == Phase::Up {
-            let awaited = |peer: &&Peer| peer.joining() || peer.live() && peer.report(group.id).is_none();
+            let awaited = |peer: &&Peer| {
+                peer.joining() || peer.live() && (peer.report(group.id).is_none() || self.lags(peer, group))
+            };
             for peer in self.peers.iter().filter(awaited) {
                 let at = self.patience_with(peer, group);
                 if at > self.now {
