@@ -49,7 +49,7 @@ pub fn s7_in_order_and_one_at_a_time(notes: &mut Notes, world: &World, sight: &S
             }
             let settings = &world.machines[*n].settings;
             let group = settings.groups.iter().find(|group| GroupId::of(&group.name) == run.group)?;
-            if let Some(what) = out_of_order(world, *n, run, &group.resources) {
+            if let Some(what) = out_of_order(world, *n, run, group) {
                 return Some(what);
             }
             if run.op == OpKind::Start {
@@ -79,7 +79,8 @@ fn before_another(status: &Status, group: &GroupSettings) -> Option<String> {
     Some(format!("{} starts on {} before {name} does", group.name, status.node))
 }
 
-fn out_of_order(world: &World, n: usize, run: &Run, resources: &[ResourceSettings]) -> Option<String> {
+fn out_of_order(world: &World, n: usize, run: &Run, group: &GroupSettings) -> Option<String> {
+    let resources = &group.resources;
     let place = |key| resources.iter().position(|resource| resource.key == key);
     let places: Vec<usize> = run.resources.iter().filter_map(|key| place(*key)).collect();
     let (first, last) = (*places.iter().min()?, *places.iter().max()?);
@@ -87,11 +88,19 @@ fn out_of_order(world: &World, n: usize, run: &Run, resources: &[ResourceSetting
     // An extra is stopped and started alone, and nothing waits for it.
     let extra = |resource: &ResourceSettings| resource.on_fail == OnFail::Ignore;
     let known = |r: &ResourceSettings| !real(r).lied && !real(r).died && !extra(r);
+    // One that died may be taken to run still: who was told of it in the midst of another change looks again after that.
+    let status = world.status(n)?;
+    let seen = status.groups.iter().find(|seen| seen.name == group.name)?;
+    let believed = |r: &ResourceSettings| {
+        seen.resources.iter().any(|resource| resource.name == r.name && resource.state == "started")
+    };
     let wrong = match run.op {
         OpKind::Status => None,
         OpKind::Stop if extra(&resources[first]) => None,
         // An address may have been taken away by the kernel; it is put back soon.
-        OpKind::Start => resources[..first].iter().find(|r| !r.address && !real(r).on && known(r)),
+        OpKind::Start => {
+            resources[..first].iter().find(|r| !r.address && !real(r).on && known(r) && !believed(r))
+        }
         OpKind::Stop => resources[last + 1..].iter().find(|r| real(r).on && known(r)),
     }?;
     let (op, name) = (run.op, &world.machines[n].name);
