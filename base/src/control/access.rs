@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+use nix::unistd::{Gid, Uid, User, getgrouplist};
 use tokio::time::timeout;
 
 /// How long the user database may take; it can be a directory server far away.
@@ -21,10 +21,9 @@ impl Policy {
     /// For root, the user this process runs as, and the members of `group` (if it exists).
     /// Asks the group database: not for the loop.
     pub fn new(group: Option<&str>) -> Policy {
-        let found = group.and_then(|name| Group::from_name(name).ok().flatten());
         Policy {
             users: vec![0, Uid::effective().as_raw()],
-            group: found.map(|group| (group.gid.as_raw(), group.name)),
+            group: group.and_then(|name| Some((crate::accounts::group(name)?, name.to_owned()))),
         }
     }
 

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::Group;
 
 /// Makes a folder and those above it, if they are missing.
 ///
@@ -84,9 +83,9 @@ pub fn listen(run_dir: &Path, daemon: &str, group: Option<&str>) -> Result<(Unix
 
 /// Lets the members of `group`, if it exists, connect.
 pub fn give_to(path: &Path, group: Option<&str>) {
-    let found = group.and_then(|name| Group::from_name(name).ok().flatten());
+    let found = group.and_then(crate::accounts::group);
     let done = match found {
-        Some(found) => chown(path, None, Some(found.gid.as_raw()))
+        Some(found) => chown(path, None, Some(found))
             .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o660))),
         None => fs::set_permissions(path, Permissions::from_mode(0o600)),
     };

@@ -66,7 +66,7 @@ impl Environment for Machine {
     }
 
     fn user_group_exists(&self, name: &str) -> bool {
-        matches!(nix::unistd::Group::from_name(name), Ok(Some(_)))
+        base::accounts::group(name).is_some()
     }
 
     fn user_exists(&self, name: &str) -> bool {
