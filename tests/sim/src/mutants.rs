@@ -23,6 +23,8 @@ pub struct Mutant {
     pub sentence: String,
     /// Checkers one of which must catch it.
     pub expect: Vec<String>,
+    /// Of how many nodes the worlds are that it is looked for in.
+    pub nodes: usize,
     /// The changes.
     pub hunks: Vec<Hunk>,
 }
@@ -46,8 +48,13 @@ pub fn root() -> PathBuf {
 
 impl Mutant {
     fn parse(name: &str, text: &str) -> Result<Self, String> {
-        let mut mutant =
-            Self { name: name.to_owned(), sentence: String::new(), expect: Vec::new(), hunks: Vec::new() };
+        let mut mutant = Self {
+            name: name.to_owned(),
+            sentence: String::new(),
+            expect: Vec::new(),
+            nodes: 2,
+            hunks: Vec::new(),
+        };
         let mut source = String::new();
         for line in text.lines() {
             let both = |hunks: &mut Vec<Hunk>, old: Option<&str>, new: Option<&str>| {
@@ -59,6 +66,8 @@ impl Mutant {
                 sentence.clone_into(&mut mutant.sentence);
             } else if let Some(names) = line.strip_prefix("expect: ") {
                 mutant.expect = names.split(", ").map(str::to_owned).collect();
+            } else if let Some(nodes) = line.strip_prefix("nodes: ") {
+                mutant.nodes = nodes.parse().map_err(|_| format!("{name}: no number of nodes: {nodes}"))?;
             } else if let Some(file) = line.strip_prefix("file: ") {
                 file.clone_into(&mut source);
             } else if line == "@@" {
@@ -224,7 +233,7 @@ pub fn run(only: &str, threads: usize) -> Result<Vec<String>, String> {
 fn hunt(program: &Path, mutant: &Mutant, threads: usize) -> Result<Option<(String, String)>, String> {
     let output = Command::new(program)
         .args(["--brief", "--seeds", &SEEDS.to_string(), "--threads", &threads.to_string()])
-        .args(["--until", &mutant.expect.join(",")])
+        .args(["--nodes", &mutant.nodes.to_string(), "--until", &mutant.expect.join(",")])
         .output()
         .map_err(|error| format!("{}: {error}", program.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);
