@@ -66,6 +66,10 @@ async fn watch(pings: Pings, reports: Reports) {
                 }
             }
         }
+        // Who was away for long holds answers that are old: peers must not go by them for long.
+        if points.iter().any(|point| point.in_doubt(pings.patience)) {
+            ticks.reset_after(FASTEST);
+        }
         // Before all are known nothing is said: half a picture would look like a loss.
         let now: Option<Vec<(String, bool)>> =
             points.iter().map(|point| Some((point.name.clone(), point.up?))).collect();
@@ -109,6 +113,11 @@ impl Point {
             asked: 0,
             trouble: None,
         }
+    }
+
+    /// It was last heard too long ago to be up, but was not asked often enough since to be down: this process was away.
+    fn in_doubt(&self, patience: Duration) -> bool {
+        self.up == Some(true) && self.answered.elapsed() >= patience
     }
 
     /// Reads what has come, judges, and asks again. Gives what is newly wrong with asking, or that it no longer is.
@@ -173,6 +182,21 @@ mod tests {
         };
         let (every, patience) = (Duration::from_millis(20), Duration::from_millis(300));
         Pings { points: points.iter().map(point).collect(), every, patience }
+    }
+
+    #[test]
+    fn after_a_pause_a_silent_point_is_asked_quickly_until_it_is_down() {
+        let patience = Duration::from_secs(10);
+        let mut point = Point::new(&Ping { name: "router".to_owned(), addresses: Vec::new() });
+        point.up = Some(true);
+        assert!(!point.in_doubt(patience));
+        point.answered = Instant::now().checked_sub(patience).unwrap();
+        for turn in 0..3 {
+            assert!(point.in_doubt(patience), "turn {turn}");
+            point.turn(turn, patience);
+        }
+        point.turn(3, patience);
+        assert_eq!((point.up, point.in_doubt(patience)), (Some(false), false));
     }
 
     #[tokio::test]
