@@ -49,7 +49,7 @@ impl Core {
         if self.is_of_the_fenced(p, message.boot) {
             return self.reject("fenced");
         }
-        let proven = self.learn_from_echo(&message);
+        let proven = self.learn_from_echo(p, &message);
         if !self.in_session(p, &message, proven) {
             return;
         }
@@ -99,7 +99,7 @@ impl Core {
 
     /// Whether the message echoes our own boot nonce, which did not exist before this life. If the peer knows a
     /// newer incarnation of us than this one, our disk has lost it: go on above that.
-    fn learn_from_echo(&mut self, message: &Message) -> bool {
+    fn learn_from_echo(&mut self, p: usize, message: &Message) -> bool {
         let mut mine = message.echoes.iter().filter(|echo| echo.node == self.me);
         let Some(first) = mine.next() else { return false };
         let proof = |echo: &&proto::Echo| echo.boot == self.boot;
@@ -109,6 +109,10 @@ impl Core {
         // If a former life could not keep its incarnation, this one was given the same: the peer is then in session
         // with that one. Other lives of ours behind our own are only recordings, played to the peer.
         let shared = known == self.incarnation && !proof(&first);
+        if message.incarnation < self.peers[p].newest {
+            // Recorded in a former life of the peer: what it said then of this one is no news.
+            return true;
+        }
         if known > self.incarnation || shared {
             let me = self.settings.me.clone();
             let why = format!(

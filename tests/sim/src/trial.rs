@@ -153,7 +153,12 @@ fn l1_link_lost(world: &mut World, dice: &mut Dice) {
     }
     world.cut_link(n);
     // Groups that come after it on the same node may have to stop before it does, and the other way round.
-    world.run_for(nanos(after) + 2 * work(world) + 100 * MS);
+    let most = nanos(after) + 2 * work(world) + 100 * MS;
+    world.run_for(most);
+    if world.owner(g) == Some(n) && taken_often(world, n, g) {
+        // A group that was taken often leaves only an interface that stays as it is.
+        world.run_for(30 * S);
+    }
     if world.violation.is_none() && world.owner(g).is_none_or(|owner| owner == n) {
         world.blame("L1", format!("g{g} stays where its interface carries nothing"));
     }
@@ -529,6 +534,12 @@ fn s15_homecoming(world: &mut World, dice: &mut Dice) {
 fn damped(world: &World) -> bool {
     let said = |n| world.status(n).into_iter().flat_map(|status| status.degraded);
     (0..world.machines.len()).flat_map(said).any(|sentence| sentence.contains(" times within an hour: "))
+}
+
+/// A group was taken so often that it may be damped, which is not told where nothing goes home by itself.
+fn taken_often(world: &World, n: usize, g: usize) -> bool {
+    let epoch = world.status(n).map_or(0, |status| status.groups[g].epoch);
+    epoch >= 3 && world.settings.failback == cluster::Failback::Off
 }
 
 fn quiet_group(world: &mut World, g: usize, home: usize, time: u64) {
