@@ -57,7 +57,7 @@ impl Core {
     /// Hands a group over that is owned here, if all is fit for it.
     pub(crate) fn give_if_fit(&mut self, mut pending: Pending, g: usize, to: NodeId) -> Pending {
         let (name, target) = (self.groups[g].settings.name.clone(), self.node_name(to));
-        if to == self.me {
+        if to == self.me && !matches!(self.groups[g].local, Local::Stopping(_) | Local::Blocked) {
             pending.done.push(format!("{name} is on {target} already"));
             return pending;
         }

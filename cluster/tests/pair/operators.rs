@@ -287,3 +287,16 @@ fn told_to_leave_in_maintenance_it_says_farewell_if_nothing_runs_there() {
     assert!(w.nodes[1].core.is_none(), "{}", w.timeline());
     assert_eq!(w.status(0).unwrap().nodes[0].state, "left", "{}", w.timeline());
 }
+
+#[test]
+fn a_group_that_is_being_given_up_is_not_here_already() {
+    let mut w = World::settled();
+    w.command(0, Command::Move { group: "g".to_owned(), to: None });
+    let id = w.command(0, Command::Takeover { groups: Vec::new() });
+    match w.finish(id) {
+        Reply::Refused(why) => assert!(why.contains("g is stopping here"), "{why}"),
+        other => panic!("{other:?}\n{}", w.timeline()),
+    }
+    w.run(2000);
+    w.expect_owner(1);
+}
