@@ -20,7 +20,7 @@ use crate::time::Time;
 
 /// Where a group has changed its node so often that it no longer goes home by itself, an interface must be gone for at least
 /// so long before the group leaves for that.
-const CALM: std::time::Duration = std::time::Duration::from_secs(30);
+pub(crate) const CALM: std::time::Duration = std::time::Duration::from_secs(30);
 /// Resources started again within an [`HOUR`] because they went with an address, without that counting as their failure.
 const REPAIRS: usize = 10;
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use proto::{Echo, GroupReport, GroupState, Message, Order, OrderAck};
 
 use crate::core::Core;
+use crate::ground::CALM;
 use crate::group::{Group, Local};
 use crate::life::Phase;
 use crate::peer::{Peer, PeerState, holding};
@@ -365,6 +366,13 @@ impl Core {
             } else {
                 format!("{resource_name} of {name} failed here, {} so far: {error}", times(resource.failures))
             });
+        }
+        if group.cut_off.is_some() && group.local == Local::Started && self.damped_until(group).is_some() {
+            all.push(format!(
+                "{} was taken here {TAKES} times within an hour: it leaves an interface without a link only after {} s",
+                group.settings.name,
+                CALM.as_secs()
+            ));
         }
         if let Some(until) = self.damped_until(group).filter(|_| self.settings.failback != Failback::Off) {
             all.push(format!(

@@ -67,6 +67,30 @@ fn a_moment_without_a_carrier_is_nothing() {
     assert!(!w.said("handed over"), "{}", w.timeline());
 }
 
+/// Interfaces that fail in turns: the third time within an hour it takes half a minute, which is told.
+#[test]
+fn a_group_that_was_taken_often_leaves_an_interface_late_and_says_so() {
+    let mut w = World::settled();
+    for turn in 0..5 {
+        let from = turn % 2;
+        w.expect_owner(from);
+        link(&mut w, from, false);
+        w.run(2000);
+        link(&mut w, from, true);
+        w.run(1000);
+    }
+    let owner = w.owner("g").unwrap();
+    link(&mut w, owner, false);
+    w.run(2000);
+    w.expect_owner(owner);
+    let degraded = w.status(owner).unwrap().degraded;
+    let told =
+        "g was taken here 3 times within an hour: it leaves an interface without a link only after 30 s";
+    assert!(degraded.iter().any(|line| line == told), "{degraded:?}");
+    w.run(30_000);
+    w.expect_owner(1 - owner);
+}
+
 #[test]
 fn two_that_are_cut_off_leave_it_where_it_is() {
     let mut w = World::settled();
