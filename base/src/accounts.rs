@@ -4,13 +4,12 @@
 //! daemon that keeps all its pages in memory keeps theirs too. A group that is in `/etc/group` needs none of them; for others
 //! getent(1) is asked, which ends.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The number of a group, by its name; `None` if there is no such group, or nobody to ask.
 /// Takes as long as the group database does: not for an event loop.
 pub fn group(name: &str) -> Option<u32> {
-    let file = std::fs::read_to_string(Path::new("/etc/group")).unwrap_or_default();
+    let file = std::fs::read_to_string("/etc/group").unwrap_or_default();
     in_text(&file, name).or_else(|| asked(name))
 }
 

@@ -109,11 +109,9 @@ impl Core {
         // If a former life could not keep its incarnation, this one was given the same: the peer is then in session
         // with that one. Other lives of ours behind our own are only recordings, played to the peer.
         let shared = known == self.incarnation && !proof(&first);
-        if message.incarnation < self.peers[p].newest {
-            // Recorded in a former life of the peer: what it said then of this one is no news.
-            return true;
-        }
-        if known > self.incarnation || shared {
+        // Recorded in a former life of the peer: what it said then of this one is no news.
+        let old = message.incarnation < self.peers[p].newest;
+        if !old && (known > self.incarnation || shared) {
             let me = self.settings.me.clone();
             let why = format!(
                 "{} knows incarnation {known} of this node, this one was {}: the state on disk was lost",

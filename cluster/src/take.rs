@@ -46,12 +46,8 @@ impl Core {
 
     /// A group that comes from its preferred node, or past it although it could take it, was sent here by order.
     fn sent_past_home(&self, g: usize, giver: &str) -> bool {
-        let Some(home) = self.groups[g].settings.preferred.as_deref() else {
-            return false;
-        };
-        let id = self.groups[g].id;
-        let could = |peer: &&Peer| peer.name == home && peer.able(id) && !self.sees_more_than(peer);
-        home == giver || self.peers.iter().find(could).is_some()
+        let group = &self.groups[g];
+        group.settings.preferred.as_deref() == Some(giver) || self.home_is_fit(group)
     }
 
     /// A release is used up when somebody owns the group under a later epoch (or the same, claimed by who did

@@ -179,12 +179,16 @@ impl Core {
     pub(crate) fn weigh_homes(&mut self) {
         for g in 0..self.groups.len() {
             let group = &self.groups[g];
-            let home = group.settings.preferred.as_deref();
-            let fit = |p: &Peer| home == Some(&*p.name) && p.able(group.id) && !self.sees_more_than(p);
-            let fit = self.peers.iter().any(fit);
-            let since = group.home_fit.unwrap_or(self.now);
+            let (fit, since) = (self.home_is_fit(group), group.home_fit.unwrap_or(self.now));
             self.groups[g].home_fit = fit.then_some(since);
         }
+    }
+
+    /// The preferred node of a group, another one, could have it now and sees no less of the outside.
+    pub(crate) fn home_is_fit(&self, group: &Group) -> bool {
+        let home = group.settings.preferred.as_deref();
+        let fit = |p: &Peer| home == Some(&*p.name) && p.able(group.id) && !self.sees_more_than(p);
+        self.peers.iter().any(fit)
     }
 
     /// When the preferred node of a group owned here will have been able to have it for long enough.
