@@ -11,10 +11,27 @@ fn pings(w: &mut World, n: usize, seen: u8) {
 
 /// Settled, both nodes seeing both points.
 fn seeing() -> World {
-    let mut w = World::settled();
-    pings(&mut w, 0, 2);
-    pings(&mut w, 1, 2);
-    w.run(1000);
+    seeing_with(settings("a"), 1000)
+}
+
+/// The same with these settings, so many milliseconds after.
+fn seeing_with(s: Settings, after: u64) -> World {
+    let mut w = World::settled_with(s);
+    for n in [0, 1] {
+        pings(&mut w, n, 2);
+    }
+    w.run(after);
+    w
+}
+
+/// Both see both points, groups go home after so long, and the preferred node has just lost its group for seeing less.
+fn moved_away(after: u64) -> World {
+    let mut s = settings("a");
+    s.failback = Failback::On { after: ms(after), window: false };
+    let mut w = seeing_with(s, 500);
+    pings(&mut w, 0, 0);
+    w.run(5000);
+    w.expect_owner(1);
     w
 }
 
@@ -110,16 +127,7 @@ fn an_owner_that_sees_more_keeps_and_a_standby_is_no_heir() {
 
 #[test]
 fn a_group_does_not_fail_back_to_a_node_that_sees_less() {
-    let mut s = settings("a");
-    s.failback = Failback::On { after: ms(100), window: false };
-    let mut w = World::settled_with(s);
-    for n in [0, 1] {
-        pings(&mut w, n, 2);
-    }
-    w.run(500);
-    pings(&mut w, 0, 0);
-    w.run(5000);
-    w.expect_owner(1);
+    let mut w = moved_away(100);
     pings(&mut w, 0, 2);
     w.run(3000);
     w.expect_owner(0);
@@ -128,16 +136,7 @@ fn a_group_does_not_fail_back_to_a_node_that_sees_less() {
 
 #[test]
 fn the_time_before_a_failback_begins_anew_when_the_preferred_node_sees_less_for_a_while() {
-    let mut s = settings("a");
-    s.failback = Failback::On { after: ms(6000), window: false };
-    let mut w = World::settled_with(s);
-    for n in [0, 1] {
-        pings(&mut w, n, 2);
-    }
-    w.run(500);
-    pings(&mut w, 0, 0);
-    w.run(5000);
-    w.expect_owner(1);
+    let mut w = moved_away(6000);
     pings(&mut w, 0, 2);
     w.run(4000);
     pings(&mut w, 0, 1);

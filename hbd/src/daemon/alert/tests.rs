@@ -176,14 +176,24 @@ async fn whoever_cannot_be_told_is_known_until_somebody_is_told_again() {
     assert_eq!(said, [false, true, false, true]);
 }
 
-/// The troubles that are left when all that was told has been heard.
-fn troubles(heard: &mut mpsc::Receiver<Report>, left: &mut std::collections::BTreeSet<String>) {
-    while let Ok(report) = heard.try_recv() {
-        match report {
-            Report::Alert { name, told: false } => left.insert(name),
-            Report::Alert { name, told: true } => left.remove(&name),
-            other => panic!("{other:?}"),
-        };
+/// Hears what is told until so many troubles are left, for half a minute at most.
+async fn until_left(
+    count: usize,
+    heard: &mut mpsc::Receiver<Report>,
+    left: &mut std::collections::BTreeSet<String>,
+) {
+    for _ in 0..600 {
+        while let Ok(report) = heard.try_recv() {
+            match report {
+                Report::Alert { name, told: false } => left.insert(name),
+                Report::Alert { name, told: true } => left.remove(&name),
+                other => panic!("{other:?}"),
+            };
+        }
+        if left.len() == count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -199,34 +209,16 @@ async fn two_that_run_the_same_program_are_told_apart_and_one_that_works_hides_n
     let both =
         ["/bin/sh (number 1 of the 2 [[alert]] with it)", "/bin/sh (number 2 of the 2 [[alert]] with it)"];
     alerts.tell(&event(1, "x"));
-    for _ in 0..600 {
-        troubles(&mut heard, &mut left);
-        if left.len() == 2 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_left(2, &mut heard, &mut left).await;
     assert!(left.iter().eq(&both), "{left:?}");
     std::fs::write(folder.path().join("works"), "").unwrap();
     alerts.tell(&event(2, "x"));
-    for _ in 0..600 {
-        troubles(&mut heard, &mut left);
-        if left.len() == 1 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_left(1, &mut heard, &mut left).await;
     assert!(left.iter().eq(&both[..1]), "{left:?}");
     // When one is taken out of the configuration, its trouble goes with it, and the other's name is plain.
     alerts.set(&[works]);
     alerts.tell(&event(3, "x"));
     alerts.close(Duration::from_secs(60)).await;
-    for _ in 0..600 {
-        troubles(&mut heard, &mut left);
-        if left.is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_left(0, &mut heard, &mut left).await;
     assert!(left.is_empty(), "{left:?}");
 }

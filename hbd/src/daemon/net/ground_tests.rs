@@ -366,6 +366,15 @@ fn an_address_finds_its_interface_and_prefix_by_the_networks_there() {
     });
 }
 
+/// What was said of a struggle.
+fn struggles(said: &[Report]) -> Vec<&Option<String>> {
+    let of_it = |report| match report {
+        &Report::Trouble { about: Trouble::Struggle, ref sentence } => Some(sentence),
+        _ => None,
+    };
+    said.iter().filter_map(of_it).collect()
+}
+
 /// Somebody removes an address as fast as it can be put back, for two seconds.
 #[test]
 fn who_removes_a_held_address_all_the_time_is_answered_at_a_pace_and_told_of() {
@@ -393,14 +402,7 @@ fn who_removes_a_held_address_all_the_time_is_answered_at_a_pace_and_told_of() {
         assert!(times >= 11, "put back {times} times, then no more");
         assert!(times <= 10 + paced + 1, "{times} times in {took:?}");
         let said: Vec<Report> = std::iter::from_fn(|| heard.try_recv().ok()).collect();
-        let troubles: Vec<&Option<String>> = said
-            .iter()
-            .filter_map(|report| match report {
-                Report::Trouble { about: Trouble::Struggle, sentence } => Some(sentence),
-                _ => None,
-            })
-            .collect();
-        let [Some(sentence)] = troubles[..] else { panic!("{troubles:?}") };
+        let [Some(sentence)] = &struggles(&said)[..] else { panic!("{said:?}") };
         assert!(sentence.starts_with("10.9.0.50 is held here and removed") && sentence.contains("500 ms"));
         let events = said.iter().filter(|report| matches!(report, Report::Event(_))).count();
         assert_eq!(events, 1, "the first is said, and then what is in status");
@@ -415,12 +417,7 @@ fn who_removes_a_held_address_all_the_time_is_answered_at_a_pace_and_told_of() {
         assert!(there("10.9.0.51/"), "at once");
         // What is given up takes its trouble with it.
         worker.job(run(OpKind::Stop, &entries, None));
-        let last = std::iter::from_fn(|| heard.try_recv().ok())
-            .filter_map(|report| match report {
-                Report::Trouble { about: Trouble::Struggle, sentence } => Some(sentence),
-                _ => None,
-            })
-            .last();
-        assert_eq!(last, Some(None));
+        let said: Vec<Report> = std::iter::from_fn(|| heard.try_recv().ok()).collect();
+        assert_eq!(struggles(&said).last(), Some(&&None));
     });
 }
