@@ -202,6 +202,54 @@ fn tables_at_random_are_reached_one_after_the_other_and_strangers_stay() {
 }
 
 #[test]
+fn a_glance_sees_what_others_change_and_no_traffic() {
+    alone(|| {
+        run("ip", "addr add 10.6.0.1/32 dev lo");
+        let mut kernel = Kernel::open().expect("IPVS");
+        let listener = TcpListener::bind("127.0.0.1:8081").expect("listen");
+        let reals = [("127.0.0.1:8081", dest(Forward::Masq, 1)), ("10.6.1.1:80", dest(Forward::Masq, 0))];
+        let mut desired = Table::from([(tcp("10.6.0.1:80"), service("rr", Family::V4, &reals))]);
+        let six = [("[fd06::1]:80", dest(Forward::Gate, 4))];
+        desired.insert(tcp("[fd06::30]:80"), service("wlc", Family::V6, &six));
+        desired.insert(Key::Mark(7, Family::V4), service("sh", Family::V4, &[]));
+        assert!(!kernel.is_same(), "nothing was read yet");
+        bring(&mut kernel, &desired, &BTreeSet::new());
+        assert!(kernel.is_same());
+
+        let mut client = TcpStream::connect("10.6.0.1:80").expect("connect through the service");
+        let (mut server, _) = listener.accept().expect("accept");
+        client.write_all(b"x").and_then(|()| server.read_exact(&mut [0])).expect("traffic");
+        let active = kernel.read().expect("read").dests[&(tcp("10.6.0.1:80"), at("127.0.0.1:8081"))].active;
+        assert_eq!(active, 1);
+        drop((client, server));
+        assert!(kernel.is_same(), "a connection is no change");
+
+        for words in [
+            "-e -t 10.6.0.1:80 -r 10.6.1.1:80 -m -w 7",
+            "-e -t 10.6.0.1:80 -r 10.6.1.1:80 -i -w 7",
+            "-d -t 10.6.0.1:80 -r 10.6.1.1:80",
+            "-a -t [fd06::30]:80 -r [fd06::2]:80 -g",
+            "-E -t [fd06::30]:80 -s rr",
+            "-E -t [fd06::30]:80 -s rr -p 60",
+            "-A -f 8 -s rr",
+            "-D -f 7",
+            "-C",
+        ] {
+            run("ipvsadm", words);
+            assert!(!kernel.is_same(), "{words}");
+            kernel.read().expect("read");
+            assert!(kernel.is_same(), "{words}");
+        }
+        bring(&mut kernel, &desired, &BTreeSet::new());
+        let (key, address) = (tcp("10.6.0.1:80"), at("10.6.1.1:80"));
+        let before = desired[&key].dests[&address];
+        kernel.apply(&[Change::SetDest { key, address, before, dest: dest(Forward::Masq, 5) }]);
+        run("ipvsadm", "-e -t 10.6.0.1:80 -r 10.6.1.1:80 -m -w 0");
+        assert!(!kernel.is_same(), "what was changed from here and undone by somebody is read");
+    });
+}
+
+#[test]
 fn a_connection_outlives_every_change_in_place_and_is_seen() {
     alone(|| {
         run("ip", "addr add 10.7.0.1/32 dev lo");

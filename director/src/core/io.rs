@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Spec, Target};
-use crate::kernel::SyncDaemon;
+use crate::kernel::{Look, SyncDaemon};
 use crate::load::{Source, Target as LoadTarget};
 use crate::table::{Change, Key};
 
@@ -183,8 +183,8 @@ pub enum Action {
         /// What is asked.
         question: Arc<LoadQuestion>,
     },
-    /// Read the kernel's table; it goes to [`super::Core::picture`]. After the changes asked for before.
-    Read,
+    /// Look at the kernel's table; it goes to [`super::Core::picture`]. After the changes asked for before.
+    Read(Look),
     /// Change the kernel's table; the results go to [`super::Core::applied`].
     Apply(Vec<Change>),
     /// See to the sync daemon.

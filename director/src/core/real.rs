@@ -219,6 +219,11 @@ impl Real {
         }
     }
 
+    /// Whether it finishes its connections by order, and has not yet.
+    pub fn is_draining(&self) -> bool {
+        matches!(self.place, Some(Place::Drain { .. })) && !self.emptied
+    }
+
     /// When an order to take it out ends, if it has an end.
     pub fn place_ends(&self) -> Option<Time> {
         match self.place? {
@@ -233,8 +238,7 @@ impl Real {
         self.counters = counters;
         let open = counters.active + if counts_inactive { counters.inactive } else { 0 };
         self.empty_looks = if open == 0 { self.empty_looks.saturating_add(1) } else { 0 };
-        let draining = matches!(self.place, Some(Place::Drain { .. })) && !self.emptied;
-        let empty = draining && self.empty_looks >= EMPTY_LOOKS;
+        let empty = self.is_draining() && self.empty_looks >= EMPTY_LOOKS;
         self.emptied |= empty;
         empty
     }

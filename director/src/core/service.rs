@@ -62,6 +62,11 @@ impl Service {
         matches!(key, Key::Address(Protocol::Udp, _))
     }
 
+    /// Whether a real server of it finishes its connections and goes when there is none left.
+    pub fn is_finishing(&self) -> bool {
+        !self.leaving.is_empty() || self.reals.iter().any(Real::is_draining)
+    }
+
     /// How many real servers serve of themselves.
     pub fn serving(&self) -> u32 {
         self.reals.iter().filter(|real| real.serves()).count() as u32

@@ -8,11 +8,16 @@ use super::Core;
 use super::health::Verdict;
 use super::io::{Action, Level, Time};
 use super::service::{Leaving, Service};
-use crate::kernel::{Counters, DestCounters, Picture};
+use crate::kernel::{Counters, DestCounters, Look, Picture};
 use crate::table::{Change, Key, Service as Entry, Table, plan};
 
 /// Between two looks at the kernel's table.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A table of so many real servers is looked at closely each time; of a larger one nearly all the time of the director
+/// would go into it, so a glance has to do in between.
+const FEW: usize = 100;
+/// Then it is looked at closely after so long: what a glance does not show, and the counters.
+const CLOSELY_EVERY: Duration = Duration::from_secs(3);
 /// Every so many looks the sync daemon is seen to: its interface may have come, or somebody has stopped it.
 const SYNC_LOOKS: u32 = 10;
 
@@ -31,6 +36,7 @@ pub struct Kernel {
     /// The changes that are on their way.
     applying: Option<Vec<Change>>,
     next_look: Time,
+    next_close_look: Time,
     looks: u32,
     /// How many changes of others were undone.
     pub drift_repaired: u64,
@@ -52,6 +58,7 @@ impl Kernel {
             reading: false,
             applying: None,
             next_look: now,
+            next_close_look: now,
             looks: 0,
             drift_repaired: 0,
             trouble: None,
@@ -77,6 +84,16 @@ impl Kernel {
     /// When it is to be looked at again.
     pub fn wake_at(&self) -> Option<Time> {
         (!self.reading && self.applying.is_none()).then_some(self.next_look)
+    }
+
+    /// How closely to look at it now.
+    fn look(&self, now: Time) -> Look {
+        let count = |known: &Table| known.values().map(|entry| entry.dests.len()).sum::<usize>();
+        let certain = self.trouble.is_none() && self.refused.is_empty();
+        match &self.known {
+            Some(known) if certain && now < self.next_close_look && count(known) > FEW => Look::Glance,
+            _ => Look::Closely,
+        }
     }
 
     /// The weight of a real server in the kernel, as far as is known; `None` if it is not there.
@@ -134,8 +151,8 @@ impl Core {
         }
     }
 
-    /// The kernel's table, as it was found.
-    pub fn picture(&mut self, now: Time, picture: Result<Picture, String>) {
+    /// The kernel's table, as it was found; `None` if a glance showed that it is what was found last.
+    pub fn picture(&mut self, now: Time, picture: Result<Option<Picture>, String>) {
         self.kernel.reading = false;
         self.kernel.next_look = now + LOOK_EVERY;
         match picture {
@@ -145,13 +162,15 @@ impl Core {
                 }
                 self.kernel.trouble = Some(error);
             }
-            Ok(picture) => self.looked(now, picture),
+            Ok(Some(picture)) => self.looked(now, picture),
+            Ok(None) => {}
         }
         self.settle(now);
     }
 
     fn looked(&mut self, now: Time, picture: Picture) {
         self.kernel.trouble = None;
+        self.kernel.next_close_look = now + CLOSELY_EVERY;
         self.kernel.services = picture.services;
         match self.kernel.known.take() {
             // Nearly always; and what is kept stays where it is in memory.
@@ -317,7 +336,10 @@ impl Core {
             // What was refused is tried again with what is found.
             self.kernel.changed.extend(self.kernel.refused.keys().copied());
             self.kernel.reading = true;
-            self.actions.push_back(Action::Read);
+            // Of who finishes its connections they are counted.
+            let counted = self.services.iter().any(Service::is_finishing);
+            let look = if counted { Look::Closely } else { self.kernel.look(now) };
+            self.actions.push_back(Action::Read(look));
             self.kernel.looks = self.kernel.looks.wrapping_add(1);
             if self.config.sync.is_some() && self.kernel.looks.is_multiple_of(SYNC_LOOKS) {
                 self.sync();

@@ -133,7 +133,7 @@ impl Engine {
             match action {
                 Action::Check { id, question } => self.parts.tasks.check(id, question),
                 Action::Load { id, question } => self.parts.tasks.load(id, question),
-                Action::Read => self.ask_kernel(Job::Read),
+                Action::Read(look) => self.ask_kernel(Job::Read(look)),
                 Action::Apply(changes) => self.ask_kernel(Job::Apply(changes)),
                 Action::Sync(wanted) => self.ask_kernel(Job::Sync(wanted)),
                 Action::LookInto(folder) => self.parts.tasks.look_into(folder),

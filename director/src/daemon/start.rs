@@ -196,7 +196,7 @@ pub fn planned(
 
 fn plan_with(config: Config, remembered: Memory, found: crate::kernel::Picture) -> Vec<String> {
     let mut core = Core::new(config.clone(), remembered, true, 1, now());
-    core.picture(now(), Ok(found));
+    core.picture(now(), Ok(Some(found)));
     core.planned(now(), config)
 }
 
@@ -213,7 +213,7 @@ mod tests {
         let steps = plan_with(config(), Memory::default(), Picture::default());
         assert_eq!(steps.len(), 2, "{steps:?}");
         let mut core = Core::new(config(), Memory::default(), true, 1, now());
-        core.picture(now(), Ok(Picture::default()));
+        core.picture(now(), Ok(Some(Picture::default())));
         let mut trial = DryRun::default();
         let whole: Vec<crate::table::Change> =
             crate::table::plan(&Default::default(), core.desired(), &Default::default());

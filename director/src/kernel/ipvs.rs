@@ -1,7 +1,7 @@
 //! The kernel's own table, IPVS.
 
 use sys::ipvs::support::{self, Support};
-use sys::ipvs::{self, Ipvs, check};
+use sys::ipvs::{self, Ipvs, check, glance};
 
 use super::sysctl::Switches;
 use super::{Backend, Picture, SyncDaemon, convert};
@@ -13,6 +13,8 @@ pub struct Kernel {
     ipvs: Ipvs,
     /// The sync daemon that was started here.
     sync: Option<ipvs::Daemon>,
+    /// What a glance showed just before the table was read last, unless it was changed from here since.
+    glance: Option<u64>,
 }
 
 impl Kernel {
@@ -22,7 +24,7 @@ impl Kernel {
     /// A sentence: there is none, and what to do.
     pub fn open() -> Result<Kernel, String> {
         let ipvs = Ipvs::open().map_err(|error| error.to_string())?;
-        Ok(Kernel { ipvs, sync: None })
+        Ok(Kernel { ipvs, sync: None, glance: None })
     }
 
     /// Tells the kernel; results in the order given.
@@ -35,9 +37,15 @@ impl Kernel {
 }
 
 impl Backend for Kernel {
-    fn read(&mut self) -> Result<Picture, String> {
+    fn read_while(&mut self, go_on: &mut dyn FnMut() -> bool) -> Result<Option<Picture>, String> {
+        // Before: what changes while it is read shows at the next glance.
+        self.glance = glance::digest().ok();
         let mut picture = Picture::default();
         for state in self.ipvs.services().map_err(|error| error.to_string())? {
+            if !go_on() {
+                self.glance = None;
+                return Ok(None);
+            }
             let service_key = state.service.key;
             let (key, mut service) = convert::from_service(state.service);
             picture.services.insert(key, convert::counters(&state.stats));
@@ -48,10 +56,16 @@ impl Backend for Kernel {
             }
             picture.table.insert(key, service);
         }
-        Ok(picture)
+        Ok(Some(picture))
+    }
+
+    fn is_same(&mut self) -> bool {
+        self.glance.is_some_and(|before| glance::digest().is_ok_and(|now| now == before))
     }
 
     fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), String>> {
+        // Else a change that somebody undoes at once would look as if nothing had happened.
+        self.glance = None;
         let told: Vec<ipvs::Change> = changes.iter().map(convert::change).collect();
         let mut results = self.tell(&told);
         // What somebody else added meanwhile is set to what it shall be.

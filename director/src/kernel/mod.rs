@@ -85,13 +85,34 @@ pub struct SyncDaemon {
     pub id: u8,
 }
 
+/// How closely the table is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// All of it is read.
+    Closely,
+    /// All of it only if it seems to be another table than the last one that was read: see [`Backend::is_same`].
+    Glance,
+}
+
 /// A kernel.
 pub trait Backend: Send {
-    /// The whole table with its counters.
+    /// The whole table with its counters. `go_on` is asked now and then, and ends it by saying no: `None`.
     ///
     /// # Errors
     /// A sentence: what the kernel said, and what to do.
-    fn read(&mut self) -> Result<Picture, String>;
+    fn read_while(&mut self, go_on: &mut dyn FnMut() -> bool) -> Result<Option<Picture>, String>;
+
+    /// The whole table with its counters.
+    ///
+    /// # Errors
+    /// As [`Backend::read_while`].
+    fn read(&mut self) -> Result<Picture, String> {
+        self.read_while(&mut || true).map(Option::unwrap_or_default)
+    }
+
+    /// Whether it is certain, as far as a glance can tell, that the table is what was read last. Much cheaper than
+    /// reading; does not see everything.
+    fn is_same(&mut self) -> bool;
 
     /// Carries `changes` out, in their order, each on its own: one that fails keeps no other from being tried.
     /// Gives one result for each; what is there already when it is added, or gone already when it is

@@ -4,6 +4,7 @@
 //!  service, destination   what is in the table, both ways      change   what can be done to it, with its refusals
 //!  daemon, stats          connection sync, counters            check    what makes no sense, as sentences
 //!  support                what this kernel has                 numbers  linux/ip_vs.h
+//!  glance                 whether the table is another one
 //! ```
 //! The family has neither notifications (the table must be polled) nor words for its refusals: what it would refuse is
 //! found before it is asked, and its errnos are explained.
@@ -13,6 +14,7 @@ pub mod check;
 mod daemon;
 mod destination;
 mod error;
+pub mod glance;
 mod numbers;
 mod service;
 mod stats;

@@ -203,7 +203,7 @@ fn what_changes_during_a_look_costs_no_other_look_and_is_no_drift() {
     let drain =
         |world: &mut World| -> Vec<Action> { std::iter::from_fn(|| world.core.poll_action()).collect() };
     world.core.time(world.now);
-    assert!(drain(&mut world).iter().any(|action| matches!(action, Action::Read)));
+    assert!(drain(&mut world).iter().any(|action| matches!(action, Action::Read(_))));
     let picture = world.kernel.read().unwrap();
     // The picture is on its way when a weight is changed by hand.
     let order = Order::Weight { real: "web1".into(), service: None, weight: Some(3) };
@@ -214,15 +214,78 @@ fn what_changes_during_a_look_costs_no_other_look_and_is_no_drift() {
         _ => None,
     });
     let changes = changes.expect("a change");
-    world.core.picture(world.now, Ok(picture));
+    world.core.picture(world.now, Ok(Some(picture)));
     let results = world.kernel.apply(&changes);
     world.core.applied(world.now, &results);
     assert_eq!(world.table(1), "1:3 2:10 3:10");
     world.core.time(world.now + SECOND / 2);
     let again = drain(&mut world);
-    let looks = |action: &Action| matches!(action, Action::Read | Action::Apply(_));
+    let looks = |action: &Action| matches!(action, Action::Read(_) | Action::Apply(_));
     assert!(!again.iter().any(looks), "{again:?}");
     world.run(5 * SECOND);
     assert_eq!(world.core.status(world.now).drift_repaired, 0);
     assert_eq!(world.table(1), "1:3 2:10 3:10");
+}
+
+/// `www` with two hundred real servers.
+fn large() -> World {
+    let mut service = www(1, &[0; 200]);
+    for (n, real) in service.reals.iter_mut().enumerate() {
+        real.name = format!("web{n}");
+        real.address.set_port(1000 + n as u16);
+    }
+    let mut world = World::new(config(vec![service]));
+    world.run(10 * SECOND);
+    assert_eq!(world.kernel.table[&vip(1)].dests.len(), 200);
+    world
+}
+
+#[test]
+fn a_large_table_is_looked_at_closely_now_and_then_only_and_foreign_changes_are_undone_all_the_same() {
+    let mut world = large();
+    world.glances = 0;
+    world.run(30 * SECOND);
+    assert_eq!(world.glances, 20, "two of three");
+    for moment in 0..6 {
+        world.run(SECOND / 2 * moment);
+        let dests = &mut world.kernel.table.get_mut(&vip(1)).unwrap().dests;
+        let (gone, _) = dests.pop_first().unwrap();
+        world.run(1100 * Duration::from_millis(1));
+        assert!(world.kernel.table[&vip(1)].dests.contains_key(&gone));
+        assert_eq!(world.core.status(world.now).drift_repaired, u64::from(moment) + 1);
+    }
+}
+
+#[test]
+fn while_somebody_finishes_connections_they_are_counted_each_second() {
+    let mut world = large();
+    let all: Vec<_> = world.kernel.table[&vip(1)].dests.keys().copied().collect();
+    world.conns.insert(all[7], 1);
+    let order = Order::Drain { real: "web7".into(), service: None, deadline_ms: None };
+    world.order(order).unwrap();
+    world.glances = 0;
+    world.run(10 * SECOND);
+    assert_eq!((world.glances, world.real("www", "web7").active_conns), (0, 1));
+    world.conns.clear();
+    world.run(2100 * Duration::from_millis(1));
+    assert!(!world.kernel.table[&vip(1)].dests.contains_key(&all[7]));
+    world.run(10 * SECOND);
+    assert!(world.glances > 0);
+}
+
+#[test]
+fn what_the_kernel_refuses_or_does_not_say_is_looked_at_closely() {
+    let mut world = large();
+    world.refuses = Some("no".into());
+    world.order(Order::Weight { real: "web3".into(), service: None, weight: Some(5) }).unwrap();
+    world.glances = 0;
+    world.run(5 * SECOND);
+    assert_eq!(world.glances, 0);
+    world.refuses = None;
+    world.unreadable = Some("it is silent".into());
+    world.run(5 * SECOND);
+    assert!(world.degraded().contains("it is silent"));
+    world.unreadable = None;
+    world.run(SECOND * 2);
+    assert_eq!(world.degraded(), "www/web3 has weight 5 by hand");
 }

@@ -8,9 +8,9 @@ use crate::check::Outcome;
 use crate::check::Spec;
 use crate::config::model::{Check, Config, Real, Virtual};
 use crate::core::{Action, Core, Event, Memory, Order, RealStatus, Time, VirtualStatus};
-use crate::kernel::{Backend, DestCounters, DryRun};
+use crate::kernel::{Backend, DestCounters, DryRun, Look};
 use crate::load::Reading;
-use crate::table::{Dest, Flags, Forward, Key, Protocol};
+use crate::table::{Dest, Flags, Forward, Key, Protocol, Table};
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
@@ -99,6 +99,10 @@ pub struct World {
     pub runs: Vec<Vec<String>>,
     pub memory: Memory,
     pub applies: u64,
+    /// Looks that a glance was enough for.
+    pub glances: u64,
+    /// What was read last, unless it was changed from here since.
+    glanced: Option<Table>,
     /// What the kernel says instead of reading.
     pub unreadable: Option<String>,
     /// What the kernel says to every change.
@@ -126,6 +130,8 @@ impl World {
             runs: Vec::new(),
             memory,
             applies: 0,
+            glances: 0,
+            glanced: None,
             unreadable: None,
             refuses: None,
         }
@@ -178,7 +184,12 @@ impl World {
                 let reading = self.loads.get(&question.target.address).cloned().unwrap_or_else(silent);
                 self.core.reading(self.now, id, &reading);
             }
-            Action::Read => {
+            Action::Read(Look::Glance) if self.glanced.as_ref() == Some(&self.kernel.table) => {
+                self.glances += 1;
+                self.core.picture(self.now, Ok(None));
+            }
+            Action::Read(_) => {
+                self.glanced = Some(self.kernel.table.clone());
                 let picture = match &self.unreadable {
                     Some(error) => Err(error.clone()),
                     None => self.kernel.read().map(|mut picture| {
@@ -186,13 +197,14 @@ impl World {
                             let active = self.conns.get(address).copied().unwrap_or(0);
                             *counters = DestCounters { active, ..DestCounters::default() };
                         }
-                        picture
+                        Some(picture)
                     }),
                 };
                 self.core.picture(self.now, picture);
             }
             Action::Apply(changes) => {
                 self.applies += 1;
+                self.glanced = None;
                 let results = match &self.refuses {
                     Some(error) => changes.iter().map(|_| Err(error.clone())).collect(),
                     None => self.kernel.apply(&changes),
