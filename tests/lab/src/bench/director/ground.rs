@@ -69,17 +69,37 @@ impl Ground {
 
     /// What it was measured on.
     pub fn machine(&self) -> String {
-        let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let processors = info.lines().filter(|line| line.starts_with("processor")).count();
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let emulated = if emulated() { ", emulated: some twenty times slower than a real one" } else { "" };
-        format!("Linux {}, {processors} processors{emulated}", release.trim())
+        let processors = match processors() {
+            Processors::Counted => {
+                "one processor of 1,000 million instructions a second, by count".to_owned()
+            }
+            Processors::Emulated => "emulated, some twenty times slower than a real one".to_owned(),
+            Processors::Real(1) => "1 processor".to_owned(),
+            Processors::Real(number) => format!("{number} processors"),
+        };
+        format!("Linux {}, {processors}", release.trim())
     }
 }
 
-/// Whether the processor is QEMU's own.
-pub fn emulated() -> bool {
-    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|info| info.contains("TCG"))
+/// What computes here.
+pub enum Processors {
+    /// QEMU, and the clock counts its instructions (`scripts/vm --counted`, of which only its caller can tell).
+    Counted,
+    /// QEMU.
+    Emulated,
+    /// So many real ones.
+    Real(usize),
+}
+
+/// What computes here.
+pub fn processors() -> Processors {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    match (std::env::var_os("LAB_COUNTED"), info.contains("TCG")) {
+        (Some(_), true) => Processors::Counted,
+        (None, true) => Processors::Emulated,
+        (_, false) => Processors::Real(info.lines().filter(|line| line.starts_with("processor")).count()),
+    }
 }
 
 impl Drop for Ground {
