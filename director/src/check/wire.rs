@@ -38,8 +38,6 @@ impl Wire {
     ) -> Result<Wire, String> {
         progress.at("while connecting");
         let stream = origin::connect(address).await.map_err(|e| refused(address, &e))?;
-        // Small words, each awaited: nothing is to be gathered.
-        let _ = stream.set_nodelay(true);
         match secure {
             Some(secure) => Wire::Plain(stream).secured(secure, address, progress).await,
             None => Ok(Wire::Plain(stream)),
@@ -60,6 +58,9 @@ impl Wire {
             return Err("TLS was started already".to_owned());
         };
         progress.at("while TLS was being started");
+        // The end of the handshake and the first words are two packets in a row: the second must not wait for an answer to
+        // the first. In the clear each word is awaited.
+        let _ = stream.set_nodelay(true);
         // Boxed: a handshake is larger than all else of a check, and most have none.
         let started = Box::pin(secure.start(stream, address, progress)).await;
         started.map(|stream| Wire::Tls(Box::new(stream)))
@@ -79,6 +80,9 @@ impl Wire {
 
     /// Ends it in order, with last words if there are any; never long.
     pub async fn farewell(mut self, words: &[u8]) {
+        if words.is_empty() && matches!(self, Wire::Plain(_)) {
+            return;
+        }
         let end = async {
             self.write_all(words).await?;
             self.shutdown().await
@@ -139,7 +143,8 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            Wire::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            // Closing it, which follows at once, does the same.
+            Wire::Plain(_) => Poll::Ready(Ok(())),
             Wire::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

@@ -6,10 +6,12 @@
 use std::future::pending;
 use std::io;
 use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::engine::{Engine, now};
 use super::kernel::Done;
@@ -19,6 +21,8 @@ use crate::config::model::Config;
 
 /// Answers taken in one turn.
 const ANSWERS: usize = 256;
+/// Without anything to do it looks whether there is.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What the loop waits for besides time.
 pub struct Ports {
@@ -75,8 +79,15 @@ impl Signals {
 pub async fn run(engine: &mut Engine, mut ports: Ports) {
     let mut reading: Option<tokio::task::JoinHandle<Result<Config, String>>> = None;
     engine.begin();
+    let mut alarm = pin!(sleep(Duration::ZERO));
+    let mut set_for = None;
     while !engine.ended() {
-        let wait = engine.wake_at().saturating_sub(now());
+        let wake = engine.wake_at();
+        // Nearly always it stays where it is: an answer has come, and who is asked next has not changed.
+        if set_for != Some(wake) {
+            set_for = Some(wake);
+            alarm.as_mut().reset(Instant::now() + wake.saturating_sub(now()).min(LONGEST));
+        }
         tokio::select! {
             biased;
             Some(done) = ports.kernel.recv() => engine.kernel(done),
@@ -87,7 +98,7 @@ pub async fn run(engine: &mut Engine, mut ports: Ports) {
                     engine.answer(answer);
                 }
             }
-            () = sleep(wait) => {}
+            () = &mut alarm => set_for = None,
             read = finished(&mut reading) => {
                 reading = None;
                 match read {
