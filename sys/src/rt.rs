@@ -81,6 +81,14 @@ pub fn one_arena() {
     }
 }
 
+/// Asks for no huge pages (prctl(2), `PR_SET_THP_DISABLE`); call it first in `main`. Where the kernel gives them unasked,
+/// as Debian's does, a heap of some megabytes is made of them, and what was given back of it is filled with new ones within
+/// seconds (khugepaged). Children inherit it, also those that execute another program. A kernel that refuses has none.
+pub fn small_pages() {
+    // As much as can be done: without it all works the same, in more memory.
+    let _ = nix::sys::prctl::set_thp_disable(true);
+}
+
 /// Raises a limit as far as this process may: to infinity, else to its hard limit. What cannot be raised stays.
 fn lift(resource: Resource) {
     if setrlimit(resource, RLIM_INFINITY, RLIM_INFINITY).is_ok() {
@@ -114,6 +122,12 @@ mod tests {
         for priority in [0, 100, 255] {
             assert_eq!(set_realtime(priority).expect_err("refused").kind(), io::ErrorKind::InvalidInput);
         }
+    }
+
+    #[test]
+    fn pages_are_small_once_that_was_asked_for() {
+        small_pages();
+        assert!(nix::sys::prctl::get_thp_disable().expect("prctl"));
     }
 
     #[test]

@@ -21,5 +21,6 @@ pub fn command_line() -> clap::Command {
 /// failed, 2 usage or bad configuration, 3 no daemon to talk to).
 pub fn main() -> ExitCode {
     sys::rt::one_arena();
+    sys::rt::small_pages();
     entry::run("director", commands::run)
 }
