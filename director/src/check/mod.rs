@@ -47,7 +47,7 @@ pub struct Target {
     /// The virtual service's protocol.
     pub protocol: Protocol,
     /// For a [`Spec::Script`], which is told of it; `None` for all others, so that they are shared by virtual services.
-    pub service: Option<ServiceName>,
+    pub service: Option<Box<ServiceName>>,
 }
 
 /// The virtual service and the real server as a script is told of them.

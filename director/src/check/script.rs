@@ -26,7 +26,7 @@ struct Facts {
 
 impl Facts {
     fn of(target: &Target) -> Facts {
-        let service = target.service.as_ref();
+        let service = target.service.as_deref();
         let (vip, vport) = match service {
             Some(ServiceName { address: Some(address), .. }) => {
                 (address.ip().to_string(), address.port().to_string())
@@ -132,11 +132,11 @@ mod tests {
             address: "10.0.0.3".parse().unwrap(),
             port: 53,
             protocol: Protocol::Udp,
-            service: Some(ServiceName {
+            service: Some(Box::new(ServiceName {
                 address: Some("10.0.0.7:53".parse().unwrap()),
                 mark: None,
                 real_port: 5353,
-            }),
+            })),
         }
     }
 
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_service_by_mark_has_its_number_for_an_address() {
         let mut target = target();
-        target.service = Some(ServiceName { address: None, mark: Some(7), real_port: 80 });
+        target.service = Some(Box::new(ServiceName { address: None, mark: Some(7), real_port: 80 }));
         let facts = Facts::of(&target);
         assert_eq!((facts.vip.as_str(), facts.vport.as_str(), facts.rport), ("7", "0", 80));
     }

@@ -1,6 +1,7 @@
 //! When which question is asked: one for all who ask the same, jittered, so many at a time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;
 
@@ -25,8 +26,10 @@ pub struct Asker {
 /// Questions of the kind `Q`, each asked every interval.
 #[derive(Clone, Debug)]
 pub struct Probes<Q> {
-    by_question: HashMap<Q, u64>,
-    probes: BTreeMap<u64, Probe<Q>>,
+    /// In the order of their numbers: there are many, and a list is smaller than a map.
+    probes: Vec<Probe<Q>>,
+    /// In that order too, each with the number of what it asks.
+    askers: Vec<(u64, Asker)>,
     /// Those that wait for their time.
     waiting: BTreeSet<(Time, u64)>,
     /// Those whose time has come and that wait for their turn.
@@ -39,9 +42,9 @@ pub struct Probes<Q> {
 
 #[derive(Clone, Debug)]
 struct Probe<Q> {
+    id: u64,
     question: Q,
     interval: Duration,
-    askers: Vec<Asker>,
     planned: Time,
     running: bool,
 }
@@ -50,8 +53,8 @@ impl<Q: Clone + Eq + Hash> Probes<Q> {
     /// None yet; `at_once` of them may run at a time.
     pub fn new(at_once: usize, seed: u64) -> Probes<Q> {
         Probes {
-            by_question: HashMap::new(),
-            probes: BTreeMap::new(),
+            probes: Vec::new(),
+            askers: Vec::new(),
             waiting: BTreeSet::new(),
             due: VecDeque::new(),
             running: 0,
@@ -64,16 +67,22 @@ impl<Q: Clone + Eq + Hash> Probes<Q> {
     /// From now on exactly `wanted` is asked. What was asked already keeps its rhythm.
     pub fn set(&mut self, now: Time, at_once: usize, wanted: Vec<(Q, Duration, Asker)>) {
         self.at_once = at_once.max(1);
-        self.probes.values_mut().for_each(|probe| probe.askers.clear());
+        let mut ids: HashMap<Q, u64> =
+            self.probes.iter().map(|probe| (probe.question.clone(), probe.id)).collect();
+        let mut askers = Vec::with_capacity(wanted.len());
         for (question, interval, asker) in wanted {
-            let id = match self.by_question.get(&question) {
-                Some(id) => *id,
-                None => self.add(now, question, interval),
+            let id = match ids.entry(question) {
+                Entry::Occupied(found) => *found.get(),
+                Entry::Vacant(place) => {
+                    let id = self.add(now, place.key().clone(), interval);
+                    *place.insert(id)
+                }
             };
-            if let Some(probe) = self.probes.get_mut(&id) {
-                probe.askers.push(asker);
-            }
+            askers.push((id, asker));
         }
+        // Stable: those of one question are told in the order of the configuration.
+        askers.sort_by_key(|(id, _)| *id);
+        self.askers = askers;
         self.drop_unasked();
     }
 
@@ -81,24 +90,28 @@ impl<Q: Clone + Eq + Hash> Probes<Q> {
         let id = self.next_id;
         self.next_id += 1;
         let planned = now + self.part_of(interval / SPREAD);
-        self.by_question.insert(question.clone(), id);
-        self.probes.insert(id, Probe { question, interval, askers: Vec::new(), planned, running: false });
+        self.probes.push(Probe { id, question, interval, planned, running: false });
         self.waiting.insert((planned, id));
         id
     }
 
     fn drop_unasked(&mut self) {
-        let gone: Vec<u64> =
-            self.probes.iter().filter(|(_, probe)| probe.askers.is_empty()).map(|(id, _)| *id).collect();
-        for id in gone {
-            if let Some(probe) = self.probes.remove(&id) {
-                self.by_question.remove(&probe.question);
-                self.waiting.remove(&(probe.planned, id));
-                self.running -= usize::from(probe.running);
+        let Probes { probes, askers, waiting, due, running, .. } = self;
+        probes.retain(|probe| {
+            let stays = askers.binary_search_by_key(&probe.id, |(id, _)| *id).is_ok();
+            if !stays {
+                waiting.remove(&(probe.planned, probe.id));
+                *running -= usize::from(probe.running);
             }
-        }
-        let probes = &self.probes;
-        self.due.retain(|id| probes.contains_key(id));
+            stays
+        });
+        probes.shrink_to_fit();
+        due.retain(|id| probes.binary_search_by_key(id, |probe| probe.id).is_ok());
+    }
+
+    /// Where the probe is among all of them, if it is there.
+    fn place(&self, id: u64) -> Option<usize> {
+        self.probes.binary_search_by_key(&id, |probe| probe.id).ok()
     }
 
     /// The next question to ask now, if it is time and there is room.
@@ -112,29 +125,28 @@ impl<Q: Clone + Eq + Hash> Probes<Q> {
         }
         let id = self.due.pop_front()?;
         self.running += 1;
-        let probe = self.probes.get_mut(&id)?;
+        let place = self.place(id)?;
+        let probe = &mut self.probes[place];
         probe.running = true;
         Some((id, &probe.question))
     }
 
     /// The question `id` is answered: who is told, and the next time is set.
     pub fn answered(&mut self, now: Time, id: u64) -> Vec<Asker> {
-        let spread = {
-            let Some(interval) =
-                self.probes.get(&id).filter(|probe| probe.running).map(|probe| probe.interval)
-            else {
-                return Vec::new();
-            };
-            let width = interval * JITTER / 1000;
-            (interval - width / 2) + self.part_of(width)
+        let Some(place) = self.place(id).filter(|place| self.probes[*place].running) else {
+            return Vec::new();
         };
+        let interval = self.probes[place].interval;
+        let width = interval * JITTER / 1000;
+        let spread = (interval - width / 2) + self.part_of(width);
         self.running -= 1;
-        let Some(probe) = self.probes.get_mut(&id) else { return Vec::new() };
+        let probe = &mut self.probes[place];
         probe.running = false;
         // One that took longer than its interval is not asked in a row to make up for it.
         probe.planned = (probe.planned + spread).max(now);
         self.waiting.insert((probe.planned, id));
-        probe.askers.clone()
+        let first = self.askers.partition_point(|(other, _)| *other < id);
+        self.askers[first..].iter().take_while(|(other, _)| *other == id).map(|(_, asker)| *asker).collect()
     }
 
     /// When [`Probes::next`] has something to ask that it has not now.
@@ -175,6 +187,8 @@ impl<Q: Clone + Eq + Hash> Probes<Q> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);

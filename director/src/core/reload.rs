@@ -107,7 +107,7 @@ fn question(settings: &Virtual, says: &Settings, check: &Check) -> Question {
         Key::Mark(mark, _) => (Protocol::Tcp, None, Some(mark)),
     };
     let told = matches!(*check.spec, Spec::Script(_));
-    let service = told.then(|| ServiceName { address, mark, real_port: says.address.port() });
+    let service = told.then(|| Box::new(ServiceName { address, mark, real_port: says.address.port() }));
     let port = check.port.unwrap_or(says.address.port());
     let target = Target { address: says.address.ip(), port, protocol, service };
     Question { spec: Arc::clone(&check.spec), target, interval: check.interval, deadline: check.timeout }
