@@ -33,19 +33,41 @@ pub struct Health {
     returned: Option<Time>,
     /// How often it fell soon after it came back.
     relapses: u32,
-    /// What was wrong at the last check.
-    pub error: Option<String>,
-    /// What somebody should know.
-    pub warning: Option<String>,
+    /// What was said of the last check. Nearly always there is nothing to say, and no room for it.
+    said: Option<Box<Said>>,
     /// How long the last check took.
     pub took: Option<Duration>,
+}
+
+/// What was said of a check.
+#[derive(Clone, Debug)]
+struct Said {
+    error: Option<String>,
+    warning: Option<String>,
+}
+
+impl Said {
+    fn of(outcome: &Outcome) -> Option<Box<Said>> {
+        let said = Said { error: outcome.result.clone().err(), warning: outcome.warning.clone() };
+        (said.error.is_some() || said.warning.is_some()).then(|| Box::new(said))
+    }
 }
 
 impl Health {
     /// Before the first check; `verdict` is what is presumed.
     pub fn new(verdict: Verdict) -> Health {
         let (good, bad, relapses) = (0, 0, 0);
-        Health { verdict, good, bad, relapses, returned: None, error: None, warning: None, took: None }
+        Health { verdict, good, bad, relapses, returned: None, said: None, took: None }
+    }
+
+    /// What was wrong at the last check.
+    pub fn error(&self) -> Option<&str> {
+        self.said.as_ref()?.error.as_deref()
+    }
+
+    /// What somebody should know.
+    pub fn warning(&self) -> Option<&str> {
+        self.said.as_ref()?.warning.as_deref()
     }
 
     /// Successes in a row that it takes to come back now: more for one that keeps falling.
@@ -56,8 +78,7 @@ impl Health {
     /// Takes one outcome in; whether the verdict changed.
     pub fn take(&mut self, now: Time, check: &Check, outcome: &Outcome) -> bool {
         self.took = Some(outcome.took);
-        self.warning.clone_from(&outcome.warning);
-        self.error = outcome.result.as_ref().err().cloned();
+        self.said = Said::of(outcome);
         let before = self.verdict;
         if outcome.result.is_ok() {
             self.bad = 0;
@@ -148,7 +169,7 @@ mod tests {
     fn admitted_by_the_first_good_check_out_after_fall_bad_ones_back_after_rise_good_ones() {
         let (mut health, mut now) = (Health::new(Verdict::Unknown), Time::ZERO);
         assert_eq!(feed(&mut health, &mut now, "--+--+---+-++"), "??uuuuuuddddu");
-        assert_eq!(health.error, None);
+        assert_eq!(health.error(), None);
         assert_eq!(health.took, Some(Duration::from_millis(3)));
     }
 
@@ -156,7 +177,7 @@ mod tests {
     fn a_server_never_seen_good_is_down_after_fall_bad_checks() {
         let (mut health, mut now) = (Health::new(Verdict::Unknown), Time::ZERO);
         assert_eq!(feed(&mut health, &mut now, "---"), "??d");
-        assert_eq!(health.error.as_deref(), Some("no"));
+        assert_eq!(health.error(), Some("no"));
         assert_eq!(feed(&mut health, &mut now, "++"), "du");
     }
 

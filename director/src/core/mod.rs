@@ -44,7 +44,7 @@ use health::Verdict;
 pub use io::{Action, Event, Level, LoadId, LoadQuestion, Memory, Order};
 pub use io::{Override, Place, ProbeId, Question, Time};
 use probes::{Asker, Probes};
-use real::Standing;
+use real::{Real, Standing};
 use service::Service;
 pub use status::{RealStatus, Status, VirtualStatus};
 use table::Kernel;
@@ -137,9 +137,13 @@ impl Core {
             let settings = &self.config.virtuals[service];
             let Some(policy) = &settings.reals[place].load else { continue };
             let real = &mut self.services[service].reals[place];
-            let before = (real.weight(now, settings, &settings.reals[place]), real.load.wish(now, policy));
-            real.load.take(now, policy, reading.as_ref().map_err(String::as_str));
-            let after = (real.weight(now, settings, &settings.reals[place]), real.load.wish(now, policy));
+            let made = |real: &Real| {
+                let wish = real.load.as_ref().and_then(|load| load.wish(now, policy));
+                (real.weight(now, settings, &settings.reals[place]), wish)
+            };
+            let before = made(real);
+            real.load.get_or_insert_default().take(now, policy, reading.as_ref().map_err(String::as_str));
+            let after = made(real);
             let first = self.services[service].wake.is_none();
             if before != after || first {
                 self.stand(now, service, place);
@@ -334,7 +338,7 @@ impl Core {
 
     fn alert_down(&mut self, now: Time, at: usize, place: usize) {
         let real = &mut self.services[at].reals[place];
-        if real.place.is_some() || real.by_file {
+        if real.place().is_some() || real.by_file {
             // Whoever took it out knows.
             return;
         }

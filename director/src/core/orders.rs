@@ -72,15 +72,16 @@ impl Core {
         self.remember(&spots, by, |kept| kept.place = place);
         for &(at, spot) in &spots {
             let found = &mut self.services[at].reals[spot];
-            if found.place.is_some() && place.is_none() {
+            if found.place().is_some() && place.is_none() {
                 // Back into a service that others kept going.
                 found.rising_from = Some(now);
             }
-            found.place = place;
-            found.place_since = now;
+            let orders = found.orders.get_or_insert_default();
+            orders.place = place;
+            orders.place_since = now;
+            by.clone_into(&mut orders.by);
             found.emptied = false;
             found.empty_looks = 0;
-            by.clone_into(&mut found.by);
             self.stand(now, at, spot);
             self.services[at].dirty = true;
         }
@@ -100,7 +101,7 @@ impl Core {
         let spots = self.find(real, service)?;
         self.remember(&spots, by, |kept| kept.weight = weight);
         for &(at, spot) in &spots {
-            self.services[at].reals[spot].by_hand = weight;
+            self.services[at].reals[spot].orders.get_or_insert_default().weight = weight;
             self.services[at].dirty = true;
             let said = weight.map_or("as configured".to_owned(), |weight| weight.to_string());
             let why = format!("weight by hand, ordered by {by}");
@@ -165,13 +166,13 @@ impl Core {
             let Some(of_service) = self.memory.overrides.get(&settings.name) else { continue };
             for (spot, says) in settings.reals.iter().enumerate() {
                 let Some(kept) = of_service.get(&says.name) else { continue };
-                let real = &mut self.services[at].reals[spot];
-                real.by_hand = kept.weight;
-                if real.place != kept.place {
-                    real.place = kept.place;
-                    real.place_since = now;
+                let orders = self.services[at].reals[spot].orders.get_or_insert_default();
+                orders.weight = kept.weight;
+                if orders.place != kept.place {
+                    orders.place = kept.place;
+                    orders.place_since = now;
                 }
-                real.by.clone_from(&kept.by);
+                orders.by.clone_from(&kept.by);
             }
         }
         self.take_files(now);

@@ -9,7 +9,7 @@ use super::io::{Place, Time};
 use super::weight::{self, Load};
 use crate::config::model::{Real as Settings, Virtual};
 use crate::kernel::DestCounters;
-use crate::load::Wish;
+use crate::load::{Policy, Wish};
 use crate::table::Dest;
 
 /// Looks at the table without a connection until a drained server counts as empty: one that was just on its way to
@@ -67,26 +67,33 @@ pub struct Real {
     pub admitted: bool,
     /// When it came back into a service that others were serving.
     pub rising_from: Option<Time>,
-    /// Its weight by hand.
-    pub by_hand: Option<u32>,
-    /// Out by order.
-    pub place: Option<Place>,
-    /// Since when.
-    pub place_since: Time,
-    /// Who ordered it, and the weight.
-    pub by: String,
+    /// What was ordered for it. Few have any: those that have none need no room for it.
+    pub orders: Option<Box<Orders>>,
     /// Out by a file in the maintenance folder.
     pub by_file: bool,
     /// Drained to the end: it is removed.
     pub emptied: bool,
     /// Looks at the table in a row without a connection.
     pub empty_looks: u32,
-    /// Its load.
-    pub load: Load,
+    /// Its load, if it was heard of.
+    pub load: Option<Box<Load>>,
     /// Its connections at the last look.
     pub counters: DestCounters,
     /// What was told of it.
     pub told: Vec<Told>,
+}
+
+/// What was ordered for a real server.
+#[derive(Clone, Debug, Default)]
+pub struct Orders {
+    /// Its weight.
+    pub weight: Option<u32>,
+    /// Out.
+    pub place: Option<Place>,
+    /// Since when.
+    pub place_since: Time,
+    /// Who ordered it, and the weight.
+    pub by: String,
 }
 
 impl Real {
@@ -105,14 +112,11 @@ impl Real {
             found: None,
             admitted: false,
             rising_from: None,
-            by_hand: None,
-            place: None,
-            place_since: now,
-            by: String::new(),
+            orders: None,
             by_file: false,
             emptied: false,
             empty_looks: 0,
-            load: Load::default(),
+            load: None,
             counters: DestCounters::default(),
             told: Vec::new(),
         }
@@ -128,19 +132,41 @@ impl Real {
         }
     }
 
+    /// Out by order.
+    pub fn place(&self) -> Option<Place> {
+        self.orders.as_ref()?.place
+    }
+
+    /// Its weight by hand.
+    pub fn by_hand(&self) -> Option<u32> {
+        self.orders.as_ref()?.weight
+    }
+
+    /// Who ordered what was ordered.
+    pub fn by(&self) -> &str {
+        self.orders.as_ref().map_or("", |orders| &orders.by)
+    }
+
+    /// Its load, and what is to be made of that.
+    pub fn load<'a>(&'a self, settings: &'a Settings) -> Option<(&'a Load, &'a Policy)> {
+        self.load.as_deref().zip(settings.load.as_deref())
+    }
+
     /// Where it stands now, and why.
     pub fn stands(&self, now: Time, settings: &Settings) -> (Standing, Cow<'static, str>) {
-        match self.place {
+        match self.place() {
             _ if self.by_file => {
                 return (Standing::Maintenance, "there is a file for it in the maintenance folder".into());
             }
             Some(Place::Maintenance { .. }) => {
-                return (Standing::Maintenance, format!("ordered by {}", self.by).into());
+                return (Standing::Maintenance, format!("ordered by {}", self.by()).into());
             }
             Some(Place::Drain { .. }) if self.emptied => {
-                return (Standing::Drain, format!("ordered by {}; removed", self.by).into());
+                return (Standing::Drain, format!("ordered by {}; removed", self.by()).into());
             }
-            Some(Place::Drain { .. }) => return (Standing::Drain, format!("ordered by {}", self.by).into()),
+            Some(Place::Drain { .. }) => {
+                return (Standing::Drain, format!("ordered by {}", self.by()).into());
+            }
             None => {}
         }
         match self.verdict {
@@ -148,7 +174,7 @@ impl Real {
             Verdict::Unknown => return (Standing::Unknown, self.waiting_for().into()),
             Verdict::Up => {}
         }
-        match settings.load.as_ref().and_then(|policy| self.load.wish(now, policy)) {
+        match self.load(settings).and_then(|(load, policy)| load.wish(now, policy)) {
             Some(Wish::Down) => (Standing::Down, "it says itself that it is down".into()),
             Some(Wish::Drain) => (Standing::Drain, "it wants no new connections".into()),
             Some(Wish::Maintenance) => (Standing::Maintenance, "it wants maintenance".into()),
@@ -157,14 +183,14 @@ impl Real {
     }
 
     fn waiting_for(&self) -> String {
-        let error = self.health.iter().find_map(|health| health.error.as_deref());
+        let error = self.health.iter().find_map(|health| health.error());
         error.map_or_else(|| "not checked yet".to_owned(), |error| format!("not seen good yet: {error}"))
     }
 
     /// What is wrong with it.
     pub fn first_error(&self) -> String {
         let down = self.health.iter().filter(|health| health.verdict == Verdict::Down);
-        down.filter_map(|health| health.error.clone()).next().unwrap_or_else(|| "its checks failed".into())
+        down.filter_map(Health::error).next().unwrap_or("its checks failed").to_owned()
     }
 
     /// Whether it takes part in what quorum, fallback and panic threshold count.
@@ -189,9 +215,9 @@ impl Real {
         if let (Standing::Unknown, Some(found)) = (self.standing, self.found) {
             return found;
         }
-        let mut weight = self.by_hand.unwrap_or(settings.weight);
-        if let (None, Some(policy)) = (self.by_hand, &settings.load) {
-            weight = self.load.of(now, policy, weight);
+        let mut weight = self.by_hand().unwrap_or(settings.weight);
+        if let (None, Some((load, policy))) = (self.by_hand(), self.load(settings)) {
+            weight = load.of(now, policy, weight);
         }
         match self.rising_from {
             Some(from) => weight::rising(now, from, service.slow_start, weight),
@@ -221,14 +247,15 @@ impl Real {
 
     /// Whether it finishes its connections by order, and has not yet.
     pub fn is_draining(&self) -> bool {
-        matches!(self.place, Some(Place::Drain { .. })) && !self.emptied
+        matches!(self.place(), Some(Place::Drain { .. })) && !self.emptied
     }
 
     /// When an order to take it out ends, if it has an end.
     pub fn place_ends(&self) -> Option<Time> {
-        match self.place? {
+        let orders = self.orders.as_ref()?;
+        match orders.place? {
             Place::Drain { deadline_ms } | Place::Maintenance { deadline_ms } => {
-                Some(self.place_since + std::time::Duration::from_millis(deadline_ms?))
+                Some(orders.place_since + std::time::Duration::from_millis(deadline_ms?))
             }
         }
     }

@@ -162,7 +162,7 @@ fn carry_real(now: Time, said: &Settings, mut real: Real, says: &Settings) -> Re
         a.load.as_ref().map(|policy| &policy.source) == b.load.as_ref().map(|policy| &policy.source)
     };
     if !same_source(said, says) {
-        real.load = Default::default();
+        real.load = None;
     }
     if real.rising_from.is_some_and(|from| now > from + Duration::from_secs(24 * 3600)) {
         real.rising_from = None;

@@ -151,10 +151,9 @@ impl Service {
         let of_real = |(real, says): (&Real, &crate::config::model::Real)| {
             let rise = real.rising_from.and_then(|from| weight::next_step(now, from, settings.slow_start));
             let place = real.place_ends().filter(|_| !real.emptied);
-            let stale = says
-                .load
-                .as_ref()
-                .and_then(|policy| real.load.stale_at(policy).filter(|_| !real.load.is_stale(now, policy)));
+            let stale = real
+                .load(says)
+                .and_then(|(load, policy)| load.stale_at(policy).filter(|_| !load.is_stale(now, policy)));
             [rise, place, stale].into_iter().flatten().min()
         };
         let reals = self.reals.iter().zip(&settings.reals).filter_map(of_real).min();

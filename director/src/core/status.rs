@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Core;
-use super::health::Verdict;
+use super::health::{Health, Verdict};
 use super::io::{Place, Time};
 use super::real::Real;
 use super::service::Service;
@@ -187,7 +187,7 @@ impl Core {
     fn real_status(&self, now: Time, settings: &Virtual, place: usize, real: &Real) -> RealStatus {
         let says = &settings.reals[place];
         let in_kernel = self.kernel.weight(&settings.key, &real.address);
-        let deadline = real.place.and(real.place_ends()).filter(|_| !real.emptied);
+        let deadline = real.place().and(real.place_ends()).filter(|_| !real.emptied);
         RealStatus {
             name: says.name.clone(),
             address: says.address.to_string(),
@@ -195,17 +195,17 @@ impl Core {
             state: real.standing.name(),
             why: real.why.clone().into_owned(),
             since_ms: ms(now.saturating_sub(real.since)),
-            weight: real.by_hand.unwrap_or(says.weight),
-            weight_by_hand: real.by_hand.is_some(),
-            load_percent: says.load.as_ref().and_then(|policy| real.load.percent(now, policy)),
+            weight: real.by_hand().unwrap_or(says.weight),
+            weight_by_hand: real.by_hand().is_some(),
+            load_percent: real.load(says).and_then(|(load, policy)| load.percent(now, policy)),
             kernel_weight: in_kernel.unwrap_or(0),
             in_kernel: in_kernel.is_some(),
             active_conns: real.counters.active,
             inactive_conns: real.counters.inactive,
             last_check_ms: real.health.iter().filter_map(|health| health.took).max().map(ms),
-            last_error: real.health.iter().find_map(|health| health.error.clone()),
-            warning: real.health.iter().find_map(|health| health.warning.clone()),
-            damped: real.health.iter().any(super::health::Health::is_damped),
+            last_error: real.health.iter().find_map(Health::error).map(str::to_owned),
+            warning: real.health.iter().find_map(Health::warning).map(str::to_owned),
+            damped: real.health.iter().any(Health::is_damped),
             deadline_ms: deadline.map(|end| ms(end.saturating_sub(now))),
             traffic: real.counters.traffic.into(),
         }
@@ -234,7 +234,7 @@ impl Core {
 
     fn of_load(&self, shown: &VirtualStatus, at: usize, place: usize) -> Option<String> {
         let real = &self.services[at].reals[place];
-        let error = real.load.error.as_ref().filter(|_| real.verdict == Verdict::Up)?;
+        let error = real.load.as_ref()?.error.as_ref().filter(|_| real.verdict == Verdict::Up)?;
         Some(format!("{}/{} does not tell its load: {error}", shown.name, shown.reals[place].name))
     }
 }
@@ -266,8 +266,8 @@ fn of_real(shown: &VirtualStatus, place: usize, real: &Real) -> Vec<String> {
     if seen.state == "down" {
         said.push(format!("{name} is down: {}", seen.why));
     }
-    if let Some(Place::Drain { .. } | Place::Maintenance { .. }) = real.place {
-        said.push(format!("{name} is out by order of {}", real.by));
+    if let Some(Place::Drain { .. } | Place::Maintenance { .. }) = real.place() {
+        said.push(format!("{name} is out by order of {}", real.by()));
     } else if real.by_file {
         said.push(format!("{name} is out: {}", seen.why));
     }
