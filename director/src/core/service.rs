@@ -124,18 +124,18 @@ impl Service {
 
     /// The entry the kernel shall have.
     pub fn entry(&self, now: Time, settings: &Virtual) -> Entry {
-        let mut dests = BTreeMap::new();
-        for (address, leaving) in &self.leaving {
-            dests.insert(*address, Dest { weight: 0, ..leaving.dest });
-        }
-        for (place, (real, says)) in self.reals.iter().zip(&settings.reals).enumerate() {
-            if let Some(dest) = real.dest(now, settings, says, self.is_serving(place)) {
-                dests.insert(real.address, dest);
-            }
-        }
-        if let Some((address, forward)) = settings.fallback.filter(|_| self.fallback) {
-            dests.insert(address, Dest { weight: 1, forward, upper: 0, lower: 0 });
-        }
+        let leaving = self.leaving.iter();
+        let leaving = leaving.map(|(address, leaving)| (*address, Dest { weight: 0, ..leaving.dest }));
+        let reals = self.reals.iter().zip(&settings.reals).enumerate().filter_map(|(place, (real, says))| {
+            let dest = real.dest(now, settings, says, self.is_serving(place))?;
+            Some((real.address, dest))
+        });
+        let fallback = settings.fallback.filter(|_| self.fallback);
+        let fallback =
+            fallback.map(|(address, forward)| (address, Dest { weight: 1, forward, upper: 0, lower: 0 }));
+        // Of the same address the last one counts. Collected the map has full nodes; filled one by one it has half of
+        // each empty.
+        let dests = leaving.chain(reals).chain(fallback).collect();
         Entry {
             scheduler: settings.scheduler.clone(),
             flags: settings.flags,
