@@ -117,8 +117,8 @@ pub struct Real {
     pub upper: u32,
     /// New connections again below so many.
     pub lower: u32,
-    /// All of them must be good.
-    pub checks: Vec<Check>,
+    /// All of them must be good; the same for all that have them from their service.
+    pub checks: Arc<[Check]>,
     /// Its weight follows its load.
     pub load: Option<Arc<Policy>>,
 }

@@ -37,7 +37,7 @@ pub(super) fn read<'a>(table: &Table<'a>, scope: &Scope<'_>, report: &'a Report<
     let mut reals: Vec<Real> = Vec::new();
     let mut seen: BTreeMap<SocketAddr, Span> = BTreeMap::new();
     for one in table.tables("real", "[[virtual.real]]") {
-        let Some((at, real)) = read_one(&one, scope, report) else { continue };
+        let Some((at, mut real)) = read_one(&one, scope, report) else { continue };
         if seen.insert(at.value, at.span.clone()).is_some() {
             let message = format!("{} is there twice in this virtual service", at.value);
             report.error(
@@ -52,6 +52,10 @@ pub(super) fn read<'a>(table: &Table<'a>, scope: &Scope<'_>, report: &'a Report<
             let message = format!("two real servers of this service are called '{}'", real.name);
             report.error(&span, message, "give each its own name");
             continue;
+        }
+        // Most have the same: it is there once.
+        if let Some(before) = reals.last().filter(|before| before.checks == real.checks) {
+            real.checks = Arc::clone(&before.checks);
         }
         reals.push(real);
     }
@@ -92,7 +96,10 @@ fn read_one<'a>(
     let name = name.map_or_else(|| address.to_string(), |at| at.value.to_owned());
     let weight = weight.and_then(|at| u32::try_from(at.value).ok()).unwrap_or(1);
     let load = load.or_else(|| scope.load.cloned());
-    Some((at, Real { name, address, weight, forward: forward.value, upper, lower, checks, load }))
+    Some((
+        at,
+        Real { name, address, weight, forward: forward.value, upper, lower, checks: checks.into(), load },
+    ))
 }
 
 /// The service's checks with what the real server says of their timing.

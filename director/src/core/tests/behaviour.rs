@@ -65,7 +65,7 @@ fn what_is_not_quiescent_is_removed() {
 fn all_checks_of_a_real_server_must_be_good() {
     let mut service = www(1, &[1]);
     let ping = crate::config::model::Check { spec: crate::check::Spec::Ping.into(), fall: 1, ..check() };
-    service.reals[0].checks.push(ping);
+    service.reals[0].checks = [check(), ping].into();
     let mut world = World::new(config(vec![service]));
     world.run(4 * SECOND);
     assert_eq!(world.table(1), "1:10");
@@ -286,7 +286,7 @@ fn alerts_are_told_after_so_many_failures_and_not_too_often_and_only_by_the_acti
 #[test]
 fn a_service_without_checks_is_up() {
     let mut service = www(1, &[1]);
-    service.reals[0].checks.clear();
+    service.reals[0].checks = [].into();
     let mut world = World::new(config(vec![service]));
     world.run(SECOND);
     assert_eq!(world.table(1), "1:10");

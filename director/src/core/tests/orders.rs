@@ -47,7 +47,7 @@ fn a_drained_server_takes_nothing_new_and_is_removed_when_its_connections_have_e
 #[test]
 fn one_that_is_not_checked_finishes_its_connections_too() {
     let mut service = www(1, &[1, 2]);
-    service.reals[0].checks.clear();
+    service.reals[0].checks = [].into();
     let mut world = World::new(config(vec![service]));
     world.run(10 * SECOND);
     world.conns.insert(real(1), 1);

@@ -77,7 +77,8 @@ fn another_check_does_not_take_a_good_server_out_until_it_has_failed() {
     let mut world = world();
     let mut service = www(1, &[1, 2]);
     for real in &mut service.reals {
-        real.checks[0].spec = crate::check::Spec::Ping.into();
+        let ping = crate::config::model::Check { spec: crate::check::Spec::Ping.into(), ..check() };
+        real.checks = [ping].into();
     }
     world.dies(2);
     world.reload(config(vec![service]));

@@ -43,7 +43,7 @@ pub fn www(n: u8, reals: &[u8]) -> Virtual {
         forward: Forward::Gate,
         upper: 0,
         lower: 0,
-        checks: vec![check()],
+        checks: [check()].into(),
         load: None,
     };
     Virtual {
