@@ -246,11 +246,12 @@ impl Core {
     }
 
     /// Connections of those who are to finish them.
-    fn watch(&mut self, now: Time, counters: &BTreeMap<(Key, SocketAddr), DestCounters>) {
+    fn watch(&mut self, now: Time, counters: &BTreeMap<Key, BTreeMap<SocketAddr, DestCounters>>) {
         for at in 0..self.services.len() {
             let key = self.config.virtuals[at].key;
             let inactive = Service::counts_inactive(&key);
-            let of = |address| counters.get(&(key, address)).copied().unwrap_or_default();
+            let counters = counters.get(&key);
+            let of = |address| counters.and_then(|of_key| of_key.get(&address)).copied().unwrap_or_default();
             let mut emptied = Vec::new();
             let service = &mut self.services[at];
             for (place, real) in service.reals.iter_mut().enumerate() {

@@ -166,10 +166,6 @@ fn from_checksum(checksum: ipvs::Checksum) -> Checksum {
 pub fn counters(stats: &ipvs::Stats) -> Counters {
     Counters {
         connections: stats.connections,
-        packets_in: stats.in_packets,
-        packets_out: stats.out_packets,
-        bytes_in: stats.in_bytes,
-        bytes_out: stats.out_bytes,
         connections_rate: stats.connection_rate,
         packets_in_rate: stats.in_packet_rate,
         packets_out_rate: stats.out_packet_rate,
@@ -180,12 +176,7 @@ pub fn counters(stats: &ipvs::Stats) -> Counters {
 
 /// What a real server has to do.
 pub fn dest_counters(state: &ipvs::DestinationState) -> DestCounters {
-    DestCounters {
-        active: state.active,
-        inactive: state.inactive,
-        persistent: state.persistent,
-        traffic: counters(&state.stats),
-    }
+    DestCounters { active: state.active, inactive: state.inactive, traffic: counters(&state.stats) }
 }
 
 /// The sync daemon.

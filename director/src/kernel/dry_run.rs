@@ -1,7 +1,5 @@
 //! A kernel in memory: `--backend dry-run`, and what tests drive.
 
-use std::collections::BTreeMap;
-
 use super::{Backend, Counters, DestCounters, Picture, SyncDaemon};
 use crate::table::{Change, MAX_WEIGHT, Service, Table};
 
@@ -17,10 +15,10 @@ pub struct DryRun {
 impl Backend for DryRun {
     fn read_while(&mut self, _: &mut dyn FnMut() -> bool) -> Result<Option<Picture>, String> {
         let services = self.table.keys().map(|key| (*key, Counters::default())).collect();
-        let dests = self.table.iter().flat_map(|(key, service)| {
-            service.dests.keys().map(move |address| ((*key, *address), DestCounters::default()))
-        });
-        Ok(Some(Picture { table: self.table.clone(), services, dests: dests.collect::<BTreeMap<_, _>>() }))
+        let none =
+            |service: &Service| service.dests.keys().map(|at| (*at, DestCounters::default())).collect();
+        let dests = self.table.iter().map(|(key, service)| (*key, none(service))).collect();
+        Ok(Some(Picture { table: self.table.clone(), services, dests }))
     }
 
     fn is_same(&mut self) -> bool {

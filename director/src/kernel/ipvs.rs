@@ -49,11 +49,11 @@ impl Backend for Kernel {
             let service_key = state.service.key;
             let (key, mut service) = convert::from_service(state.service);
             picture.services.insert(key, convert::counters(&state.stats));
-            for found in self.ipvs.destinations(&service_key).map_err(|error| error.to_string())? {
-                let (address, dest) = convert::from_destination(&found.destination);
-                service.dests.insert(address, dest);
-                picture.dests.insert((key, address), convert::dest_counters(&found));
-            }
+            let found = self.ipvs.destinations(&service_key).map_err(|error| error.to_string())?;
+            service.dests = found.iter().map(|state| convert::from_destination(&state.destination)).collect();
+            let counters =
+                found.iter().map(|state| (state.destination.address, convert::dest_counters(state)));
+            picture.dests.insert(key, counters.collect());
             picture.table.insert(key, service);
         }
         Ok(Some(picture))

@@ -24,27 +24,19 @@ pub struct Picture {
     /// The traffic of each service.
     pub services: BTreeMap<Key, Counters>,
     /// The connections and the traffic of each real server of each service.
-    pub dests: BTreeMap<(Key, SocketAddr), DestCounters>,
+    pub dests: BTreeMap<Key, BTreeMap<SocketAddr, DestCounters>>,
 }
 
-/// What passed, since the service or the real server was added, and how much of it passes each second.
+/// What passed since the service or the real server was added, and what passes each second: what somebody is shown of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Connections.
     pub connections: u64,
-    /// Packets from clients.
-    pub packets_in: u64,
-    /// Packets to clients (NAT only: else they do not pass here).
-    pub packets_out: u64,
-    /// Bytes from clients.
-    pub bytes_in: u64,
-    /// Bytes to clients.
-    pub bytes_out: u64,
     /// Connections each second.
     pub connections_rate: u64,
     /// Packets from clients each second.
     pub packets_in_rate: u64,
-    /// Packets to clients each second.
+    /// Packets to clients each second (NAT only: else they do not pass here).
     pub packets_out_rate: u64,
     /// Bytes from clients each second.
     pub bytes_in_rate: u64,
@@ -59,8 +51,6 @@ pub struct DestCounters {
     pub active: u32,
     /// Connections that are closing, or of protocols that have no end.
     pub inactive: u32,
-    /// Clients that will come back here.
-    pub persistent: u32,
     /// Its traffic.
     pub traffic: Counters,
 }

@@ -193,7 +193,7 @@ impl World {
                 let picture = match &self.unreadable {
                     Some(error) => Err(error.clone()),
                     None => self.kernel.read().map(|mut picture| {
-                        for ((_, address), counters) in &mut picture.dests {
+                        for (address, counters) in picture.dests.values_mut().flatten() {
                             let active = self.conns.get(address).copied().unwrap_or(0);
                             *counters = DestCounters { active, ..DestCounters::default() };
                         }
