@@ -59,7 +59,7 @@ fn service(scheduler: &str, family: Family, dests: &[(&str, Dest)]) -> Service {
         persistent: None,
         netmask: Service::whole_mask(family),
         engine: None,
-        dests: dests.iter().map(|(address, dest)| (at(address), *dest)).collect(),
+        dests: BTreeMap::from_iter(dests.iter().map(|(address, dest)| (at(address), *dest))).into(),
     }
 }
 
@@ -187,7 +187,7 @@ fn tables_at_random_are_reached_one_after_the_other_and_strangers_stay() {
                         upper,
                         lower: upper / 2,
                     };
-                    one.dests.insert(at(&format!("10.8.1.{}:{}", 1 + random(5), 80 + port)), found);
+                    one.dests_mut().insert(at(&format!("10.8.1.{}:{}", 1 + random(5), 80 + port)), found);
                 }
                 desired.insert(tcp(&format!("10.8.0.1:{}", 80 + port)), one);
             }
@@ -274,10 +274,10 @@ fn a_connection_outlives_every_change_in_place_and_is_seen() {
         assert_eq!(counters(&mut kernel).active, 1);
 
         let steps: [&dyn Fn(&mut Service); 4] = [
-            &|service| service.dests.values_mut().for_each(|dest| dest.weight = 0),
+            &|service| service.dests_mut().values_mut().for_each(|dest| dest.weight = 0),
             &|service| service.scheduler = "wlc".into(),
             &|service| service.persistent = Some(60),
-            &|service| service.dests.values_mut().for_each(|dest| dest.upper = 9),
+            &|service| service.dests_mut().values_mut().for_each(|dest| dest.upper = 9),
         ];
         for step in steps {
             step(desired.get_mut(&key).expect("there"));
@@ -387,7 +387,7 @@ fn refusals_are_sentences_and_keep_nothing_else_from_being_done() {
             assert_eq!(results[place], Ok(()), "number {place}");
         }
         let found = kernel.read().expect("read").table;
-        assert_eq!(found[&key].dests, BTreeMap::from([(address, Dest { weight: 9, ..one })]));
+        assert_eq!(*found[&key].dests, BTreeMap::from([(address, Dest { weight: 9, ..one })]));
         let objections = kernel.objections(&Table::from([(tcp("10.4.0.1:81"), twos)]));
         assert_eq!(
             objections,
@@ -426,7 +426,7 @@ fn ten_thousand_real_servers_come_change_and_go() {
             let mut one = service("wlc", Family::V4, &[]);
             for host in 0..500 {
                 let address = format!("10.{}.{}.{}:80", 100 + number, host / 250, 1 + host % 250);
-                one.dests.insert(at(&address), dest(Forward::Gate, 1));
+                one.dests_mut().insert(at(&address), dest(Forward::Gate, 1));
             }
             desired.insert(tcp(&format!("10.2.0.{}:80", number + 1)), one);
         }
@@ -437,12 +437,12 @@ fn ten_thousand_real_servers_come_change_and_go() {
             changes
         };
         assert_eq!(timed("added", &mut kernel, &desired), 10_020);
-        desired.values_mut().flat_map(|one| one.dests.values_mut()).for_each(|dest| dest.weight = 2);
+        desired.values_mut().flat_map(|one| one.dests_mut().values_mut()).for_each(|dest| dest.weight = 2);
         assert_eq!(timed("reweighted", &mut kernel, &desired), 10_000);
         assert_eq!(timed("unchanged", &mut kernel, &desired), 0);
         desired
             .values_mut()
-            .for_each(|one| one.dests.retain(|address, _| address.ip().to_string().ends_with('7')));
+            .for_each(|one| one.dests_mut().retain(|address, _| address.ip().to_string().ends_with('7')));
         timed("mostly removed", &mut kernel, &desired);
     });
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::health::Verdict;
 use super::io::Time;
@@ -135,7 +136,7 @@ impl Service {
             fallback.map(|(address, forward)| (address, Dest { weight: 1, forward, upper: 0, lower: 0 }));
         // Of the same address the last one counts. Collected the map has full nodes; filled one by one it has half of
         // each empty.
-        let dests = leaving.chain(reals).chain(fallback).collect();
+        let dests = Arc::new(leaving.chain(reals).chain(fallback).collect());
         Entry {
             scheduler: settings.scheduler.clone(),
             flags: settings.flags,

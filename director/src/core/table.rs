@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
@@ -106,6 +107,15 @@ impl Kernel {
         self.known.as_ref()?.get(key)
     }
 
+    /// Where the kernel has what it shall have, that is in memory once.
+    fn share(&mut self) {
+        for (key, known) in self.known.iter_mut().flatten() {
+            if let Some(desired) = self.desired.get(key).filter(|desired| desired.dests == known.dests) {
+                known.dests = Arc::clone(&desired.dests);
+            }
+        }
+    }
+
     /// The steps to what is desired, for the services that changed only.
     fn steps(&mut self, owned: &BTreeSet<Key>) -> Vec<Change> {
         let Some(known) = &self.known else { return Vec::new() };
@@ -129,12 +139,12 @@ fn carry_out(table: &mut Table, change: &Change) {
         Change::DelService { key } => drop(table.remove(key)),
         Change::AddDest { key, address, dest } | Change::SetDest { key, address, dest, .. } => {
             if let Some(service) = table.get_mut(key) {
-                service.dests.insert(*address, *dest);
+                service.dests_mut().insert(*address, *dest);
             }
         }
         Change::DelDest { key, address } => {
             if let Some(service) = table.get_mut(key) {
-                service.dests.remove(address);
+                service.dests_mut().remove(address);
             }
         }
     }
@@ -183,6 +193,7 @@ impl Core {
                 self.kernel.known = Some(picture.table);
             }
         }
+        self.kernel.share();
         self.watch(now, &picture.dests);
     }
 

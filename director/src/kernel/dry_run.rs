@@ -61,10 +61,10 @@ impl DryRun {
                     return Err(format!("{address}: the lower threshold is above the upper one"));
                 }
                 let service = self.table.get_mut(key).ok_or_else(no_service)?;
-                service.dests.insert(*address, *dest);
+                service.dests_mut().insert(*address, *dest);
             }
             Change::DelDest { key, address } => {
-                self.table.get_mut(key).ok_or_else(no_service)?.dests.remove(address);
+                self.table.get_mut(key).ok_or_else(no_service)?.dests_mut().remove(address);
             }
         }
         Ok(())

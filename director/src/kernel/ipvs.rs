@@ -1,5 +1,7 @@
 //! The kernel's own table, IPVS.
 
+use std::sync::Arc;
+
 use sys::ipvs::support::{self, Support};
 use sys::ipvs::{self, Ipvs, check, glance};
 
@@ -50,7 +52,8 @@ impl Backend for Kernel {
             let (key, mut service) = convert::from_service(state.service);
             picture.services.insert(key, convert::counters(&state.stats));
             let found = self.ipvs.destinations(&service_key).map_err(|error| error.to_string())?;
-            service.dests = found.iter().map(|state| convert::from_destination(&state.destination)).collect();
+            let dests = found.iter().map(|state| convert::from_destination(&state.destination));
+            service.dests = Arc::new(dests.collect());
             let counters =
                 found.iter().map(|state| (state.destination.address, convert::dest_counters(state)));
             picture.dests.insert(key, counters.collect());
@@ -135,7 +138,7 @@ impl Backend for Kernel {
             {
                 say(check::unknown("persistence engine", engine));
             }
-            for (address, dest) in &service.dests {
+            for (address, dest) in &*service.dests {
                 let destination = convert::to_destination(*address, dest);
                 if let Err(sentence) = check::destination(&convert::to_key(key), &destination) {
                     say(format!("{address}: {sentence}"));

@@ -89,6 +89,8 @@ fn masquerades(table: &Table, family: Family) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::table::{Dest, Service};
 
@@ -100,7 +102,7 @@ mod tests {
             persistent: None,
             netmask: u32::MAX,
             engine: None,
-            dests: [("10.0.0.2:80".parse().unwrap(), dest)].into(),
+            dests: BTreeMap::from([("10.0.0.2:80".parse().unwrap(), dest)]).into(),
         };
         Table::from([(Key::Address(Protocol::Tcp, "10.0.0.1:80".parse().unwrap()), service)])
     }

@@ -7,6 +7,7 @@ mod show;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -89,8 +90,8 @@ pub struct Service {
     pub netmask: u32,
     /// The persistence engine (`sip`), if any.
     pub engine: Option<String>,
-    /// Its real servers.
-    pub dests: BTreeMap<SocketAddr, Dest>,
+    /// Its real servers; what is and what shall be are mostly the same, and then in memory once.
+    pub dests: Arc<BTreeMap<SocketAddr, Dest>>,
 }
 
 impl Service {
@@ -100,6 +101,11 @@ impl Service {
             Family::V4 => u32::MAX,
             Family::V6 => 128,
         }
+    }
+
+    /// Its real servers, to change them.
+    pub fn dests_mut(&mut self) -> &mut BTreeMap<SocketAddr, Dest> {
+        Arc::make_mut(&mut self.dests)
     }
 
     /// Whether the two differ in nothing but their real servers.

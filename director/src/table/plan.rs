@@ -99,7 +99,7 @@ pub fn plan(current: &Table, desired: &Table, owned: &BTreeSet<Key>) -> Vec<Chan
 /// The steps for the real servers of one service.
 fn dests(key: Key, current: Option<&Service>, wanted: &Service, changes: &mut Vec<Change>) {
     let found = |address: &SocketAddr| current.and_then(|service| service.dests.get(address));
-    for (&address, &dest) in &wanted.dests {
+    for (&address, &dest) in &*wanted.dests {
         match found(&address) {
             None => changes.push(Change::AddDest { key, address, dest }),
             Some(&before) if before != dest => changes.push(Change::SetDest { key, address, before, dest }),

@@ -45,7 +45,7 @@ fn service() -> impl Strategy<Value = Service> {
             persistent,
             netmask: u32::MAX,
             engine: None,
-            dests,
+            dests: dests.into(),
         },
     )
 }
@@ -129,11 +129,11 @@ fn a_weight_is_one_change_in_place() {
         persistent: None,
         netmask: u32::MAX,
         engine: None,
-        dests: BTreeMap::from([(address, dest)]),
+        dests: BTreeMap::from([(address, dest)]).into(),
     };
     let current = Table::from([(key, service)]);
     let mut desired = current.clone();
-    desired.get_mut(&key).unwrap().dests.get_mut(&address).unwrap().weight = 0;
+    desired.get_mut(&key).unwrap().dests_mut().get_mut(&address).unwrap().weight = 0;
     let changes = plan(&current, &desired, &BTreeSet::new());
     assert_eq!(changes.len(), 1);
     assert_eq!(changes[0].to_string(), "~ tcp 10.0.0.9:80 -> 10.0.0.1:80  gate weight 1 -> gate weight 0");

@@ -1,5 +1,6 @@
 //! The kernel's table: adopted, repaired, never flushed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::world::*;
@@ -22,7 +23,8 @@ fn foreign() -> Service {
         persistent: None,
         netmask: u32::MAX,
         engine: None,
-        dests: [(real(9), Dest { weight: 1, forward: Forward::Masq, upper: 0, lower: 0 })].into(),
+        dests: BTreeMap::from([(real(9), Dest { weight: 1, forward: Forward::Masq, upper: 0, lower: 0 })])
+            .into(),
     }
 }
 
@@ -73,8 +75,9 @@ fn what_somebody_else_changes_is_undone_within_a_second_said_and_counted() {
     let mut world = at_work();
     world.said();
     let entry = world.kernel.table.get_mut(&vip(1)).unwrap();
-    entry.dests.remove(&real(1));
-    entry.dests.get_mut(&real(2)).unwrap().weight = 99;
+    let dests = entry.dests_mut();
+    dests.remove(&real(1));
+    dests.get_mut(&real(2)).unwrap().weight = 99;
     entry.scheduler = "rr".into();
     world.run(1100 * Duration::from_millis(1));
     assert_eq!(world.table(1), "1:10 2:10 3:10");
@@ -248,7 +251,7 @@ fn a_large_table_is_looked_at_closely_now_and_then_only_and_foreign_changes_are_
     assert_eq!(world.glances, 20, "two of three");
     for moment in 0..6 {
         world.run(SECOND / 2 * moment);
-        let dests = &mut world.kernel.table.get_mut(&vip(1)).unwrap().dests;
+        let dests = world.kernel.table.get_mut(&vip(1)).unwrap().dests_mut();
         let (gone, _) = dests.pop_first().unwrap();
         world.run(1100 * Duration::from_millis(1));
         assert!(world.kernel.table[&vip(1)].dests.contains_key(&gone));
