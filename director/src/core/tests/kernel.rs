@@ -1,6 +1,7 @@
 //! The kernel's table: adopted, repaired, never flushed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::world::*;
@@ -68,6 +69,20 @@ fn the_fallback_stays_over_a_restart_until_somebody_is_good() {
     world.returns(1);
     world.run(5 * SECOND);
     assert_eq!(world.table(1), "1:10");
+}
+
+#[test]
+fn what_is_and_what_shall_be_are_in_memory_once() {
+    let mut world = at_work();
+    let shared = |world: &World| {
+        let known = &world.core.kernel.entry(&vip(1)).unwrap().dests;
+        Arc::ptr_eq(known, &world.core.desired()[&vip(1)].dests)
+    };
+    assert!(shared(&world));
+    world.dies(1);
+    world.run(10 * SECOND);
+    assert_eq!(world.table(1), "1:0 2:10 3:10");
+    assert!(shared(&world));
 }
 
 #[test]
