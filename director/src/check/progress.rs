@@ -1,18 +1,19 @@
 //! How far a check has come: what is said of it when its deadline passes, and what somebody should know though it is
 //! good.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 /// Told by the check on its way, read by whoever keeps the deadline.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    stage: Mutex<String>,
+    stage: Mutex<Cow<'static, str>>,
     warning: Mutex<Option<String>>,
 }
 
 impl Progress {
     /// Where it stands: "before it had answered EHLO".
-    pub fn at(&self, stage: impl Into<String>) {
+    pub fn at(&self, stage: impl Into<Cow<'static, str>>) {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage.into();
     }
 
@@ -22,7 +23,7 @@ impl Progress {
     }
 
     /// Where it stood last.
-    pub fn stage(&self) -> String {
+    pub fn stage(&self) -> Cow<'static, str> {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

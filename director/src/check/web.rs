@@ -32,7 +32,7 @@ pub(super) struct Web {
     pub secure: Option<Secure>,
     method: Method,
     /// An absolute URI without its authority.
-    path: String,
+    path: Uri,
     host: Option<String>,
     headers: HeaderMap,
     body: Bytes,
@@ -74,7 +74,7 @@ impl Web {
             version: spec.version,
             secure,
             method,
-            path: spec.path.clone(),
+            path: path(&spec.path)?,
             host: spec.host.clone().or_else(|| {
                 spec.headers
                     .iter()
@@ -103,7 +103,7 @@ impl Web {
             version: HttpVersion::Two,
             secure,
             method: Method::POST,
-            path: grpc::PATH.to_owned(),
+            path: path(grpc::PATH)?,
             host: spec.host.clone(),
             headers,
             body: Bytes::from(grpc::request(&spec.service)),
@@ -126,10 +126,9 @@ impl Web {
         });
         let scheme = if self.secure.is_some() { "https" } else { "http" };
         let uri = match self.version {
-            HttpVersion::One => self.path.parse::<Uri>(),
-            HttpVersion::Two => format!("{scheme}://{host}{}", self.path).parse(),
-        };
-        let uri = uri.map_err(|e| format!("{} cannot be asked for: {e}", quoted(&self.path)))?;
+            HttpVersion::One => Ok(self.path.clone()),
+            HttpVersion::Two => path(&format!("{scheme}://{host}{}", self.path)),
+        }?;
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
@@ -214,6 +213,11 @@ fn wanted(good: &[u16]) -> String {
         [] => String::new(),
         good => format!(", wanted {}", good.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ")),
     }
+}
+
+/// What is asked for.
+fn path(text: &str) -> Result<Uri, String> {
+    text.parse().map_err(|e| format!("{} cannot be asked for: {e}", quoted(text)))
 }
 
 fn header(value: &str) -> Result<HeaderValue, String> {
