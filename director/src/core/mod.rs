@@ -59,6 +59,10 @@ pub struct Core {
     memory: Memory,
     active: bool,
     services: Vec<Service>,
+    /// The services of which it is to be decided anew who serves, by their places.
+    unsettled: BTreeSet<usize>,
+    /// When a service changes with time alone: the first of [`Service::wake`].
+    next_growth: Option<Time>,
     probes: Probes<Arc<Question>>,
     loads: Probes<Arc<LoadQuestion>>,
     kernel: Kernel,
@@ -71,12 +75,14 @@ impl Core {
     /// A core for `config` that remembers `memory`; `active`: this node has the address. `seed` makes its
     /// rhythm its own.
     pub fn new(config: Config, memory: Memory, active: bool, seed: u64, now: Time) -> Core {
-        let services = config.virtuals.iter().map(|settings| Service::new(now, settings)).collect();
+        let services: Vec<_> = config.virtuals.iter().map(|settings| Service::new(now, settings)).collect();
         let at_once = config.checks_at_once;
         let mut core = Core {
             config,
             memory,
             active,
+            unsettled: (0..services.len()).collect(),
+            next_growth: None,
             services,
             probes: Probes::new(at_once, seed),
             loads: Probes::new(at_once, seed.rotate_left(17)),
@@ -147,7 +153,7 @@ impl Core {
             let first = self.services[service].wake.is_none();
             if before != after || first {
                 self.stand(now, service, place);
-                self.services[service].dirty = true;
+                self.unsettled.insert(service);
             }
         }
         self.settle(now);
@@ -168,9 +174,11 @@ impl Core {
             self.next_folder = now + FOLDER_EVERY;
             self.actions.push_back(Action::LookInto(folder));
         }
-        for at in 0..self.services.len() {
-            if self.services[at].wake.is_some_and(|wake| wake <= now) {
-                self.grow(now, at);
+        if self.next_growth.is_some_and(|wake| wake <= now) {
+            for at in 0..self.services.len() {
+                if self.services[at].wake.is_some_and(|wake| wake <= now) {
+                    self.grow(now, at);
+                }
             }
         }
         self.look_at_kernel(now);
@@ -181,8 +189,8 @@ impl Core {
     /// When [`Core::time`] must be called.
     pub fn wake_at(&self) -> Time {
         let folder = self.config.maintenance_dir.as_ref().map(|_| self.next_folder);
-        let services = self.services.iter().filter_map(|service| service.wake).min();
-        let all = [folder, services, self.probes.wake_at(), self.loads.wake_at(), self.kernel.wake_at()];
+        let all =
+            [folder, self.next_growth, self.probes.wake_at(), self.loads.wake_at(), self.kernel.wake_at()];
         all.into_iter().flatten().min().unwrap_or(Time::MAX)
     }
 
@@ -216,7 +224,7 @@ impl Core {
             self.stand(now, at, place);
         }
         self.services[at].leaving.retain(|_, leaving| now < leaving.until);
-        self.services[at].dirty = true;
+        self.unsettled.insert(at);
     }
 
     /// The checks of a real server have changed their mind.
@@ -240,7 +248,7 @@ impl Core {
             Verdict::Up => self.alert_up(at, place),
             Verdict::Unknown => {}
         }
-        self.services[at].dirty = true;
+        self.unsettled.insert(at);
     }
 
     /// A real server that comes into a service which others serve begins slowly; one nobody has missed (it was
@@ -266,7 +274,7 @@ impl Core {
             return;
         }
         real.since = now;
-        self.services[at].dirty = true;
+        self.unsettled.insert(at);
         let level = if standing == Standing::Down { Level::Warn } else { Level::Info };
         self.say(
             level,
@@ -280,10 +288,11 @@ impl Core {
 
     /// Decides, for each service that needs it, who serves, and has the kernel follow.
     fn settle(&mut self, now: Time) {
-        for at in 0..self.services.len() {
-            if std::mem::take(&mut self.services[at].dirty) {
+        if !self.unsettled.is_empty() {
+            for at in std::mem::take(&mut self.unsettled) {
                 self.decide(now, at);
             }
+            self.next_growth = self.services.iter().filter_map(|service| service.wake).min();
         }
         self.follow();
     }

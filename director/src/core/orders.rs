@@ -83,7 +83,7 @@ impl Core {
             found.emptied = false;
             found.empty_looks = 0;
             self.stand(now, at, spot);
-            self.services[at].dirty = true;
+            self.unsettled.insert(at);
         }
         Ok(self.sentence(&spots, said))
     }
@@ -102,7 +102,7 @@ impl Core {
         self.remember(&spots, by, |kept| kept.weight = weight);
         for &(at, spot) in &spots {
             self.services[at].reals[spot].orders.get_or_insert_default().weight = weight;
-            self.services[at].dirty = true;
+            self.unsettled.insert(at);
             let said = weight.map_or("as configured".to_owned(), |weight| weight.to_string());
             let why = format!("weight by hand, ordered by {by}");
             self.say(Level::Info, "real", self.name(at, spot), None, Some(&format!("weight {said}")), why);

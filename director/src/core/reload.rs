@@ -33,6 +33,7 @@ impl Core {
             };
             self.services.push(service);
         }
+        self.unsettled = (0..self.services.len()).collect();
         for (at, service) in self.services.iter_mut().enumerate() {
             let key = self.config.virtuals[at].key;
             // What the kernel does not have needs no farewell.
@@ -136,7 +137,7 @@ fn carry_over(now: Time, drain: Time, old: (Virtual, Service), settings: &Virtua
             leaving.insert(address, Leaving { dest, until: drain, empty_looks: 0 });
         }
     }
-    Service { reals: carried, leaving, dirty: true, ..before }
+    Service { reals: carried, leaving, ..before }
 }
 
 /// A real server that stays. A check that is new is presumed to say what the old ones said, until it has spoken.

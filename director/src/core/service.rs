@@ -18,8 +18,6 @@ pub struct Service {
     pub reals: Vec<Real>,
     /// Real servers no longer configured that finish their connections, until when, and their empty looks.
     pub leaving: BTreeMap<SocketAddr, Leaving>,
-    /// Its entry must be looked at again.
-    pub dirty: bool,
     /// Enough real servers are up.
     pub up: Option<bool>,
     /// The fallback serves.
@@ -49,7 +47,6 @@ impl Service {
         Service {
             reals: settings.reals.iter().map(|real| Real::new(now, real)).collect(),
             leaving: BTreeMap::new(),
-            dirty: true,
             up: None,
             fallback: false,
             kept: Vec::new(),

@@ -203,7 +203,7 @@ impl Core {
             let settings = &self.config.virtuals[at];
             let Some(entry) = found.get(&settings.key) else { continue };
             let service = &mut self.services[at];
-            service.dirty = true;
+            self.unsettled.insert(at);
             service.fallback =
                 settings.fallback.is_some_and(|(address, _)| entry.dests.contains_key(&address));
             for real in &mut service.reals {
@@ -277,7 +277,9 @@ impl Core {
                 leaving.empty_looks = if open == 0 { leaving.empty_looks + 1 } else { 0 };
                 leaving.empty_looks < 2
             });
-            service.dirty |= !emptied.is_empty() || service.leaving.len() != before;
+            if !emptied.is_empty() || service.leaving.len() != before {
+                self.unsettled.insert(at);
+            }
             for place in emptied {
                 let why = "its last connection has ended".to_owned();
                 self.say(Level::Info, "real", self.name(at, place), Some("drain"), Some("removed"), why);
@@ -379,8 +381,8 @@ impl Core {
                     trial.stand(now, at, place);
                 }
             }
-            trial.services[at].dirty = true;
         }
+        trial.unsettled = (0..trial.services.len()).collect();
         trial.settle(now);
         plan(&found, &trial.kernel.desired, &trial.memory.owned).iter().map(Change::to_string).collect()
     }
