@@ -161,7 +161,9 @@ fn live(args: &Args, config: Config) -> Result<(), String> {
     };
     let mut engine = Engine::new(parts);
     let ports = Ports { kernel, answers: answered, asks: asked, signals, config: args.config.clone() };
-    runtime.block_on(event_loop::run(&mut engine, ports));
+    // A task among those it waits for: what block_on itself drives is woken by way of one more look for events.
+    let lived = runtime.spawn(async move { event_loop::run(&mut engine, ports).await });
+    runtime.block_on(lived).map_err(|error| format!("internal error: {error}"))?;
     // Whoever was just answered has the answer before the process ends.
     runtime.block_on(async { tokio::time::sleep(Duration::from_millis(20)).await });
     if let Err(error) = std::fs::remove_file(&socket_path) {
