@@ -6,8 +6,11 @@
 
 use std::process::{Command, Stdio};
 
+/// For a group database on the network that does not answer, in seconds.
+const PATIENCE: &str = "10";
+
 /// The number of a group, by its name; `None` if there is no such group, or nobody to ask.
-/// Takes as long as the group database does: not for an event loop.
+/// Takes as long as the group database does, up to ten seconds: not for an event loop.
 pub fn group(name: &str) -> Option<u32> {
     let file = std::fs::read_to_string("/etc/group").unwrap_or_default();
     in_text(&file, name).or_else(|| asked(name))
@@ -28,9 +31,14 @@ fn asked(name: &str) -> Option<u32> {
     if name.is_empty() || name.starts_with('-') || name.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let said =
-        Command::new("getent").args(["group", name]).stdin(Stdio::null()).stderr(Stdio::null()).output();
-    in_text(&String::from_utf8(said.ok()?.stdout).ok()?, name)
+    in_text(&said(PATIENCE, &["getent", "group", name])?, name)
+}
+
+/// What a program says within so many seconds (timeout(1) ends it then).
+fn said(seconds: &str, words: &[&str]) -> Option<String> {
+    let mut command = Command::new("timeout");
+    command.args(["-k", "1", seconds]).args(words).stdin(Stdio::null()).stderr(Stdio::null());
+    String::from_utf8(command.output().ok()?.stdout).ok()
 }
 
 #[cfg(test)]
@@ -44,6 +52,14 @@ mod tests {
         assert_eq!(in_text(text, "hb"), None);
         assert_eq!(in_text(text, "broken"), None);
         assert_eq!(in_text(text, "odd"), None);
+    }
+
+    #[test]
+    fn nobody_is_waited_for_without_end() {
+        assert_eq!(said("10", &["echo", "hbd:x:1:"]).as_deref(), Some("hbd:x:1:\n"));
+        // Ten minutes, and it does not heed being told to end.
+        let deaf = ["sh", "-c", "trap '' TERM; echo half; exec sleep 600"];
+        assert_eq!(said("0.1", &deaf).as_deref(), Some("half\n"));
     }
 
     #[test]
