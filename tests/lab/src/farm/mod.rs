@@ -259,7 +259,8 @@ impl Farm {
         let client = self.client(label, &["talk", &address, "--patience", "60s", "--pause", "100ms"])?;
         wait_for("the open connection", BOUND, Duration::from_millis(20), || {
             (client.lines() > 3).then_some(())
-        })?;
+        })
+        .map_err(|error| LabError(format!("{error}; the client said: {:?}", client.process.log_text())))?;
         Ok(client)
     }
 
