@@ -11,6 +11,7 @@ use super::model::{Agent, Group, Watchdog, Witness};
 use super::problem::{Problem, Report, Span};
 use super::safety::whole_seconds;
 use super::table::{At, Table, shown};
+use crate::http;
 
 const SECOND: Duration = Duration::from_secs(1);
 const ENDPOINTS: &str = "write endpoints = [\"http://192.168.45.9:2379\"]";
@@ -242,11 +243,14 @@ fn check_url(url: &str) -> Result<(), String> {
         }
         None => authority.find(':').map_or("", |at| &authority[at..]),
     };
-    match (port, port.strip_prefix(':').map(str::parse::<u16>)) {
-        ("", _) => Ok(()),
-        (_, Some(Ok(number))) if number > 0 && !authority.starts_with(':') => Ok(()),
-        _ => Err("write a host and a port from 1 to 65535: \"http://192.168.45.9:2379\"".to_owned()),
+    let good = match port.strip_prefix(':').map(str::parse::<u16>) {
+        None => port.is_empty(),
+        Some(number) => number.is_ok_and(|number| number > 0) && !authority.starts_with(':'),
+    };
+    if !good {
+        return Err("write a host and a port from 1 to 65535: \"http://192.168.45.9:2379\"".to_owned());
     }
+    http::host_and_port(authority).map(|_| ())
 }
 
 #[cfg(test)]
@@ -273,6 +277,8 @@ mod tests {
             "http://[fd00]:1",
             "http://u:p@h",
             "http://a b",
+            "http://et%63d:1",
+            "http://[fd00::9]x",
         ] {
             assert!(check_url(url).is_err(), "{url}");
         }

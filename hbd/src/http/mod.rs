@@ -80,7 +80,11 @@ impl Url {
     }
 }
 
-fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
+/// What comes before the path of a URL: a host, an IPv6 address without its brackets, and the port if there is one.
+///
+/// # Errors
+/// A sentence.
+pub(crate) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(bracketed) => {
             let (host, after) = bracketed.split_once(']').ok_or("a ']' is missing")?;

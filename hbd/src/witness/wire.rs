@@ -56,25 +56,15 @@ impl Endpoint {
     /// # Errors
     /// A sentence.
     pub fn parse(url: &str) -> Result<Endpoint, String> {
-        let wrong = || format!("{url} is no endpoint");
-        let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("{url} is no endpoint"))?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
-        let (host, port) = match authority.strip_prefix('[') {
-            Some(bracketed) => {
-                let (host, after) = bracketed.split_once(']').ok_or_else(wrong)?;
-                (host, after.strip_prefix(':'))
-            }
-            None => match authority.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (authority, None),
-            },
-        };
-        let port = port.map_or(Ok(PORT), str::parse).map_err(|_| wrong())?;
+        let (host, port) = http::host_and_port(authority).map_err(|why| format!("{url}: {why}"))?;
+        let port = port.unwrap_or(PORT);
         let shown = url.strip_suffix('/').unwrap_or(url).to_owned();
         Ok(Endpoint {
             shown,
             tls: scheme == "https",
-            host: host.to_owned(),
+            host,
             port,
             known: Arc::default(),
             looking: Arc::default(),
