@@ -228,11 +228,11 @@ fn figure(values: &[f64]) -> String {
     }
 }
 
-/// `own` counts at least as `floor`, the resolution: what cannot be told apart is no ratio.
+/// Both count at least as `floor`, the resolution: what cannot be told apart is no ratio.
 fn ratio(own: &[f64], peer: &[f64], floor: f64) -> String {
     match (median(own), median(peer)) {
         (Some(own), Some(peer)) => {
-            let ratio = peer / own.max(floor);
+            let ratio = peer.max(floor) / own.max(floor);
             if ratio < 100.0 { format!("{ratio:.1}x") } else { format!("{ratio:.0}x") }
         }
         _ => String::new(),
@@ -268,6 +268,7 @@ mod tests {
         assert_eq!(figure(&[1000.4]), "1000");
         assert_eq!(figure(&[]), "-");
         assert_eq!(ratio(&[0.0], &[6.0], 1.0), "6.0x");
+        assert_eq!(ratio(&[0.3], &[0.4], 1.0), "1.0x");
         assert_eq!(ratio(&[], &[6.0], 1.0), "");
         assert_eq!(median(&[1.0, 2.0, 3.0, 4.0]), Some(2.5));
     }
