@@ -245,7 +245,7 @@ fn resolution(measure: &Measure) -> f64 {
         ("many", _) => many::BLIND_MS,
         (_, "ms") => 1.0,
         // What is taken off is not exact.
-        (_, "us") => 100.0,
+        (_, "us") => 10.0,
         _ => f64::MIN_POSITIVE,
     }
 }
