@@ -41,11 +41,11 @@ impl Kernel {
 impl Backend for Kernel {
     fn read_while(&mut self, go_on: &mut dyn FnMut() -> bool) -> Result<Option<Picture>, String> {
         // Before: what changes while it is read shows at the next glance.
-        self.glance = glance::digest().ok();
+        let glance = glance::digest().ok();
+        self.glance = None;
         let mut picture = Picture::default();
         for state in self.ipvs.services().map_err(|error| error.to_string())? {
             if !go_on() {
-                self.glance = None;
                 return Ok(None);
             }
             let service_key = state.service.key;
@@ -59,6 +59,7 @@ impl Backend for Kernel {
             picture.dests.insert(key, counters.collect());
             picture.table.insert(key, service);
         }
+        self.glance = glance;
         Ok(Some(picture))
     }
 
