@@ -74,7 +74,7 @@ impl Web {
             version: spec.version,
             secure,
             method,
-            path: path(&spec.path)?,
+            path: uri(&spec.path)?,
             host: spec.host.clone().or_else(|| {
                 spec.headers
                     .iter()
@@ -103,7 +103,7 @@ impl Web {
             version: HttpVersion::Two,
             secure,
             method: Method::POST,
-            path: path(grpc::PATH)?,
+            path: uri(grpc::PATH)?,
             host: spec.host.clone(),
             headers,
             body: Bytes::from(grpc::request(&spec.service)),
@@ -127,7 +127,7 @@ impl Web {
         let scheme = if self.secure.is_some() { "https" } else { "http" };
         let uri = match self.version {
             HttpVersion::One => Ok(self.path.clone()),
-            HttpVersion::Two => path(&format!("{scheme}://{host}{}", self.path)),
+            HttpVersion::Two => uri(&format!("{scheme}://{host}{}", self.path)),
         }?;
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
@@ -215,8 +215,8 @@ fn wanted(good: &[u16]) -> String {
     }
 }
 
-/// What is asked for.
-fn path(text: &str) -> Result<Uri, String> {
+/// What is asked for, with or without its authority.
+fn uri(text: &str) -> Result<Uri, String> {
     text.parse().map_err(|e| format!("{} cannot be asked for: {e}", quoted(text)))
 }
 

@@ -14,8 +14,8 @@ use crate::table::{Change, Key, Service as Entry, Table, plan};
 
 /// Between two looks at the kernel's table.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A table of so many real servers is looked at closely each time; of a larger one nearly all the time of the director
-/// would go into it, so a glance has to do in between.
+/// A table of so many real servers is looked at closely each time; with a larger one much of the director's time would go
+/// into that, so a glance has to do in between.
 const FEW: usize = 100;
 /// Then it is looked at closely after so long: what a glance does not show, and the counters.
 const CLOSELY_EVERY: Duration = Duration::from_secs(3);

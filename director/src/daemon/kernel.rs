@@ -138,11 +138,11 @@ mod tests {
     use super::*;
     use crate::table::Table;
 
-    /// A kernel whose table takes until it is told to be read.
+    /// A kernel that notes what is asked of it.
     #[derive(Clone, Default)]
     struct Slow {
         looks: Arc<Mutex<Vec<&'static str>>>,
-        /// Somebody waits: so often it is read in vain.
+        /// Whenever it is read somebody asks for a change.
         jobs: Option<SyncSender<Job>>,
         same: bool,
     }
