@@ -231,26 +231,21 @@ fn check_url(url: &str) -> Result<(), String> {
     {
         return Err("write scheme, host and port only: \"http://192.168.45.9:2379\"".to_owned());
     }
-    let port = match authority.strip_prefix('[') {
-        Some(bracketed) => match bracketed.split_once(']') {
-            Some((host, after)) if host.parse::<std::net::Ipv6Addr>().is_ok() => after,
-            _ => {
-                return Err("the brackets must hold an IPv6 address: \"http://[fd00::9]:2379\"".to_owned());
-            }
-        },
+    let is_ipv6 = |bracketed: &str| {
+        bracketed.split_once(']').is_some_and(|(host, _)| host.parse::<std::net::Ipv6Addr>().is_ok())
+    };
+    match authority.strip_prefix('[') {
+        Some(bracketed) if !is_ipv6(bracketed) => {
+            return Err("the brackets must hold an IPv6 address: \"http://[fd00::9]:2379\"".to_owned());
+        }
         None if authority.matches(':').count() > 1 => {
             return Err("put an IPv6 address in brackets: \"http://[fd00::9]:2379\"".to_owned());
         }
-        None => authority.find(':').map_or("", |at| &authority[at..]),
-    };
-    let good = match port.strip_prefix(':').map(str::parse::<u16>) {
-        None => port.is_empty(),
-        Some(number) => number.is_ok_and(|number| number > 0) && !authority.starts_with(':'),
-    };
-    if !good {
-        return Err("write a host and a port from 1 to 65535: \"http://192.168.45.9:2379\"".to_owned());
+        _ => {}
     }
-    http::host_and_port(authority).map(|_| ())
+    http::host_and_port(authority).map(|_| ()).map_err(|why| {
+        format!("{why}; write a host and a port from 1 to 65535: \"http://192.168.45.9:2379\"")
+    })
 }
 
 #[cfg(test)]
