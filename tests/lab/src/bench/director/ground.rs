@@ -84,7 +84,7 @@ impl Ground {
 
 /// What computes here.
 pub enum Processors {
-    /// QEMU, and the clock counts its instructions (`scripts/vm --counted`, of which only its caller can tell).
+    /// QEMU, and the clock counts its instructions (`scripts/vm --counted`).
     Counted,
     /// QEMU.
     Emulated,
@@ -95,7 +95,7 @@ pub enum Processors {
 /// What computes here.
 pub fn processors() -> Processors {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    match (std::env::var_os("LAB_COUNTED"), info.contains("TCG")) {
+    match (std::env::var_os("VM_COUNTED"), info.contains("TCG")) {
         (Some(_), true) => Processors::Counted,
         (None, true) => Processors::Emulated,
         (_, false) => Processors::Real(info.lines().filter(|line| line.starts_with("processor")).count()),
