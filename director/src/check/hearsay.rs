@@ -15,7 +15,7 @@ use super::proto::x509;
 use crate::table::Protocol;
 
 /// Checks that say and hear as much as each type can, written as in a configuration.
-const CHECKS: [&str; 20] = [
+const CHECKS: [&str; 23] = [
     "type = \"connect\"\nsend = \"who\"\nexpect = \"/^[a-z]+ ok/\"",
     "type = \"udp\"\nsend = \"who\"\nexpect = \"ok\"",
     "type = \"dns\"",
@@ -36,6 +36,9 @@ const CHECKS: [&str; 20] = [
     "type = \"radius\"\nsecret = \"s\"\nuser = \"u\"\npassword = \"p\"",
     "type = \"radius\"\nsecret = \"s\"",
     "type = \"sip\"\nuser = \"u@x\"\nstatus = [200, 404]",
+    "type = \"http\"",
+    "type = \"http\"\nstatus = [200, 404]\nexpect = \"happy\"",
+    "type = \"http\"\nexpect = \"/^happy$/\"",
 ];
 /// Known beforehand, so that a server can be right.
 const NONCE: [u8; 18] = *b"nonce-of-a-fuzzer!";
@@ -85,7 +88,8 @@ pub fn converse(talk: &mut dyn Talk, said: &[u8], piece: usize) -> (Result<(), S
     let mut spoken = talk.opening();
     let mut heard = Heard::default();
     for part in said.chunks(piece.max(1)) {
-        if !heard.add(part) {
+        heard.add(part);
+        if heard.total() > talk.most() {
             return (Err("too much".to_owned()), spoken);
         }
         if let Some(verdict) = drive(talk, &mut heard, &mut spoken) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::progress::Progress;
 use super::proto::dns::{Dns, Kind};
 use super::proto::ftp::Ftp;
+use super::proto::http::Wanted;
 use super::proto::imap::Imap;
 use super::proto::ladder::Ladder;
 use super::proto::ldap::{Ldap, Scope};
@@ -29,6 +30,8 @@ use super::web::Web;
 use super::wire::Wire;
 use super::{Target, datagram, ping, random, script};
 use crate::table::Protocol;
+
+const NO_TALK: &str = "internal: this check has no conversation";
 
 /// What must not be foreseen of one check.
 pub(super) type Nonce = [u8; 18];
@@ -211,14 +214,14 @@ impl Prepared {
                 let nonce = u64::from_be_bytes(first(nonce));
                 Box::new(sip.talk(&Ends { local, remote, transport, nonce }))
             }
+            Kinds::Web(web) => Box::new(web.talk(remote).ok_or(NO_TALK)?),
             // Asked without a stream.
             Kinds::Off
             | Kinds::Connect
             | Kinds::Udp { .. }
-            | Kinds::Web(_)
             | Kinds::Radius(_)
             | Kinds::Ping
-            | Kinds::Script { .. } => return Err("internal: this check has no conversation".to_owned()),
+            | Kinds::Script { .. } => return Err(NO_TALK.to_owned()),
         })
     }
 }
@@ -242,7 +245,10 @@ fn kind(spec: &Spec) -> Result<Kinds, String> {
         Spec::Udp(words) => {
             Kinds::Udp { send: bytes(words.send.as_deref())?, expect: expected(words.expect.as_ref())? }
         }
-        Spec::Http(http) => Kinds::Web(Box::new(Web::http(http, expected(http.expect.as_ref())?)?)),
+        Spec::Http(http) => {
+            let wanted = Wanted { status: http.status.clone(), expect: expected(http.expect.as_ref())? };
+            Kinds::Web(Box::new(Web::http(http, wanted)?))
+        }
         Spec::Grpc(grpc) => Kinds::Web(Box::new(Web::grpc(grpc)?)),
         Spec::Dns(dns) => {
             let record = dns.record.as_deref().map(|name| {

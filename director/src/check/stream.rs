@@ -11,7 +11,7 @@ use super::proto::{Heard, Step, Talk};
 use super::tls::Secure;
 use super::wire::{Wire, broken, refused};
 
-/// One read.
+/// There is room for so much in one read.
 const CHUNK: usize = 4096;
 
 /// A conversation with one server.
@@ -72,11 +72,10 @@ impl Conversation<'_> {
     /// Reads once. False at the end of the stream.
     async fn listen(&mut self, talk: &dyn Talk, heard: &mut Heard) -> Result<bool, String> {
         self.progress.at(talk.stage());
-        let mut chunk = [0; CHUNK];
-        let length = self.wire.read(&mut chunk).await.map_err(|e| broken(&e, &talk.stage()))?;
-        match heard.add(&chunk[..length]) {
-            true => Ok(length > 0),
-            false => Err(format!("the server said more than {MOST_HEARD} bytes {}", talk.stage())),
+        let length = self.wire.read_buf(heard.room(CHUNK)).await.map_err(|e| broken(&e, &talk.stage()))?;
+        match heard.total() > talk.most() {
+            true => Err(format!("the server said more than {} bytes {}", talk.most(), talk.stage())),
+            false => Ok(length > 0),
         }
     }
 
@@ -95,8 +94,7 @@ impl Conversation<'_> {
             Err(error) => return Ok(talk.fetched(Err(refused(address, &error)))),
         };
         self.say(words, talk).await?;
-        let mut file = Vec::new();
-        let mut chunk = [0; CHUNK];
+        let mut file = Vec::with_capacity(CHUNK);
         while file.len() < MOST_HEARD {
             tokio::select! {
                 biased;
@@ -109,9 +107,9 @@ impl Conversation<'_> {
                         return Ok(step);
                     }
                 }
-                length = data.read(&mut chunk) => match length {
+                length = data.read_buf(&mut file) => match length {
                     Ok(0) => break,
-                    Ok(length) => file.extend_from_slice(&chunk[..length]),
+                    Ok(_) => file.reserve(CHUNK),
                     Err(error) => return Ok(talk.fetched(Err(broken(&error, &talk.stage())))),
                 }
             }

@@ -1,47 +1,49 @@
-//! HTTP/1.1, HTTP/2 and gRPC. Redirects are not followed: a 302 is an answer like any other.
+//! HTTP of both versions and gRPC: HTTP/1.1 is a talk of our own, HTTP/2 is hyper's.
+//!
+//! Redirects are not followed: a 302 is an answer like any other.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use base::base64;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    USER_AGENT,
 };
-use hyper::{Method, Request, Response, Uri, Version};
+use hyper::{Method, Response, Uri, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::progress::Progress;
 use super::proto::grpc;
-use super::proto::text::{Expect, quoted};
+use super::proto::http::{HttpTalk, MOST_BODY, Request, Wanted};
+use super::proto::text::quoted;
 use super::spec::{Grpc, Http, HttpVersion};
+use super::stream::Conversation;
 use super::tls::Secure;
 use super::wire::Wire;
 
-/// So much of a body is looked at.
-const MOST_BODY: usize = 1 << 20;
 const AGENT: &str = concat!("director/", env!("CARGO_PKG_VERSION"));
-
-type Asking = Request<Full<Bytes>>;
 
 /// What is asked and expected, made once.
 #[derive(Debug)]
 pub(super) struct Web {
-    version: HttpVersion,
-    pub secure: Option<Secure>,
-    method: Method,
-    /// An absolute URI without its authority.
-    path: Uri,
+    secure: Option<Secure>,
     host: Option<String>,
-    headers: HeaderMap,
-    body: Bytes,
-    judge: Judge,
+    asked: Asked,
+}
+
+#[derive(Debug)]
+enum Asked {
+    One(Request),
+    Two { method: Method, path: Uri, headers: HeaderMap, body: Bytes, judge: Judge },
 }
 
 #[derive(Debug)]
 enum Judge {
-    Http { status: Vec<u16>, expect: Option<Expect> },
+    Http(Arc<Wanted>),
     Grpc,
 }
 
@@ -50,7 +52,7 @@ impl Web {
     ///
     /// # Errors
     /// A sentence: something of it cannot be sent.
-    pub fn http(spec: &Http, expect: Option<Expect>) -> Result<Web, String> {
+    pub fn http(spec: &Http, wanted: Wanted) -> Result<Web, String> {
         let protocol: &[u8] = if spec.version == HttpVersion::Two { b"h2" } else { b"http/1.1" };
         let secure =
             spec.tls.as_ref().map(|tls| Secure::new(tls, spec.host.as_deref(), &[protocol])).transpose()?;
@@ -70,22 +72,17 @@ impl Web {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let web = Web {
-            version: spec.version,
-            secure,
-            method,
-            path: uri(&spec.path)?,
-            host: spec.host.clone().or_else(|| {
-                spec.headers
-                    .iter()
-                    .find(|(name, _)| name.eq_ignore_ascii_case("host"))
-                    .map(|(_, value)| value.clone())
-            }),
-            headers,
-            body: Bytes::new(),
-            judge: Judge::Http { status: spec.status.clone(), expect },
+        let named = headers.remove(HOST);
+        let named = named.and_then(|value| value.to_str().ok().map(str::to_owned));
+        let host = spec.host.clone().or(named);
+        let (path, wanted) = (uri(&spec.path)?, Arc::new(wanted));
+        let asked = match spec.version {
+            HttpVersion::One => Asked::One(request(&method, &path, headers, wanted)),
+            HttpVersion::Two => {
+                Asked::Two { method, path, headers, body: Bytes::new(), judge: Judge::Http(wanted) }
+            }
         };
-        web.checked()
+        Web { secure, host, asked }.checked()
     }
 
     /// For gRPC's health service.
@@ -99,48 +96,42 @@ impl Web {
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
-        let web = Web {
-            version: HttpVersion::Two,
-            secure,
-            method: Method::POST,
-            path: uri(grpc::PATH)?,
-            host: spec.host.clone(),
-            headers,
-            body: Bytes::from(grpc::request(&spec.service)),
-            judge: Judge::Grpc,
-        };
-        web.checked()
+        let (path, body) = (uri(grpc::PATH)?, Bytes::from(grpc::request(&spec.service)));
+        let asked = Asked::Two { method: Method::POST, path, headers, body, judge: Judge::Grpc };
+        Web { secure, host: spec.host.clone(), asked }.checked()
     }
 
     /// Whether a request can be made of it: said when the configuration is read, not at each check.
     fn checked(self) -> Result<Web, String> {
-        self.request(SocketAddr::from(([127, 0, 0, 1], 80))).map(|_| self)
+        let host = self.host(SocketAddr::from(([127, 0, 0, 1], 80)));
+        header(&host)?;
+        if let Asked::Two { path, .. } = &self.asked {
+            self.absolute(&host, path)?;
+        }
+        Ok(self)
     }
 
-    fn request(&self, address: SocketAddr) -> Result<Asking, String> {
+    /// What the server at `address` is called in the request.
+    fn host(&self, address: SocketAddr) -> String {
         let usual = if self.secure.is_some() { 443 } else { 80 };
-        let host = self.host.clone().unwrap_or_else(|| match address.port() == usual {
+        self.host.clone().unwrap_or_else(|| match address.port() == usual {
             true if address.is_ipv6() => format!("[{}]", address.ip()),
             true => address.ip().to_string(),
             false => address.to_string(),
-        });
+        })
+    }
+
+    fn absolute(&self, host: &str, path: &Uri) -> Result<Uri, String> {
         let scheme = if self.secure.is_some() { "https" } else { "http" };
-        let uri = match self.version {
-            HttpVersion::One => Ok(self.path.clone()),
-            HttpVersion::Two => uri(&format!("{scheme}://{host}{}", self.path)),
-        }?;
-        let mut request = Request::new(Full::new(self.body.clone()));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = uri;
-        *request.headers_mut() = self.headers.clone();
-        if self.version == HttpVersion::One {
-            request.headers_mut().insert(HOST, header(&host)?);
-            request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        } else {
-            request.headers_mut().remove(HOST);
-            *request.version_mut() = Version::HTTP_2;
+        uri(&format!("{scheme}://{host}{path}"))
+    }
+
+    /// The talk, if it is HTTP/1.1.
+    pub fn talk(&self, address: SocketAddr) -> Option<HttpTalk> {
+        match &self.asked {
+            Asked::One(request) => Some(request.talk(&self.host(address))),
+            Asked::Two { .. } => None,
         }
-        Ok(request)
     }
 
     /// Asks once. The deadline is the caller's.
@@ -148,51 +139,61 @@ impl Web {
     /// # Errors
     /// A sentence.
     pub async fn ask(&self, address: SocketAddr, progress: &Progress) -> Result<(), String> {
-        let request = self.request(address)?;
-        let wire = Wire::open(address, self.secure.as_ref(), progress).await?;
-        progress.at("to the request");
-        let io = TokioIo::new(wire);
-        match self.version {
-            HttpVersion::One => Box::pin(self.over_one(io, request, progress)).await,
-            HttpVersion::Two => Box::pin(self.over_two(io, request, progress)).await,
+        match &self.asked {
+            Asked::One(request) => {
+                let mut talk = request.talk(&self.host(address));
+                let wire = Wire::open(address, self.secure.as_ref(), progress).await?;
+                Conversation { wire, address, upgrade: None, progress }.hold(&mut talk).await
+            }
+            // Boxed: larger than all else.
+            Asked::Two { .. } => Box::pin(self.over_two(address, progress)).await,
         }
     }
 
-    async fn over_one(&self, io: TokioIo<Wire>, request: Asking, progress: &Progress) -> Result<(), String> {
+    async fn over_two(&self, address: SocketAddr, progress: &Progress) -> Result<(), String> {
+        let Asked::Two { method, path, headers, body, judge } = &self.asked else {
+            return Err("internal: this check is not of HTTP/2".to_owned());
+        };
+        let mut request = hyper::Request::new(Full::new(body.clone()));
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = self.absolute(&self.host(address), path)?;
+        *request.headers_mut() = headers.clone();
+        *request.version_mut() = Version::HTTP_2;
+        let wire = Wire::open(address, self.secure.as_ref(), progress).await?;
+        progress.at("before it had answered the request");
         let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(io).await.map_err(|e| failed(&e))?;
-        let answered = async { self.judge(sender.send_request(request).await, progress).await };
-        beside(connection, answered).await
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(wire))
+                .await
+                .map_err(|e| failed(&e))?;
+        let answered = async { judge.judge(sender.send_request(request).await, progress).await };
+        let (mut connection, mut answered) = (std::pin::pin!(connection), std::pin::pin!(answered));
+        tokio::select! {
+            biased;
+            verdict = &mut answered => verdict,
+            // Its end is not yet that of what it has delivered.
+            _ = &mut connection => answered.await,
+        }
     }
+}
 
-    async fn over_two(&self, io: TokioIo<Wire>, request: Asking, progress: &Progress) -> Result<(), String> {
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.map_err(|e| failed(&e))?;
-        let answered = async { self.judge(sender.send_request(request).await, progress).await };
-        beside(connection, answered).await
-    }
-
+impl Judge {
     async fn judge(
         &self,
         answer: hyper::Result<Response<Incoming>>,
         progress: &Progress,
     ) -> Result<(), String> {
         let (head, body) = answer.map_err(|e| failed(&e))?.into_parts();
-        let status = head.status.as_u16();
-        match &self.judge {
-            Judge::Http { status: good, expect } => {
-                let fine = if good.is_empty() { head.status.is_success() } else { good.contains(&status) };
-                if !fine {
-                    return Err(format!("the status is {}{}", head.status, wanted(good)));
-                }
-                let Some(expect) = expect else {
+        match self {
+            Judge::Http(wanted) => {
+                wanted.status(head.status)?;
+                if wanted.expect.is_none() {
                     return Ok(());
-                };
-                progress.at("to the request as a whole: the body is not complete");
-                look(body, expect).await
+                }
+                progress.at("before the body of its answer was complete");
+                look(body, wanted).await
             }
             Judge::Grpc => {
-                if status != 200 {
+                if head.status != 200 {
                     return Err(format!("the HTTP status is {}: no gRPC is spoken here", head.status));
                 }
                 let (message, trailers) = read(body, grpc::MOST).await?;
@@ -207,11 +208,23 @@ impl Web {
     }
 }
 
-/// What was wanted, if it is not the usual.
-fn wanted(good: &[u16]) -> String {
-    match good {
-        [] => String::new(),
-        good => format!(", wanted {}", good.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ")),
+/// The words of a request of HTTP/1.1 (RFC 9112, 3).
+fn request(method: &Method, path: &Uri, mut headers: HeaderMap, wanted: Arc<Wanted>) -> Request {
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    // Some servers want to know of no body too, where one is usual (RFC 9110, 8.6).
+    if [Method::POST, Method::PUT, Method::PATCH].contains(method) && !headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    let mut after_host = b"\r\n".to_vec();
+    for (name, value) in &headers {
+        after_host.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    after_host.extend(b"\r\n");
+    Request {
+        before_host: format!("{method} {path} HTTP/1.1\r\nhost: ").into_bytes(),
+        after_host,
+        headed_only: method == Method::HEAD,
+        wanted,
     }
 }
 
@@ -225,38 +238,24 @@ fn header(value: &str) -> Result<HeaderValue, String> {
         .map_err(|_| "an HTTP header has a character that is not allowed there".to_owned())
 }
 
-/// Drives `connection` until `answered` is there.
-async fn beside<C>(
-    connection: impl Future<Output = C>,
-    answered: impl Future<Output = Result<(), String>>,
-) -> Result<(), String> {
-    let (mut connection, mut answered) = (std::pin::pin!(connection), std::pin::pin!(answered));
-    tokio::select! {
-        biased;
-        verdict = &mut answered => verdict,
-        // Its end is not yet that of what it has delivered.
-        _ = &mut connection => answered.await,
-    }
-}
-
 /// Until the body has what is expected: no more of it is read than needed.
-async fn look(mut body: Incoming, expect: &Expect) -> Result<(), String> {
+async fn look(mut body: Incoming, wanted: &Wanted) -> Result<(), String> {
     let mut seen = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|e| failed(&e))?;
         let Some(data) = frame.data_ref() else {
             continue;
         };
-        seen.extend_from_slice(&data[..data.len().min(MOST_BODY - seen.len())]);
-        // A pattern may be anchored at the end, and a negated one is true too early.
-        if matches!(expect, Expect::Text(_)) && expect.matches(&seen) {
+        let known = seen.len();
+        seen.extend_from_slice(&data[..data.len().min(MOST_BODY - known)]);
+        if wanted.enough(&seen, known) {
             return Ok(());
         }
         if seen.len() >= MOST_BODY {
             break;
         }
     }
-    expect.judge("the body", &seen)
+    wanted.body(&seen)
 }
 
 /// All of a body, and its trailers.
@@ -291,21 +290,16 @@ pub(crate) async fn get(address: SocketAddr, path: &str, most: usize) -> Result<
         user: None,
         password: None,
     };
-    let request = Web::http(&spec, None)?.request(address)?;
-    let wire = Wire::open(address, None, &Progress::default()).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(wire)).await.map_err(|e| failed(&e))?;
-    let mut document = Vec::new();
-    let answered = async {
-        let answer = sender.send_request(request).await.map_err(|e| failed(&e))?;
-        if !answer.status().is_success() {
-            return Err(format!("the status is {}", answer.status()));
-        }
-        document = read(answer.into_body(), most).await?.0;
-        Ok(())
-    };
-    beside(connection, answered).await?;
-    Ok(document)
+    let talk = Web::http(&spec, Wanted::default())?.talk(address);
+    let mut talk = talk.ok_or("internal: a load is asked for by HTTP/1.1")?.gathering(most + 1);
+    let progress = Progress::default();
+    let wire = Wire::open(address, None, &progress).await?;
+    Conversation { wire, address, upgrade: None, progress: &progress }.hold(&mut talk).await?;
+    let document = talk.into_body();
+    match document.len() > most {
+        true => Err(format!("the answer has more than {most} bytes")),
+        false => Ok(document),
+    }
 }
 
 /// A sentence from what hyper says.

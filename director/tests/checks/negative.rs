@@ -170,7 +170,7 @@ async fn the_deadline_says_how_far_it_came() {
     let why = reason("type = \"https\"", port, false).await;
     assert_eq!(why, "no answer within 300ms, while TLS was being started");
     let why = reason("type = \"http\"", port, false).await;
-    assert_eq!(why, "no answer within 300ms to the request");
+    assert_eq!(why, "no answer within 300ms, before it had answered the request");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ http {
         location = /secret { auth_basic closed; auth_basic_user_file @DIR@/users; try_files /page =404; root @DIR@; }
         location = /asked { if ($http_x_from != director) { return 403; } return 204; }
         location = /method { return 200 $request_method; }
+        location = /length { return 200 "$request_method $content_length"; }
     }
     server { listen 127.0.0.1:@HTTP@; server_name www.example.com; location / { return 200 "by name"; } }
     server {
@@ -52,6 +53,8 @@ async fn nginx() {
     good(&format!("{page}method = \"HEAD\""), &target).await;
     good("type = \"http\"\npath = \"/method\"\nmethod = \"OPTIONS\"\nexpect = \"/^OPTIONS$/\"", &target)
         .await;
+    // A server that wants to know how long the body is: it is told that there is none.
+    good("type = \"http\"\npath = \"/length\"\nmethod = \"POST\"\nexpect = \"/^POST 0$/\"", &target).await;
     // A redirect is an answer, and not followed.
     good("type = \"http\"\npath = \"/moved\"\nstatus = [302]", &target).await;
     bad("type = \"http\"\npath = \"/moved\"", &target, "the status is 302").await;

@@ -1,5 +1,6 @@
 //! DNS (RFC 1035): one question, over UDP or TCP, and the records that must come back.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::talk::{Exchange, Heard, Step, Talk, Verdict};
@@ -358,8 +359,8 @@ impl Talk for DnsTalk {
         Step::Wait
     }
 
-    fn stage(&self) -> String {
-        "before it had answered the question".to_owned()
+    fn stage(&self) -> Cow<'static, str> {
+        "before it had answered the question".into()
     }
 }
 

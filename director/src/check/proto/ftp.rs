@@ -1,5 +1,7 @@
 //! FTP (RFC 959): the banner, a login, and a file by extended passive mode (RFC 2428) or passive mode.
 
+use std::borrow::Cow;
+
 use super::ladder::{Answer, Ladder, Manner, Rung};
 use super::talk::{Heard, Step, Talk, Verdict};
 use super::text::{Expect, quoted};
@@ -146,11 +148,11 @@ impl Talk for FtpTalk {
         end(verdict)
     }
 
-    fn stage(&self) -> String {
+    fn stage(&self) -> Cow<'static, str> {
         match self.stage {
             Stage::Login => self.ladder.stage(),
-            Stage::Extended | Stage::Passive => "before it had opened a port for the file".to_owned(),
-            Stage::Fetching => "before the file was complete".to_owned(),
+            Stage::Extended | Stage::Passive => "before it had opened a port for the file".into(),
+            Stage::Fetching => "before the file was complete".into(),
         }
     }
 }
@@ -189,9 +191,9 @@ mod tests {
         let mut talk = with_file("x").talk();
         talk.stage = Stage::Fetching;
         let mut heard = Heard::default();
-        assert!(heard.add(b"150 here it comes\r\n"));
+        heard.add(b"150 here it comes\r\n");
         assert_eq!(talk.hear(&mut heard), Step::Wait);
-        assert!(heard.add(b"550 no such file\r\n"));
+        heard.add(b"550 no such file\r\n");
         let Step::Done(Err(why), _) = talk.hear(&mut heard) else { panic!("must end") };
         assert_eq!(why, "the file was answered \"550 no such file\"");
     }

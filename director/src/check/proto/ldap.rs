@@ -1,5 +1,7 @@
 //! LDAP (RFC 4511): a bind, anonymous or with a password, and the search for an entry.
 
+use std::borrow::Cow;
+
 use super::ber::{Element, all, constructed, element, first};
 use super::ldap_filter;
 use super::talk::{Heard, Step, Talk};
@@ -271,13 +273,13 @@ impl Talk for LdapTalk {
         }
     }
 
-    fn stage(&self) -> String {
+    fn stage(&self) -> Cow<'static, str> {
         let what = match self.stage {
             Stage::StartTls => "StartTLS",
             Stage::Bind => "the bind",
             Stage::Search => "the search",
         };
-        format!("before it had answered {what}")
+        format!("before it had answered {what}").into()
     }
 }
 

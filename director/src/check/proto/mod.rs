@@ -10,6 +10,7 @@ pub mod ftp;
 #[cfg(test)]
 pub(crate) mod fuzz;
 pub mod grpc;
+pub mod http;
 pub mod icmp;
 pub mod imap;
 pub mod ladder;

@@ -5,6 +5,8 @@
 //! `max_connect_errors` of them the server refuses this host altogether. So a login is always tried; without a user
 //! given it is a stranger's, and its refusal shows that the server is at work.
 
+use std::borrow::Cow;
+
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
@@ -336,11 +338,11 @@ impl Talk for MysqlTalk {
         Step::Say(self.login())
     }
 
-    fn stage(&self) -> String {
+    fn stage(&self) -> Cow<'static, str> {
         match self.stage {
-            Stage::Greeting => "before it had greeted".to_owned(),
-            Stage::Login => "before it had answered the login".to_owned(),
-            _ => "before it had answered the query".to_owned(),
+            Stage::Greeting => "before it had greeted".into(),
+            Stage::Login => "before it had answered the login".into(),
+            _ => "before it had answered the query".into(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! PostgreSQL (protocol 3.0): whether it takes connections, a login, a query.
 //! <https://www.postgresql.org/docs/current/protocol-message-formats.html>
 
+use std::borrow::Cow;
+
 use md5::{Digest, Md5};
 
 use super::scram::{Salted, Scram};
@@ -242,14 +244,14 @@ impl Talk for PgsqlTalk {
         }
     }
 
-    fn stage(&self) -> String {
+    fn stage(&self) -> Cow<'static, str> {
         let what = match self.stage {
             Stage::Tls => "the request for TLS",
             Stage::Login => "the login",
             Stage::Start => "that it is ready",
             Stage::Query => "the query",
         };
-        format!("before it had answered {what}")
+        format!("before it had answered {what}").into()
     }
 }
 

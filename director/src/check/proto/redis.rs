@@ -1,6 +1,8 @@
 //! Redis (and Valkey, KeyDB): AUTH if there is a password, then PING, or a command and what its answer must have.
 //! RESP, version 2: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
+use std::borrow::Cow;
+
 use super::talk::{Heard, Step, Talk};
 use super::text::{Expect, quoted};
 
@@ -121,9 +123,9 @@ impl Talk for RedisTalk {
         Step::Say(self.ask())
     }
 
-    fn stage(&self) -> String {
+    fn stage(&self) -> Cow<'static, str> {
         let what = if self.authenticated { "the question" } else { "the login" };
-        format!("before it had answered {what}")
+        format!("before it had answered {what}").into()
     }
 }
 

@@ -1,5 +1,7 @@
 //! `send` and `expect`, for whatever has no check of its own. ldirectord's simpletcp and Piranha's send/expect.
 
+use std::borrow::Cow;
+
 use super::talk::{Exchange, Heard, Step, Talk, Verdict};
 use super::text::Expect;
 
@@ -33,8 +35,8 @@ impl Talk for StreamTalk {
         self.expect.judge("the answer", heard.bytes())
     }
 
-    fn stage(&self) -> String {
-        format!("before it had said {}", self.expect)
+    fn stage(&self) -> Cow<'static, str> {
+        format!("before it had said {}", self.expect).into()
     }
 }
 

@@ -1,5 +1,6 @@
 //! SIP (RFC 3261): OPTIONS, over UDP, TCP or TLS, answered 200.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use super::talk::{Exchange, Heard, Step, Talk, Verdict};
@@ -124,8 +125,8 @@ impl Talk for SipTalk {
         Step::Wait
     }
 
-    fn stage(&self) -> String {
-        "before it had answered OPTIONS".to_owned()
+    fn stage(&self) -> Cow<'static, str> {
+        "before it had answered OPTIONS".into()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The contract between a protocol and whoever drives it.
 
+use std::borrow::Cow;
+
 /// What a server may say at most before a check gives up on it, in bytes.
 pub const MOST_HEARD: usize = 256 * 1024;
 /// The longest line of a line protocol, in bytes.
@@ -67,8 +69,13 @@ pub trait Talk: Send + Sync {
         Err(format!("the server closed the connection {}", self.stage()))
     }
 
-    /// Where the conversation stands, for the sentence about a deadline: "while waiting for the banner".
-    fn stage(&self) -> String;
+    /// Where the conversation stands, for the sentence about a deadline: "before it had greeted".
+    fn stage(&self) -> Cow<'static, str>;
+
+    /// What the server may say at most, in bytes.
+    fn most(&self) -> usize {
+        MOST_HEARD
+    }
 }
 
 /// One question by datagram and the judgement of each answer.
@@ -84,24 +91,25 @@ pub trait Exchange: Send {
 #[derive(Debug, Default)]
 pub struct Heard {
     bytes: Vec<u8>,
-    total: usize,
+    /// So much of what was heard is there no longer.
+    taken: usize,
 }
 
 impl Heard {
-    /// Adds what was read. False if it is more than any check needs: then give up.
-    #[must_use]
-    pub fn add(&mut self, bytes: &[u8]) -> bool {
-        self.total = self.total.saturating_add(bytes.len());
-        if self.total > MOST_HEARD {
-            return false;
-        }
+    /// Adds what was said.
+    pub fn add(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
-        true
+    }
+
+    /// Where what is read next is added to, with room for `length` bytes of it.
+    pub fn room(&mut self, length: usize) -> &mut Vec<u8> {
+        self.bytes.reserve(length);
+        &mut self.bytes
     }
 
     /// How much was heard altogether, taken or not.
     pub fn total(&self) -> usize {
-        self.total
+        self.taken + self.bytes.len()
     }
 
     /// What is there.
@@ -111,12 +119,20 @@ impl Heard {
 
     /// Takes the first `length` bytes, if so many are there.
     pub fn take(&mut self, length: usize) -> Option<Vec<u8>> {
-        (self.bytes.len() >= length).then(|| self.bytes.drain(..length).collect())
+        let start = self.bytes.get(..length).map(<[u8]>::to_vec);
+        start.inspect(|_| self.skip(length))
+    }
+
+    /// Takes so many, or all there are, and looks at them no more.
+    pub fn skip(&mut self, length: usize) {
+        let length = length.min(self.bytes.len());
+        self.bytes.drain(..length);
+        self.taken += length;
     }
 
     /// Forgets all that is there: nothing said in the clear before TLS may count after it.
     pub fn forget(&mut self) {
-        self.bytes.clear();
+        self.skip(self.bytes.len());
     }
 
     /// Takes a line without its end (`\n` or `\r\n`); `None` until one is complete.
@@ -133,10 +149,10 @@ impl Heard {
                 _ => Ok(None),
             };
         };
-        let line: Vec<u8> = self.bytes.drain(..=end).collect();
-        let line = line.strip_suffix(b"\n").unwrap_or(&line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        Ok(Some(String::from_utf8_lossy(line).into_owned()))
+        let line = &self.bytes[..end];
+        let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();
+        self.skip(end + 1);
+        Ok(Some(line))
     }
 
     /// The start of what is there, for a sentence.
@@ -153,25 +169,22 @@ mod tests {
     fn lines_come_one_by_one_whatever_the_pieces() {
         let mut heard = Heard::default();
         assert_eq!(heard.line(), Ok(None));
-        assert!(heard.add(b"220 rea"));
+        heard.add(b"220 rea");
         assert_eq!(heard.line(), Ok(None));
-        assert!(heard.add(b"dy\r\n+OK\nrest"));
+        heard.add(b"dy\r\n+OK\nrest");
         assert_eq!(heard.line(), Ok(Some("220 ready".to_owned())));
         assert_eq!(heard.line(), Ok(Some("+OK".to_owned())));
         assert_eq!(heard.line(), Ok(None));
         assert_eq!(heard.bytes(), b"rest");
+        assert_eq!((heard.take(5), heard.take(2)), (None, Some(b"re".to_vec())));
+        heard.forget();
+        assert_eq!((heard.bytes(), heard.total()), (&b""[..], 19));
     }
 
     #[test]
-    fn a_line_without_end_and_a_flood_are_given_up() {
+    fn a_line_without_end_is_given_up() {
         let mut heard = Heard::default();
-        assert!(heard.add(&vec![b'x'; LONGEST_LINE]));
+        heard.add(&vec![b'x'; LONGEST_LINE]);
         assert!(heard.line().unwrap_err().contains("longer than 8192 bytes"));
-        let mut heard = Heard::default();
-        for _ in 0..MOST_HEARD / 1024 {
-            assert!(heard.add(&[b'\n'; 1024]));
-        }
-        assert!(!heard.add(b"x"));
-        assert_eq!(heard.bytes().len(), MOST_HEARD);
     }
 }
