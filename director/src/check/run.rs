@@ -1,8 +1,9 @@
 //! The I/O of checks: one entry, one deadline for the whole.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+use fnv::FnvHashMap;
 
 use super::prepared::Prepared;
 use super::progress::Progress;
@@ -56,7 +57,7 @@ fn bounded(why: String) -> String {
 
 /// The check made ready, by the same for all its runs.
 fn ready(spec: &Spec, now: Instant) -> Ready {
-    static READY: OnceLock<Mutex<HashMap<Spec, (Instant, Ready)>>> = OnceLock::new();
+    static READY: OnceLock<Mutex<FnvHashMap<Spec, (Instant, Ready)>>> = OnceLock::new();
     let mut all = READY.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((made, ready)) = all.get(spec)
         && now.saturating_duration_since(*made) < FRESH

@@ -11,8 +11,9 @@ use super::proto::{Heard, Step, Talk};
 use super::tls::Secure;
 use super::wire::{Wire, broken, refused};
 
-/// There is room for so much in one read.
-const CHUNK: usize = 4096;
+/// There is room for so much in the first read, and then for as much again as was heard, to a bound.
+const LEAST_ROOM: usize = 1024;
+const MOST_ROOM: usize = 16 * 1024;
 
 /// A conversation with one server.
 pub(super) struct Conversation<'a> {
@@ -72,7 +73,8 @@ impl Conversation<'_> {
     /// Reads once. False at the end of the stream.
     async fn listen(&mut self, talk: &dyn Talk, heard: &mut Heard) -> Result<bool, String> {
         self.progress.at(talk.stage());
-        let length = self.wire.read_buf(heard.room(CHUNK)).await.map_err(|e| broken(&e, &talk.stage()))?;
+        let room = heard.room(heard.total().clamp(LEAST_ROOM, MOST_ROOM));
+        let length = self.wire.read_buf(room).await.map_err(|e| broken(&e, &talk.stage()))?;
         match heard.total() > talk.most() {
             true => Err(format!("the server said more than {} bytes {}", talk.most(), talk.stage())),
             false => Ok(length > 0),
@@ -94,7 +96,7 @@ impl Conversation<'_> {
             Err(error) => return Ok(talk.fetched(Err(refused(address, &error)))),
         };
         self.say(words, talk).await?;
-        let mut file = Vec::with_capacity(CHUNK);
+        let mut file = Vec::with_capacity(MOST_ROOM);
         while file.len() < MOST_HEARD {
             tokio::select! {
                 biased;
@@ -109,7 +111,7 @@ impl Conversation<'_> {
                 }
                 length = data.read_buf(&mut file) => match length {
                     Ok(0) => break,
-                    Ok(_) => file.reserve(CHUNK),
+                    Ok(_) => file.reserve(MOST_ROOM),
                     Err(error) => return Ok(talk.fetched(Err(broken(&error, &talk.stage())))),
                 }
             }
