@@ -48,6 +48,31 @@ impl Environment for ByLength {
     }
 }
 
+/// Any bytes as each of the old files that are converted: whatever it is, there is no panic, what is refused is refused with
+/// reasons, and what comes out is TOML.
+pub fn convert(data: &[u8]) {
+    use crate::convert::{self, Kind, Options, Source};
+    let kinds =
+        [Kind::HaCf, Kind::HaResources, Kind::AuthKeys, Kind::Ldirectord, Kind::Lvs, Kind::Keepalived];
+    for kind in kinds {
+        let text = String::from_utf8_lossy(data).into_owned();
+        let source = Source { kind, name: "fuzz".to_owned(), text, includes: Vec::new() };
+        match convert::convert(&[source], &Options::default()) {
+            Ok(converted) => {
+                for doc in converted.hbd.iter().chain(&converted.director) {
+                    let text = doc.render();
+                    assert!(text.parse::<toml::Table>().is_ok(), "no TOML of {kind:?}:\n{text}");
+                    doc.remarks().for_each(|remark| assert!(!remark.in_one_line().contains('\n')));
+                }
+            }
+            Err(problems) => {
+                assert!(problems.errors() > 0, "refused without a reason");
+                assert!(!problems.render(false).is_empty());
+            }
+        }
+    }
+}
+
 /// Any bytes as a configuration: whatever it is, what is refused is refused with reasons that can be shown, and what is
 /// taken is taken the same way again.
 pub fn config(data: &[u8]) {

@@ -2,6 +2,7 @@
 pub mod agents;
 pub mod config;
 pub mod control;
+pub mod convert;
 pub mod ctl;
 pub mod daemon;
 pub mod fence;

@@ -286,6 +286,34 @@ Examples:
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Print our TOML for an old set-up of Heartbeat, ldirectord, Piranha or keepalived
+    #[command(after_help = "\
+A source is a folder ha.d, or one of the files ha.cf, haresources, authkeys,
+ldirectord.cf, lvs.cf, keepalived.conf; several are one set-up. What could not
+be carried over is a comment in the output, and is said on stderr too. Keys
+and passwords of the cluster are not copied.
+
+Examples:
+  hbctl convert /etc/ha.d --output /etc/hbd
+  hbctl convert ldirectord.cf > director.toml
+  hbctl convert lvs.cf --nodes alpha,beta --only hbd")]
+    Convert {
+        /// The old files
+        #[arg(value_name = "SOURCE", required = true)]
+        sources: Vec<PathBuf>,
+        /// Write hbd.toml and director.toml into this folder, with mode 0640
+        #[arg(long, short, value_name = "DIR")]
+        output: Option<PathBuf>,
+        /// Print or write one of the two files: hbd or director
+        #[arg(long, value_name = "FILE", hide_possible_values = true)]
+        only: Option<Only>,
+        /// Names of the two nodes, where the old files do not tell: the primary first, or the node the file is from
+        #[arg(long, value_name = "A,B", value_delimiter = ',')]
+        nodes: Option<Vec<String>>,
+        /// Replace files that are there
+        #[arg(long)]
+        force: bool,
+    },
     /// Show how the other node's configuration differs from this one's, part by part
     #[command(after_help = "\
 Both daemons must be up: it compares what they have in force, not the files.
@@ -315,6 +343,15 @@ pub(super) enum Switch {
     On,
     /// Off.
     Off,
+}
+
+/// Which file is wanted of a conversion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Only {
+    /// hbd.toml.
+    Hbd,
+    /// director.toml.
+    Director,
 }
 
 /// How messages are signed.
@@ -364,7 +401,7 @@ mod tests {
     fn only_the_commands_that_exist_are_listed() {
         let names: Vec<_> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
         let wanted = "status standby online move takeover failback maintenance cleanup fence fence-ack events why \
-                      tune check keygen diff reload";
+                      tune check keygen convert diff reload";
         assert_eq!(names, wanted.split_whitespace().collect::<Vec<_>>());
     }
 

@@ -12,7 +12,7 @@ use super::args::{Cli, Command, Common, Switch};
 use super::fail::Fail;
 use super::paint::Paint;
 use super::progress::Progress;
-use super::{age, check, director, event, keygen, status, text, tune, watch};
+use super::{age, check, convert, director, event, keygen, status, text, tune, watch};
 use crate::control::{Answer, Request, Verb};
 
 /// Whom this tool talks to.
@@ -35,6 +35,10 @@ pub(super) fn run(cli: &Cli) -> Result<(), Fail> {
         Command::Tune => show_tune(common),
         Command::Check { file, node } => check::run(common, file, node.as_deref()),
         Command::Keygen { method, output } => keygen::run(common, *method, output.as_deref()),
+        Command::Convert { sources, output, only, nodes, force } => {
+            let (output, nodes) = (output.as_deref(), nodes.as_deref());
+            convert::run(common, &convert::Wanted { sources, output, only: *only, nodes, force: *force })
+        }
         Command::Fence { node } => order(common, Verb::Fence { node: node.clone() }),
         Command::Reload => order(common, Verb::Reload),
         other => order(common, Verb::Order { order: cluster_order(other)? }),

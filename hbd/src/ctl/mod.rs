@@ -7,12 +7,13 @@
 //!     status, event    progress            only these know how things look
 //! ```
 //!
-//! `check` and `keygen` work without a daemon. Everything the daemon says is shown after `text` has
+//! `check`, `convert` and `keygen` work without a daemon. Everything the daemon says is shown after `text` has
 //! taken the control characters out: an agent's output must not be able to steer a terminal.
 
 mod args;
 mod check;
 mod commands;
+mod convert;
 mod director;
 mod event;
 mod keygen;

@@ -20,6 +20,10 @@ fn wrong_usage_ends_with_2() {
         "standby --timeout 5",
         "cleanup /nginx",
         "keygen --method rot13",
+        "convert",
+        "convert x --only ha.cf",
+        "convert x --force",
+        "convert x --nodes alpha",
         "status --color green",
         "tune b",
     ] {
@@ -31,7 +35,7 @@ fn wrong_usage_ends_with_2() {
 
 #[test]
 fn help_is_on_stdout_and_fits_the_screen() {
-    let commands = "status standby online move takeover failback maintenance cleanup fence fence-ack events why tune check keygen reload";
+    let commands = "status standby online move takeover failback maintenance cleanup fence fence-ack events why tune check keygen convert reload";
     for line in
         std::iter::once("--help".to_owned()).chain(commands.split(' ').map(|name| format!("{name} --help")))
     {

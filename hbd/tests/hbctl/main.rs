@@ -2,6 +2,7 @@
 
 mod broken;
 mod check;
+mod convert;
 mod daemon;
 mod local;
 mod orders;

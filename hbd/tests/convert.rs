@@ -1,0 +1,362 @@
+//! The folder `tests/convert`: the files of each folder are one old set-up, and what comes out of it must be what stands
+//! beside them: `expected-hbd.toml`, `expected-director.toml` and `expected-remarks` (what is said on standard error), or
+//! `expected-mistakes` for `mistakes-*`. `UPDATE_EXPECTED=1` rewrites the expectations; the difference is then the thing to
+//! review. What comes out must be taken by the readers of hbd and the director, but in `*-todo`, where something is missing
+//! that only a person knows.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use hbd::config::{self, Environment, Program, Unit};
+use hbd::convert::{self, Converted, Options, Remark, Source, gather};
+use proptest::prelude::*;
+
+/// A machine that has every agent.
+struct Machine;
+
+impl Environment for Machine {
+    fn program(&self, _: &Path) -> Program {
+        Program::Executable
+    }
+
+    fn user_group_exists(&self, _: &str) -> bool {
+        true
+    }
+
+    fn user_exists(&self, _: &str) -> bool {
+        true
+    }
+
+    fn unit(&self, _: &str) -> Unit {
+        Unit::Installed
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/convert")
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    paths
+}
+
+/// The name of a file without its folder.
+fn name(path: &Path) -> String {
+    path.file_name().expect("a name").to_string_lossy().into_owned()
+}
+
+/// The old files of a folder, called by their names alone.
+fn sources(folder: &Path) -> Vec<Source> {
+    let files =
+        entries(folder).into_iter().filter(|path| path.is_file() && !name(path).starts_with("expected-"));
+    let mut sources =
+        gather::gather(&files.collect::<Vec<_>>()).unwrap_or_else(|problems| panic!("{problems}"));
+    call_by_name(&mut sources, folder);
+    sources
+}
+
+fn call_by_name(sources: &mut [Source], folder: &Path) {
+    for source in sources {
+        let short =
+            Path::new(&source.name).strip_prefix(folder).expect("of the folder").display().to_string();
+        source.name = short;
+        for (_, more) in &mut source.includes {
+            call_by_name(more, folder);
+        }
+    }
+}
+
+/// What should stand in the files of expectations.
+fn outcome(folder: &Path) -> BTreeMap<&'static str, String> {
+    let mut files = BTreeMap::new();
+    match convert::convert(&sources(folder), &Options::default()) {
+        Ok(converted) => {
+            let remarks: Vec<String> = all(&converted).map(|remark| remark.in_one_line() + "\n").collect();
+            files.insert("expected-remarks", remarks.concat());
+            files.extend(converted.hbd.map(|doc| ("expected-hbd.toml", doc.render())));
+            files.extend(converted.director.map(|doc| ("expected-director.toml", doc.render())));
+        }
+        Err(problems) => {
+            files.insert("expected-mistakes", problems.render(false));
+        }
+    }
+    files
+}
+
+fn all(converted: &Converted) -> impl Iterator<Item = &Remark> {
+    converted.hbd.iter().chain(&converted.director).flat_map(|doc| doc.remarks())
+}
+
+#[test]
+fn every_set_up_becomes_what_is_expected() {
+    let update = std::env::var_os("UPDATE_EXPECTED").is_some_and(|value| value == "1");
+    let mut wrong = Vec::new();
+    let folders = entries(&root());
+    assert!(folders.len() >= 9, "the folder is nearly empty");
+    for folder in folders {
+        let outcome = outcome(&folder);
+        if outcome.contains_key("expected-mistakes") != name(&folder).starts_with("mistakes-") {
+            wrong.push(format!("{}: {outcome:?}", folder.display()));
+        }
+        let there = entries(&folder).into_iter().filter(|path| name(path).starts_with("expected-"));
+        for path in there.filter(|path| !outcome.contains_key(name(path).as_str())) {
+            if update {
+                std::fs::remove_file(&path).expect("removing an expectation");
+            } else {
+                wrong.push(format!("{} is no more", path.display()));
+            }
+        }
+        for (file, text) in outcome {
+            let path = folder.join(file);
+            if update {
+                std::fs::write(&path, text).expect("writing an expectation");
+            } else if std::fs::read_to_string(&path).ok().as_ref() != Some(&text) {
+                wrong.push(format!("{}: not as expected, but:\n{text}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_comes_out_is_taken_by_those_who_read_it() {
+    for folder in entries(&root()) {
+        let todo = name(&folder).ends_with("-todo");
+        for (file, text) in outcome(&folder) {
+            let path = folder.join(file);
+            let refused = match file {
+                "expected-hbd.toml" => read_as_nodes(&text, &path).err(),
+                "expected-director.toml" => director::config::parse(&text, &path).err(),
+                _ => continue,
+            };
+            if let Some(problems) = refused.filter(|_| !todo) {
+                panic!("{}:\n{text}\n{problems}", path.display());
+            }
+        }
+    }
+}
+
+/// Reads `text` as each of its nodes does.
+fn read_as_nodes(text: &str, path: &Path) -> Result<Vec<config::Config>, config::Problems> {
+    let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let nodes = table["node"].as_array().expect("nodes");
+    nodes
+        .iter()
+        .map(|node| config::parse(text, path, node["name"].as_str().expect("a name"), &Machine))
+        .collect()
+}
+
+#[test]
+fn what_is_missing_is_refused_where_it_is_missing() {
+    let text = read(&root().join("heartbeat-ucast-todo/expected-hbd.toml"));
+    let problems = read_as_nodes(&text, Path::new("hbd.toml")).expect_err("an address is missing");
+    assert!(problems.to_string().contains("FILL-IN"), "{problems}");
+}
+
+#[test]
+fn no_secret_is_said_and_none_of_the_cluster_is_written() {
+    for folder in entries(&root()) {
+        for (file, text) in outcome(&folder) {
+            // The passwords of checks are part of the director's configuration, as they were of ldirectord's.
+            let secret = text.contains("SecretWord") || text.contains("ThisIsTheSecret");
+            assert!(!secret || file == "expected-director.toml", "{}/{file}", folder.display());
+        }
+    }
+}
+
+#[test]
+fn every_remark_stands_in_its_file() {
+    for folder in entries(&root()) {
+        let Ok(converted) = convert::convert(&sources(&folder), &Options::default()) else { continue };
+        for doc in converted.hbd.iter().chain(&converted.director) {
+            let comments: String = doc
+                .render()
+                .lines()
+                .filter_map(|line| line.strip_prefix('#'))
+                .map(|line| line.trim().to_owned() + " ")
+                .collect();
+            for remark in doc.remarks() {
+                let words = remark.in_one_line();
+                let why = words.rsplit(": ").next().expect("a reason");
+                assert!(comments.contains(why), "{}: {why}\n{comments}", folder.display());
+            }
+        }
+    }
+}
+
+/// A set-up of a folder, read by hbd as `node`.
+fn cluster_of(folder: &str, node: &str) -> config::Config {
+    let text = read(&root().join(folder).join("expected-hbd.toml"));
+    config::parse(&text, Path::new(folder), node, &Machine).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn services_of(folder: &str) -> director::config::model::Config {
+    let text = read(&root().join(folder).join("expected-director.toml"));
+    director::config::parse(&text, Path::new(folder)).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn heartbeat_and_ldirectord_mean_the_same_as_before() {
+    let cluster = cluster_of("heartbeat-ldirectord", "sued");
+    let seconds = |time: std::time::Duration| time.as_secs();
+    let times = &cluster.cluster;
+    assert_eq!((seconds(times.keepalive), seconds(times.deadtime)), (2, 20));
+    assert_eq!((seconds(times.warntime), seconds(times.initdead)), (8, 60));
+    assert_eq!(cluster.nodes, ["Nord", "sued"]);
+    assert_eq!(cluster.groups[0].preferred.as_deref(), Some("Nord"));
+    let pings: Vec<_> =
+        cluster.pings.iter().flat_map(|ping| &ping.addresses).map(ToString::to_string).collect();
+    assert_eq!(pings, ["10.20.0.1"], "the address that moves proves nothing");
+    let services = services_of("heartbeat-ldirectord");
+    let weights: Vec<_> = services.virtuals[0].reals.iter().map(|real| real.weight).collect();
+    assert_eq!(weights, [1, 2]);
+    assert!(!services.virtuals[0].quiescent && services.virtuals[1].scheduler == "wlc");
+    let check = &services.virtuals[0].reals[0].checks[0];
+    assert_eq!((check.fall, check.rise, seconds(check.interval), seconds(check.timeout)), (1, 1, 10, 30));
+}
+
+#[test]
+fn a_folder_brings_the_files_that_haresources_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+    put("ha.cf", "node a b\nbcast eth0\n");
+    put("haresources", "a 10.0.0.1 ldirectord::www.cf\n");
+    put("www.cf", "virtual=10.0.0.1:80\n\treal=10.0.0.2:80 gate\n");
+    put("unrelated.cf", "no such thing\n");
+    let sources = gather::gather(&[folder.path().to_owned(), folder.path().join("www.cf")]).expect("good");
+    assert_eq!(sources.len(), 3, "each once");
+    let converted = convert::convert(&sources, &Options::default()).expect("good");
+    assert!(converted.director.is_some());
+    assert!(converted.hbd.expect("hbd.toml").render().contains("\"director\""));
+}
+
+#[test]
+fn what_cannot_be_read_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ha.cf");
+    let told = |path: &Path| gather::gather(&[path.to_owned()]).expect_err("refused").to_string();
+    assert!(told(&path).contains("there is no such file"));
+    std::fs::write(&path, b"node a b\ncluster caf\xe9\n").expect("a file");
+    assert!(told(&path).contains("ha.cf:2:12") && told(&path).contains("not UTF-8"));
+    std::fs::write(&path, vec![b' '; (1 << 20) + 1]).expect("a file");
+    assert!(told(&path).contains("larger than"));
+    let letter = folder.path().join("letter");
+    std::fs::write(&letter, "Dear reader,\n").expect("a file");
+    assert!(told(&letter).contains("no file of Heartbeat"));
+    std::fs::remove_file(&path).expect("it is there");
+    assert!(told(folder.path()).contains("no ha.cf in this folder"));
+    assert!(told(Path::new("/dev/zero")).contains("no regular file"));
+}
+
+#[test]
+fn two_set_ups_at_once_are_refused() {
+    let source = |kind, name: &str, text: &str| Source {
+        kind,
+        name: name.to_owned(),
+        text: text.to_owned(),
+        includes: Vec::new(),
+    };
+    let both = [
+        source(convert::Kind::HaCf, "ha.cf", "node a b\nbcast eth0\n"),
+        source(convert::Kind::Lvs, "lvs.cf", "primary = 10.0.0.1\n"),
+    ];
+    let problems = convert::convert(&both, &Options::default()).expect_err("two set-ups");
+    assert!(problems.to_string().contains("another set-up"));
+    let twice = [both[0].clone(), source(convert::Kind::HaCf, "old/ha.cf", "node c d\nbcast eth0\n")];
+    assert!(convert::convert(&twice, &Options::default()).is_err());
+}
+
+/// An old file of the folder with a few bytes changed, taken out or put in.
+fn mutated() -> impl Strategy<Value = String> {
+    let files = entries(&root()).into_iter().flat_map(|folder| entries(&folder));
+    let texts: Vec<String> = files
+        .filter(|path| path.is_file() && !name(path).starts_with("expected-"))
+        .map(|path| read(&path))
+        .collect();
+    let bits = prop::sample::select(vec![
+        "",
+        "\"",
+        "{",
+        "}",
+        "=",
+        "\n",
+        " ",
+        "-1",
+        "0",
+        "x",
+        "::",
+        "/",
+        "ü",
+        "\t",
+        "99999999999",
+        "#",
+        ",",
+        "->",
+        ":",
+        "\\",
+        "include x\n",
+        "$a",
+        "[",
+        "]",
+        "é",
+    ]);
+    let changes = prop::collection::vec((0_usize..4000, 0_usize..12, bits), 1..6);
+    (prop::sample::select(texts), changes).prop_map(|(text, changes)| {
+        let mut out = text;
+        for (at, cut, bit) in changes {
+            let floor = |out: &str, at: usize| {
+                (0..=at.min(out.len())).rev().find(|at| out.is_char_boundary(*at)).unwrap_or(0)
+            };
+            let from = floor(&out, at);
+            let to = floor(&out, from + cut).max(from);
+            out.replace_range(from..to, bit);
+        }
+        out
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_is_answered(text in "\\PC{0,200}") {
+        hbd::fuzz::convert(text.as_bytes());
+    }
+
+    #[test]
+    fn any_near_miss_is_answered(text in mutated()) {
+        hbd::fuzz::convert(text.as_bytes());
+    }
+}
+
+#[test]
+fn hand_made_nastiness_does_not_panic() {
+    for text in [
+        "",
+        "\0",
+        "\u{feff}",
+        "=",
+        "{",
+        "}",
+        "\"",
+        "virtual",
+        "virtual=",
+        "virtual {",
+        "node",
+        "node ,",
+        "real=->",
+        "\r\n\r\n",
+    ] {
+        hbd::fuzz::convert(text.as_bytes());
+    }
+    hbd::fuzz::convert("{".repeat(100_000).as_bytes());
+    hbd::fuzz::convert("virtual=1.2.3.4:5\n".repeat(2000).as_bytes());
+    hbd::fuzz::convert("a ".repeat(100_000).as_bytes());
+}
