@@ -223,6 +223,31 @@ fn heartbeat_and_ldirectord_mean_the_same_as_before() {
 }
 
 #[test]
+fn piranha_means_the_same_as_before() {
+    let cluster = cluster_of("piranha-direct", "backup");
+    assert_eq!(cluster.links.len(), 2, "the public and the private pair");
+    let resources: Vec<_> =
+        cluster.groups[0].resources.iter().map(|resource| resource.name.as_str()).collect();
+    assert_eq!(resources, ["IPaddr::10.30.0.5/24/eth0", "IPaddr::10.30.0.6/24/eth0", "director"]);
+    let services = services_of("piranha-direct");
+    let sync = services.sync.as_ref().expect("connections are told to the other one");
+    assert_eq!((sync.interface.as_str(), sync.id), ("eth2", 5));
+    let names: Vec<_> = services.virtuals.iter().map(|one| (one.name.as_str(), one.quiescent)).collect();
+    assert_eq!(names, [("mail", true), ("names", false), ("shop", false)]);
+    // Three checks of 6 s are the first that are 15 s of being well.
+    assert_eq!(services.virtuals[0].reals[0].checks[0].rise, 3);
+    let nat = services_of("piranha-nat");
+    let forwards: Vec<_> = nat.virtuals[0].reals.iter().map(|real| real.forward.to_string()).collect();
+    assert_eq!(forwards, ["masq", "masq"]);
+    let together = cluster_of("piranha-nat", "primary").groups.remove(0).resources;
+    assert_eq!(
+        together.len(),
+        3,
+        "the address of the router moves with that of the service, and the director"
+    );
+}
+
+#[test]
 fn a_folder_brings_the_files_that_haresources_names() {
     let folder = tempfile::tempdir().expect("a folder");
     let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");

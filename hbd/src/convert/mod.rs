@@ -21,6 +21,9 @@ mod heartbeat;
 mod ldirectord;
 mod ldirectord_checks;
 mod ldirectord_services;
+mod lvs;
+mod lvs_cluster;
+mod lvs_services;
 mod service_file;
 mod source;
 mod value;
@@ -70,6 +73,16 @@ pub fn convert(sources: &[Source], options: &Options) -> Result<Converted, Probl
     if heartbeat.any() {
         match heartbeat.convert(!services.virtuals.is_empty(), options) {
             Ok(draft) => cluster = Some(draft),
+            Err(more) => problems.list.extend(more.list),
+        }
+    }
+    if let Some(source) = of(Kind::Lvs).next() {
+        match lvs::parse(source) {
+            Ok(file) => {
+                lvs_services::read(&source.name, &file, &mut services);
+                let director = !services.virtuals.is_empty();
+                cluster = Some(lvs_cluster::read(&source.name, &file, director, options));
+            }
             Err(more) => problems.list.extend(more.list),
         }
     }
