@@ -248,6 +248,34 @@ fn piranha_means_the_same_as_before() {
 }
 
 #[test]
+fn keepalived_means_the_same_as_before() {
+    let simple = cluster_of("keepalived-simple", "other-node");
+    assert_eq!(simple.cluster.failback, cluster::settings::Failback::Off, "nopreempt");
+    assert_eq!(simple.cluster.keepalive.as_millis(), 200);
+    let names = |group: &config::Group| {
+        group.resources.iter().map(|resource| resource.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&simple.groups[0]), ["IPaddr::192.168.45.26/24/eth0:1", "systemd:nginx"]);
+    let together = cluster_of("keepalived-unicast", "this-node");
+    assert_eq!(together.groups.len(), 1, "what is synchronised is one group");
+    assert_eq!(together.links.len(), 2);
+    let services = services_of("keepalived-full");
+    let of = |name: &str| services.virtuals.iter().find(|one| one.name == name).expect("a service");
+    let web = of("http");
+    assert_eq!((web.quorum, web.hysteresis, web.persistent, web.quiescent), (2, 1, Some(50), false));
+    let forwards: Vec<_> = web.reals.iter().map(|real| real.forward.to_string()).collect();
+    assert_eq!(forwards, ["gate", "gate", "masq"]);
+    let check = &web.reals[1].checks[0];
+    assert_eq!((check.port, check.fall, check.interval.as_secs()), (Some(8080), 2, 6));
+    assert_eq!(web.reals[0].checks.len(), 2, "each url is a check");
+    assert!(of("smtp").reals[2].checks.is_empty(), "without a checker nothing was asked");
+    assert_eq!(of("https").reals[0].checks[0].fall, 1, "without retries the first failure counts");
+    assert!(of("https").quiescent);
+    let pools = services.virtuals.iter().filter(|one| one.name.starts_with("pool")).count();
+    assert_eq!(pools, 4, "a range of three, and a mark; of the other family there is no real server");
+}
+
+#[test]
 fn a_folder_brings_the_files_that_haresources_names() {
     let folder = tempfile::tempdir().expect("a folder");
     let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::doc::{Doc, Kind, Place, Remark, Section, add};
-use super::value::{Value, show};
+use super::value::{Value, show, table};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -18,6 +18,7 @@ pub(super) enum Failback {
     #[default]
     Off,
     On,
+    After(Duration),
 }
 
 /// `[cluster]`.
@@ -203,6 +204,7 @@ impl Cluster {
         match self.failback {
             Failback::Off => {}
             Failback::On => section.set("auto_failback", true),
+            Failback::After(time) => section.set("auto_failback", table([("after", time.into())])),
         }
         section.remarks = self.remarks;
         section

@@ -178,6 +178,11 @@ impl Section {
         add(&mut self.remarks, remark);
     }
 
+    /// Whether it has `key`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(name, _)| name == key)
+    }
+
     /// Nothing is in it and nothing is said of it.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.remarks.is_empty()
@@ -205,6 +210,9 @@ impl Doc {
         let mut out = String::new();
         for sentence in &self.head {
             comment(&mut out, &text::line(sentence));
+        }
+        if !self.remarks.is_empty() && !out.is_empty() {
+            out.push('\n');
         }
         for remark in &self.remarks {
             comment(&mut out, &remark.in_short());

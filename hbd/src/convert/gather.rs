@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use base::config::problem::{Problem, Problems};
 use base::config::reason;
 
-use super::haresources;
 use super::source::{Kind, Source};
+use super::{haresources, include};
 
 /// Largest file that is read: more than any of these has.
 const MAX_BYTES: u64 = 1 << 20;
@@ -43,7 +43,13 @@ fn file(path: &Path) -> Result<Source, Problems> {
     let text = read(path)?;
     let name = path.display().to_string();
     match Kind::of(&name, &text) {
-        Some(kind) => Ok(source(kind, name, text)),
+        Some(kind) => {
+            let mut source = source(kind, name, text);
+            if kind == Kind::Keepalived {
+                include::resolve(&mut source, 0, &mut include::Budget::default())?;
+            }
+            Ok(source)
+        }
         None => {
             let message = "this is no file of Heartbeat, ldirectord, Piranha or keepalived".to_owned();
             let help =
@@ -58,7 +64,7 @@ fn source(kind: Kind, name: String, text: String) -> Source {
 }
 
 /// The text of a file.
-fn read(path: &Path) -> Result<String, Problems> {
+pub(super) fn read(path: &Path) -> Result<String, Problems> {
     let name = path.display().to_string();
     let whole =
         |message: String, help: &str| Problems::from(Problem::whole(&name, message, Some(help.to_owned())));

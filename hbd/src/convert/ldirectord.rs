@@ -236,7 +236,7 @@ fn real(value: &str, line: &Line<'_>, reading: &Reading<'_>) -> Option<Real> {
         None
     };
     let (place, rest) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
-    let (range, port) = super::service_file::split_port(place);
+    let (range, port) = super::spelling::split_port(place);
     let Some(hosts) = hosts(range) else {
         return wrong(place, format!("'{}' is no range of addresses", shown(place)));
     };

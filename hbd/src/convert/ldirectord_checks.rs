@@ -3,8 +3,9 @@
 use super::doc::{Remark, add};
 use super::ldirectord::{Real, unquoted};
 use super::ldirectord_services::Scope;
-use super::service_file::{Timing, expect, regex_fits};
+use super::service_file::Timing;
 use super::source::shown;
+use super::spelling::{expect, regex_fits};
 use super::value::{Value, show};
 
 /// Services with their ports, as ldirectord guesses one from the other.
@@ -242,7 +243,7 @@ fn http(scope: &Scope<'_>, request: Option<&str>, check: &mut Check) {
     let url = request.and_then(|text| text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")));
     if let Some(url) = url {
         let (place, rest) = url.split_at(url.find('/').unwrap_or(url.len()));
-        let (name, port) = super::service_file::split_port(place);
+        let (name, port) = super::spelling::split_port(place);
         host = host.or_else(|| Some(name.to_owned()));
         check.port = port.and_then(|port| port.parse().ok());
         path = Some(rest.to_owned());

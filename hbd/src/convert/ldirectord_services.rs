@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::doc::{Place, Remark, add};
 use super::ldirectord::{self, File, Setting};
 use super::ldirectord_checks::{self as checks, Asked};
-use super::service_file::{Draft, Forward, Key, Real, Timing, Virtual, fallback, split_port, with_port};
+use super::service_file::{Draft, Forward, Key, Real, Timing, Virtual};
 use super::source::shown;
+use super::spelling::{fallback, split_port, with_port};
 use super::value::Value;
 
 /// What has no counterpart, and why.
@@ -152,7 +153,7 @@ impl Scope<'_> {
         self.lost(&mut remarks);
         let scheduler = self.text("scheduler").unwrap_or("wrr").to_owned();
         let name = self.service_name(&key, &asked, port);
-        Some(Virtual { name, key, protocol, scheduler, more, timing, reals, remarks })
+        Some(Virtual { name, key, protocol, scheduler, more, timing, reals, remarks, fits: true })
     }
 
     fn key(&self, remarks: &mut Vec<Remark>) -> Key {

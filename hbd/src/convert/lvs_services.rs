@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use super::doc::{Place, Remark, add};
 use super::lvs::Block;
-use super::service_file::{
-    Draft, Forward, Key, Real, Timing, Virtual, expect, fallback, regex_fits, with_port,
-};
+use super::service_file::{Draft, Forward, Key, Real, Timing, Virtual};
 use super::source::shown;
+use super::spelling::{expect, fallback, regex_fits, with_port};
 use super::value::{Value, table};
 
 /// What nanny asked on port 80 if nothing was said.
@@ -100,7 +99,7 @@ fn service(block: &Block, forward: &'static str, place: &dyn Fn(usize) -> Place)
         }
     }
     let scheduler = block.text("scheduler").unwrap_or("wlc").to_owned();
-    Virtual { name: block.name.clone(), key, protocol, scheduler, more, timing, reals, remarks }
+    Virtual { name: block.name.clone(), key, protocol, scheduler, more, timing, reals, remarks, fits: true }
 }
 
 /// Piranha's `timeout` is the time between two checks, and its `reentry` how long a server must be good before it is back.

@@ -18,6 +18,14 @@ mod ha;
 mod ha_extra;
 mod haresources;
 mod heartbeat;
+mod include;
+mod keepalived;
+mod keepalived_checks;
+mod keepalived_keys;
+mod keepalived_resources;
+mod keepalived_services;
+mod keepalived_tokens;
+mod keepalived_vrrp;
 mod ldirectord;
 mod ldirectord_checks;
 mod ldirectord_services;
@@ -26,6 +34,7 @@ mod lvs_cluster;
 mod lvs_services;
 mod service_file;
 mod source;
+mod spelling;
 mod value;
 
 use base::config::problem::{Problem, Problems};
@@ -82,6 +91,25 @@ pub fn convert(sources: &[Source], options: &Options) -> Result<Converted, Probl
                 lvs_services::read(&source.name, &file, &mut services);
                 let director = !services.virtuals.is_empty();
                 cluster = Some(lvs_cluster::read(&source.name, &file, director, options));
+            }
+            Err(more) => problems.list.extend(more.list),
+        }
+    }
+    if let Some(source) = of(Kind::Keepalived).next() {
+        match keepalived::parse(source) {
+            Ok(nodes) => {
+                let before = services.virtuals.len();
+                keepalived_services::read(&nodes, &mut services);
+                let addresses = services
+                    .virtuals
+                    .get(before..)
+                    .unwrap_or_default()
+                    .iter()
+                    .filter_map(|one| one.address());
+                let addresses: Vec<String> = addresses.map(str::to_owned).collect();
+                let there = !services.virtuals.is_empty();
+                let pair = keepalived_vrrp::read(&nodes, there.then_some(addresses.as_slice()), options);
+                cluster = cluster.or(pair);
             }
             Err(more) => problems.list.extend(more.list),
         }

@@ -1,11 +1,12 @@
 //! `director.toml` as it is put together from an old set-up, whichever that was. What most have in common is said once,
 //! above: in `[director]`, or in `[[virtual]]` for its real servers.
 
-use std::net::SocketAddr;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::cluster_file::Names;
-use super::doc::{Doc, Place, Remark, Section, add};
+use super::doc::{Doc, Kind as RemarkKind, Remark, Section, add};
+use super::spelling::split_port;
 use super::value::Value;
 
 /// When a check counts.
@@ -19,7 +20,7 @@ pub(super) struct Timing {
 }
 
 /// What a virtual service is known by.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     /// Address and port; as text, since an old file may have names there.
     Address(String),
@@ -76,6 +77,8 @@ pub(super) struct Virtual {
     pub(super) timing: Timing,
     pub(super) reals: Vec<Real>,
     pub(super) remarks: Vec<Remark>,
+    /// No other service is the same.
+    pub(super) fits: bool,
 }
 
 /// The whole file.
@@ -145,9 +148,10 @@ impl Draft {
         if !director.is_empty() {
             doc.sections.push(director);
         }
-        let mut names = Names::default();
+        let (mut names, mut known) = (Names::default(), HashSet::new());
         for mut one in self.virtuals {
             one.name = names.unique(&service_name(&one.name));
+            one.keep_what_fits(&mut known);
             one.write(&usual, &mut doc);
         }
         doc
@@ -166,11 +170,53 @@ fn service_name(text: &str) -> String {
 }
 
 impl Virtual {
+    /// Its address, if it has one.
+    pub(super) fn address(&self) -> Option<&str> {
+        match &self.key {
+            Key::Address(address) => Some(address),
+            Key::Mark(..) => None,
+        }
+    }
+
     /// Whether a check of this type is among its checks.
     pub(super) fn asks(&self, kind: &str) -> bool {
         let kind = Value::from(kind);
         let is = |check: &Value| matches!(check, Value::Table(entries) if entries.first().is_some_and(|(_, it)| *it == kind));
         self.reals.iter().flat_map(|real| &real.checks).any(is)
+    }
+
+    /// Takes out what the director would refuse: real servers of another family than the service, or that are there twice,
+    /// and all of them if the service is there already; `known` are the services so far.
+    fn keep_what_fits(&mut self, known: &mut HashSet<(Key, &'static str)>) {
+        let ipv6 = match &self.key {
+            Key::Address(address) => split_port(address).0.contains(':'),
+            Key::Mark(_, ipv6) => *ipv6,
+        };
+        let mut lost: Vec<(String, &str)> = Vec::new();
+        let mut seen = HashSet::new();
+        self.reals.retain(|real| {
+            let other = split_port(&real.address).0.contains(':') != ipv6 && real.forward.way != "ipip";
+            let twice = !seen.insert(real.address.clone());
+            if other || twice {
+                let why =
+                    if other { "it is of another family than its service" } else { "it is there already" };
+                lost.push((real.address.clone(), why));
+            }
+            !(other || twice)
+        });
+        for (address, why) in lost {
+            let why = format!("the real server {address}: {why}");
+            add(&mut self.remarks, Remark::todo(None, why).of(RemarkKind::Lost));
+        }
+        // A mark is the same whatever the protocol.
+        let protocol = if matches!(self.key, Key::Mark(..)) { "" } else { self.protocol };
+        self.fits = known.insert((self.key.clone(), protocol));
+        if !self.fits {
+            add(
+                &mut self.remarks,
+                Remark::todo(None, "the service is there already: put the real servers together"),
+            );
+        }
     }
 
     fn write(self, usual: &Timing, doc: &mut Doc) {
@@ -195,10 +241,16 @@ impl Virtual {
         set_checks(&checks, &mut section);
         section.set_some("weights", weights.clone());
         section.remarks = self.remarks;
+        let disabled = !self.fits || self.reals.is_empty() && !section.has("fallback");
+        if disabled && self.fits {
+            section.remark(Remark::todo(None, "it has no real servers, and is left out until it has"));
+        }
+        section.disabled = disabled;
         doc.sections.push(section);
         for real in self.reals {
             let same = Some(&real.forward) == forward.as_ref();
             let mut section = Section::new("[[virtual.real]]");
+            section.disabled = disabled;
             section.set_some("name", real.name);
             section.set("address", real.address);
             section.set_some("weight", Some(real.weight).filter(|weight| *weight != 1));
@@ -228,115 +280,14 @@ fn set_checks(checks: &[Value], section: &mut Section) {
     }
 }
 
-/// `host` and `port` as an address with a port; IPv6 in brackets.
-pub(super) fn with_port(host: &str, port: u32) -> String {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    match port {
-        0 => host.to_owned(),
-        port if host.contains(':') => format!("[{host}]:{port}"),
-        port => format!("{host}:{port}"),
-    }
-}
-
-/// `HOST`, `HOST:PORT`, `[HOST]:PORT`.
-pub(super) fn split_port(text: &str) -> (&str, Option<&str>) {
-    if let Some((host, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return (host, rest.strip_prefix(':'));
-    }
-    if text.parse::<std::net::Ipv6Addr>().is_ok() {
-        return (text, None);
-    }
-    match text.rsplit_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (text, None),
-    }
-}
-
-/// A fallback that the director takes: the service's port where only NAT could change it. Also what has to be said.
-pub(super) fn fallback(text: &str, service: &Key, nat: bool, place: &Place) -> (String, Option<Remark>) {
-    let (host, port) = split_port(text);
-    let port: u32 = port.and_then(|port| port.parse().ok()).unwrap_or(0);
-    let wanted = match service {
-        Key::Address(address) => {
-            address.parse::<SocketAddr>().map_or(port, |address| u32::from(address.port()))
-        }
-        Key::Mark(..) => port,
-    };
-    let here = host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if port == 0 || port == wanted || nat || here {
-        return (with_port(host, port), None);
-    }
-    let why = format!("port {wanted} and not {port}: only NAT changes ports");
-    (with_port(host, wanted), Some(Remark::changed(place.clone(), "fallback", why)))
-}
-
-/// A text that an answer must have: as it is if it means the same as the regular expression `pattern`, else between slashes.
-pub(super) fn expect(pattern: &str) -> String {
-    let plain = !pattern.contains(|c: char| "\\.^$|?*+()[]{}".contains(c));
-    let slashed = pattern.len() > 1 && pattern.starts_with('/') && pattern.ends_with('/');
-    if plain && !slashed { pattern.to_owned() } else { format!("/{pattern}/") }
-}
-
-/// Whether the director's regular expressions can say `pattern`: they look neither ahead nor back.
-pub(super) fn regex_fits(pattern: &str) -> bool {
-    let odd = [
-        "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?#", "(?R", "++", "*+", "?+", "\\G", "\\Z", "\\Q", "\\K",
-        "\\p", "\\P",
-    ];
-    let mut escaped = false;
-    let (mut depth, mut class) = (0_i32, false);
-    for c in pattern.chars() {
-        match c {
-            _ if escaped => {
-                if c.is_ascii_digit() {
-                    return false;
-                }
-                escaped = false;
-            }
-            '\\' => escaped = true,
-            '[' => class = true,
-            ']' => class = false,
-            '(' if !class => depth += 1,
-            ')' if !class => depth -= 1,
-            _ => {}
-        }
-        if depth < 0 {
-            return false;
-        }
-    }
-    let dangling = pattern.starts_with(['*', '+', '?']) || pattern.contains("{,");
-    !escaped && !class && depth == 0 && !dangling && !odd.iter().any(|odd| pattern.contains(odd))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_and_ports() {
-        assert_eq!(split_port("10.0.0.1:80"), ("10.0.0.1", Some("80")));
-        assert_eq!(split_port("[fd00::1]:80"), ("fd00::1", Some("80")));
-        assert_eq!(split_port("fd00::1"), ("fd00::1", None));
-        assert_eq!(split_port("10.0.0.1"), ("10.0.0.1", None));
-        assert_eq!(with_port("fd00::1", 80), "[fd00::1]:80");
-        assert_eq!(with_port("10.0.0.1", 0), "10.0.0.1");
-    }
 
     #[test]
     fn what_most_have_is_common() {
         assert_eq!(common([1, 2, 2].into_iter()), Some(2));
         assert_eq!(common([1, 2].into_iter()), Some(1));
         assert_eq!(common(std::iter::empty::<u8>()), None);
-    }
-
-    #[test]
-    fn a_plain_word_is_no_regular_expression() {
-        assert_eq!(expect("happy"), "happy");
-        assert_eq!(expect("Test Page."), "/Test Page./");
-        assert_eq!(expect("/x/"), "//x//");
-        assert!(regex_fits("^HTTP/1\\.[01] (200|30[12])"));
-        for pattern in ["(?!x)", "(a)\\1", "[a", "(a", "a)", "x\\", "*"] {
-            assert!(!regex_fits(pattern), "{pattern}");
-        }
     }
 }
