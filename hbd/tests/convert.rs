@@ -326,6 +326,48 @@ fn two_set_ups_at_once_are_refused() {
     assert!(convert::convert(&twice, &Options::default()).is_err());
 }
 
+/// The directives in the first column of the tables under a heading of a guide: the first word of each piece of code.
+fn directives(guide: &str, from: &str, to: &str) -> Vec<String> {
+    let text = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(guide));
+    let part = text.split_once(from).expect("the part").1.split_once(to).expect("its end").0;
+    let cells = part.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let codes = cells
+        .flat_map(|cell| cell.trim_end_matches('`').split("`, `").map(str::to_owned).collect::<Vec<_>>());
+    let words = codes.filter_map(|code| Some(code.split([' ', '`', '=']).next()?.to_owned()));
+    words.filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase())).collect()
+}
+
+#[test]
+fn what_the_guides_tell_of_is_known() {
+    let refused = |kind, text: String| {
+        let source = Source { kind, name: "x".to_owned(), text, includes: Vec::new() };
+        convert::convert(&[source], &Options::default())
+            .err()
+            .map(|problems| problems.to_string())
+            .unwrap_or_default()
+    };
+    let ha_cf = directives("migration.md", "### ha.cf", "### haresources");
+    assert!(ha_cf.len() > 30, "{ha_cf:?}");
+    for directive in ha_cf {
+        let said = refused(convert::Kind::HaCf, format!("{directive} 1 2 3\n"));
+        assert!(!said.contains("has no directive"), "{said}");
+    }
+    let values = ["udp", "fwm", "ping", "on", "nat", "tunnel", "uptime", "ruptime", "off", "oracle"];
+    for directive in directives("migration-director.md", "## From ldirectord", "In the files of") {
+        let said = refused(convert::Kind::Ldirectord, format!("virtual=10.0.0.1:80\n\t{directive} = 1\n"));
+        assert!(values.contains(&directive.as_str()) || !said.contains("has no directive"), "{said}");
+    }
+    for directive in directives("migration-director.md", "## From Piranha", "In Piranha DNS") {
+        let places = ["", "virtual a {\n", "virtual a {\nserver b {\n"].map(|open| {
+            let close = "}\n".repeat(open.matches('{').count());
+            refused(convert::Kind::Lvs, format!("{open}{directive} = 1\n{close}"))
+        });
+        let block = ["virtual", "server", "failover", "sync"].contains(&directive.as_str());
+        let known = places.iter().any(|said| !said.contains("there is no setting"));
+        assert!(block || values.contains(&directive.as_str()) || known, "{directive}");
+    }
+}
+
 /// An old file of the folder with a few bytes changed, taken out or put in.
 fn mutated() -> impl Strategy<Value = String> {
     let files = entries(&root()).into_iter().flat_map(|folder| entries(&folder));
