@@ -454,4 +454,20 @@ fn hand_made_nastiness_does_not_panic() {
     hbd::fuzz::convert("{".repeat(100_000).as_bytes());
     hbd::fuzz::convert("virtual=1.2.3.4:5\n".repeat(2000).as_bytes());
     hbd::fuzz::convert("a ".repeat(100_000).as_bytes());
+    // As much of one thing as fits: none of it may take long.
+    let many = |line: &dyn Fn(usize) -> String| (0..3_000).map(line).collect::<String>();
+    let began = std::time::Instant::now();
+    for text in [
+        many(&|n| format!("ping host{n}.example.com\n")),
+        many(&|n| format!("virtual=10.{}.{}.1:{n}\n\treal=10.0.0.1:80 masq\n", n / 200, n % 200)),
+        many(&|n| format!("virtual a{n} {{\nactive = 1\nwibble{n} = 2\n}}\n")),
+        many(&|n| format!("vrrp_instance a{n} {{\ninterface e{n}\nwibble{n}\n}}\n")),
+        many(&|n| {
+            format!("virtual_server 10.0.0.1 {n} {{\nreal_server 10.0.0.2 {n} {{\nTCP_CHECK {{\n}}\n}}\n}}\n")
+        }),
+        many(&|n| format!("node{n} 10.{}.{}.1 Delay::{n}\n", n / 200, n % 200)),
+    ] {
+        hbd::fuzz::convert(text.as_bytes());
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(60), "it took {:?}", began.elapsed());
 }

@@ -25,6 +25,11 @@ fn of_the_configuration() {
 }
 
 #[test]
+fn of_the_old_files() {
+    each("fuzz/corpus/convert", hbd::fuzz::convert);
+}
+
+#[test]
 fn of_the_control_socket() {
     each("fuzz/corpus/control", hbd::fuzz::control);
 }

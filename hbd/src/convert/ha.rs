@@ -110,7 +110,7 @@ pub(super) fn read(source: &Source, draft: &mut Draft) -> Result<(), Problems> {
     draft.cluster.name = NAME.to_owned();
     draft.cluster.deadtime = Some(DEADTIME);
     let (mut media, mut failback) = (Media::default(), None);
-    for line in reading.lines() {
+    for line in reading.lines().take_while(|_| !reading.is_hopeless()) {
         let text = line.text.split('#').next().unwrap_or("");
         let mut words = text.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
         let Some(name) = words.next() else { continue };

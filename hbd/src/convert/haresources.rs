@@ -45,7 +45,7 @@ pub(super) fn parse(source: &Source) -> Result<Vec<Resources>, Problems> {
     let reading = Reading::new(source);
     let mut groups: Vec<Resources> = Vec::new();
     let mut open = false;
-    for line in reading.lines() {
+    for line in reading.lines().take_while(|_| !reading.is_hopeless()) {
         let text = line.text.split('#').next().unwrap_or("");
         let (text, goes_on) = match text.trim_end().strip_suffix('\\') {
             Some(text) => (text, true),

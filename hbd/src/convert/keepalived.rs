@@ -101,7 +101,7 @@ struct Builder {
 impl Builder {
     fn file(&mut self, source: &Source) -> Result<(), Problems> {
         let reading = Reading::new(source);
-        for line in reading.lines() {
+        for line in reading.lines().take_while(|_| !reading.is_hopeless()) {
             let included = source.includes.iter().find(|(number, _)| *number == line.number);
             if let Some((_, files)) = included {
                 for file in files {

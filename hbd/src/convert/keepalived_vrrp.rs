@@ -112,7 +112,10 @@ pub(super) fn read(nodes: &[Node], services: Option<&[String]>, options: &Option
     let names: Vec<String> = draft.nodes.iter().map(|node| node.name.clone()).collect();
     for instance in &instances {
         let link = link(instance, nodes, &names);
-        draft.links.push(link);
+        // Many instances on one interface are one link.
+        if !draft.links.iter().any(|other| other.entries == link.entries) {
+            draft.links.push(link);
+        }
         if let Some(auth) = instance.said("authentication") {
             let why = "auth_pass is not copied: hbd has keys of its own, over the whole packet";
             add(&mut draft.cluster.remarks, Remark::lost(auth.place.clone(), "authentication", why));

@@ -118,7 +118,7 @@ pub(super) struct File {
 pub(super) fn parse(source: &Source) -> Result<File, Problems> {
     let reading = Reading::new(source);
     let mut file = File::default();
-    for line in reading.lines() {
+    for line in reading.lines().take_while(|_| !reading.is_hopeless()) {
         let text = without_comment(line.text);
         if text.trim().is_empty() {
             continue;

@@ -119,7 +119,7 @@ impl Block {
 pub(super) fn parse(source: &Source) -> Result<Block, Problems> {
     let reading = Reading::new(source);
     let mut stack = vec![Block::default()];
-    for line in reading.lines() {
+    for line in reading.lines().take_while(|_| !reading.is_hopeless()) {
         let text = without_comment(line.text).trim();
         if text.is_empty() {
             continue;

@@ -131,6 +131,11 @@ impl<'s> Reading<'s> {
         lines.into_iter()
     }
 
+    /// As many mistakes were noted as are told: what follows need not be read.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.problems.borrow().len() >= TOLD
+    }
+
     /// The place of a line.
     pub(super) fn place(&self, line: usize) -> Place {
         Place { file: self.source.name.clone(), line }
@@ -138,10 +143,10 @@ impl<'s> Reading<'s> {
 
     /// Notes a mistake at `span` of the text.
     pub(super) fn wrong(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
-        let mut problems = self.problems.borrow_mut();
-        if problems.len() >= TOLD {
+        if self.is_hopeless() {
             return;
         }
+        let mut problems = self.problems.borrow_mut();
         let (name, text) = (&self.source.name, &self.source.text);
         let problem = Problem::at(name, text, span.clone(), message.into(), Some(help.into()));
         let start = text[..floor(text, span.start)].rfind('\n').map_or(0, |at| at + 1);
