@@ -304,7 +304,9 @@ fn what_cannot_be_read_is_said() {
     std::fs::write(&letter, "Dear reader,\n").expect("a file");
     assert!(told(&letter).contains("no file of Heartbeat"));
     std::fs::remove_file(&path).expect("it is there");
-    assert!(told(folder.path()).contains("no ha.cf in this folder"));
+    assert!(told(folder.path()).contains("no file of an old set-up in this folder"));
+    std::fs::write(folder.path().join("keepalived.conf"), "vrrp_instance a {\n}\n").expect("a file");
+    assert_eq!(gather::gather(&[folder.path().to_owned()]).expect("one").len(), 1);
     assert!(told(Path::new("/dev/zero")).contains("no regular file"));
 }
 

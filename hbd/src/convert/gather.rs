@@ -115,9 +115,14 @@ fn folder(path: &Path) -> Result<Vec<Source>, Problems> {
             Err(more) => problems.list.extend(more.list),
         }
     }
+    // The folders of the others: /etc/keepalived, /etc/sysconfig/ha.
+    let others = ["keepalived.conf", "lvs.cf"].map(|name| path.join(name));
+    if let Some(other) = others.iter().find(|other| sources.is_empty() && other.is_file()) {
+        return file(other).map(|source| vec![source]);
+    }
     if sources.is_empty() && problems.list.is_empty() {
         let help = "name the folder with ha.cf and haresources, or a file";
-        let message = "there is no ha.cf in this folder".to_owned();
+        let message = "there is no file of an old set-up in this folder".to_owned();
         return Err(Problem::whole(&path.display().to_string(), message, Some(help.to_owned())).into());
     }
     if problems.list.is_empty() { Ok(sources) } else { Err(problems) }

@@ -62,7 +62,7 @@ const NOTHING: [(&[&str], &str); 8] = [
 ];
 
 /// What is read; the rest is in [`NOTHING`].
-const DIRECTIVES: [&str; 27] = [
+const DIRECTIVES: [&str; 25] = [
     "keepalive",
     "deadtime",
     "warntime",
@@ -88,8 +88,6 @@ const DIRECTIVES: [&str; 27] = [
     "respawn",
     "failfast",
     "realtime",
-    "include",
-    "version",
 ];
 
 /// Heartbeat's own defaults, where they are not ours.

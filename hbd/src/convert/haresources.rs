@@ -114,10 +114,7 @@ pub(super) fn group(line: &Resources, scope: &Scope<'_>) -> Group {
     for resource in &line.resources {
         match resource.split("::").next().unwrap_or_default() {
             "ldirectord" => ldirectord(resource, scope, &mut group, &line.place),
-            "LVSSyncDaemonSwap" if scope.director => {
-                let why = "the director does it itself: sync in [director] of director.toml";
-                group.remarks.push(Remark::lost(line.place.clone(), resource, why));
-            }
+            "LVSSyncDaemonSwap" => sync_daemon(resource, scope, &mut group, &line.place),
             _ => group.resources.push(spelling(resource)),
         }
     }
@@ -135,6 +132,24 @@ fn ldirectord(resource: &str, scope: &Scope<'_>, group: &mut Group, place: &Plac
         group.remarks.push(Remark::todo(Some(place.clone()), why));
     } else if !group.resources.contains(&director) {
         group.resources.push(director);
+    }
+}
+
+/// `LVSSyncDaemonSwap::ROLE[::INTERFACE[::ID]]`: the director does it itself, else it is an agent.
+fn sync_daemon(resource: &str, scope: &Scope<'_>, group: &mut Group, place: &Place) {
+    let args: Vec<&str> = resource.split("::").skip(2).collect();
+    match (scope.director, args.is_empty()) {
+        (true, _) => {
+            let why = format!(
+                "{resource}: write sync = {{ interface = \"eth1\" }} in [director] of director.toml, with its interface"
+            );
+            group.remarks.push(Remark::todo(Some(place.clone()), why));
+        }
+        (false, true) => {
+            let why = format!("{resource}: it is \"ipvs-sync::eth1\" here, with its interface");
+            group.remarks.push(Remark::todo(Some(place.clone()), why));
+        }
+        (false, false) => group.resources.push(format!("ipvs-sync::{}", args.join("::")).into()),
     }
 }
 
@@ -212,6 +227,16 @@ mod tests {
             converted("alpha MailTo::root:: IPv6addr::fd00::1/64/eth0"),
             [r#"["MailTo::root", "IPv6addr::fd00::1/64/eth0"]"#]
         );
+    }
+
+    #[test]
+    fn connections_are_synchronised_by_our_agent() {
+        let scope = Scope { nodes: &[], director: false };
+        let lines =
+            read("a 10.0.0.1 LVSSyncDaemonSwap::master::eth1::7 LVSSyncDaemonSwap::master\n").expect("good");
+        let group = group(&lines[0], &scope);
+        assert_eq!(Value::List(group.resources).to_string(), r#"["10.0.0.1", "ipvs-sync::eth1::7"]"#);
+        assert_eq!(group.remarks.len(), 1);
     }
 
     #[test]

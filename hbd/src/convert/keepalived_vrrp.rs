@@ -178,6 +178,10 @@ fn link(instance: &Node, nodes: &[Node], names: &[String]) -> Section {
         let own = instance.text("unicast_src_ip").filter(is_address);
         let addresses = [own.unwrap_or("FILL-IN").to_owned(), peer.to_owned()];
         let mut link = ucast(names, &addresses, None);
+        // Such an address is another one on each interface.
+        if peer.to_ascii_lowercase().starts_with("fe80:") {
+            link.set("interface", instance.text("interface").unwrap_or("FILL-IN"));
+        }
         if own.is_none() {
             link.remark(Remark::todo(
                 Some(instance.place.clone()),

@@ -1,5 +1,7 @@
 //! What ldirectord asked of real servers, in the director's words.
 
+use std::time::Duration;
+
 use super::doc::{Remark, add};
 use super::ldirectord::{Real, unquoted};
 use super::ldirectord_services::Scope;
@@ -30,6 +32,8 @@ const PORTS: [(u32, &str); 19] = [
     (5432, "pgsql"),
     (5060, "sip"),
 ];
+/// The longest interval of the director.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Other names that stand for ports (/etc/services).
 const NAMES: [(&str, u32); 8] = [
     ("domain", 53),
@@ -131,7 +135,7 @@ pub(super) fn tables(
     if let Asked::Both(count, _) = asked {
         let mut connect = Check::of("connect");
         connect.port = port;
-        check.put("interval", show(timing.interval.saturating_mul(*count)));
+        check.put("interval", show(timing.interval.saturating_mul(*count).min(DAY)));
         return vec![check.value(), connect.value()];
     }
     match check.is_plain_connect() {

@@ -288,10 +288,10 @@ Examples:
     },
     /// Print our TOML for an old set-up of Heartbeat, ldirectord, Piranha or keepalived
     #[command(after_help = "\
-A source is a folder ha.d, or one of the files ha.cf, haresources, authkeys,
-ldirectord.cf, lvs.cf, keepalived.conf; several are one set-up. What could not
-be carried over is a comment in the output, and is said on stderr too. Keys
-and passwords of the cluster are not copied.
+A source is a folder like /etc/ha.d, or one of the files ha.cf, haresources,
+authkeys, ldirectord.cf, lvs.cf, keepalived.conf; several are one set-up.
+What could not be carried over is a comment in the output, and is said on
+stderr too. Keys of the cluster are not copied.
 
 Examples:
   hbctl convert /etc/ha.d --output /etc/hbd
