@@ -114,6 +114,10 @@ pub(super) fn group(line: &Resources, scope: &Scope<'_>) -> Group {
     for resource in &line.resources {
         match resource.split("::").next().unwrap_or_default() {
             "ldirectord" => ldirectord(resource, scope, &mut group, &line.place),
+            "SendArp" => {
+                let why = "addresses are announced by themselves";
+                group.remarks.push(Remark::lost(line.place.clone(), resource, why));
+            }
             "LVSSyncDaemonSwap" => sync_daemon(resource, scope, &mut group, &line.place),
             _ => group.resources.push(spelling(resource)),
         }

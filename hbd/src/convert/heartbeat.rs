@@ -2,10 +2,11 @@
 
 use base::config::problem::{Problem, Problems};
 
-use super::cluster_file::{Draft, Node};
-use super::doc::{Place, Remark, add};
+use super::cluster_file::{Draft, Group, Node};
+use super::doc::{Kind, Place, Remark, add};
 use super::haresources::{self, Resources, Scope};
 use super::source::{Source, shown};
+use super::value::Value;
 use super::{Options, ha};
 
 /// Those of its files that are there.
@@ -64,6 +65,7 @@ impl Sources<'_> {
         let nodes: Vec<String> = draft.nodes.iter().map(|node| node.name.clone()).collect();
         let scope = Scope { nodes: &nodes, director };
         draft.groups = lines.iter().map(|line| haresources::group(line, &scope)).collect();
+        keep_one_director(&mut draft.groups);
         let runs = |name: &str| draft.groups.iter().any(|group| group.resources.contains(&name.into()));
         if director && self.resources.is_some() && !runs("director") {
             let why = "no group has the director: put \"director\" behind the addresses of its services";
@@ -117,6 +119,18 @@ impl Sources<'_> {
             }
         };
         draft.cluster.remarks.insert(0, remark);
+    }
+}
+
+/// Both nodes have the director with the same table, and where its group is it is the active one: so it is in one group.
+fn keep_one_director(groups: &mut [Group]) {
+    let director = Value::from("director");
+    let with = groups.iter_mut().filter(|group| group.resources.contains(&director));
+    for group in with.skip(1) {
+        group.resources.retain(|resource| *resource != director);
+        let why = "the director of the group above keeps the same table on both nodes, for this group too";
+        let place = group.place.clone();
+        add(&mut group.remarks, Remark::todo(place, why).of(Kind::Changed));
     }
 }
 
