@@ -12,7 +12,7 @@ use super::address;
 use super::agent::{Call, Finder};
 use super::cluster::{check_name, known_node};
 use super::extra::word;
-use super::model::{Agent, Duplicate, Fence, Group, Link, LinkKind, Resource};
+use super::model::{Agent, Duplicate, Fence, Group, Link, LinkKind, Ping, Resource};
 use super::problem::{Report, Span};
 use super::safety::scalar;
 use super::suggest::{listed, nearest};
@@ -31,6 +31,7 @@ pub(super) struct Scope<'s> {
     pub(super) nodes: &'s [String],
     pub(super) me: Option<&'s str>,
     pub(super) links: &'s [Link],
+    pub(super) pings: &'s [Ping],
     pub(super) fences: &'s [Fence],
     pub(super) witness: bool,
     pub(super) finder: Finder<'s>,
@@ -295,6 +296,14 @@ fn check_address(
     if fixed.is_some() {
         let message = format!("the address {ip} is a node's own, by the [[link]] of type ucast");
         scope.report.error(span, message, "the address that moves must be another than those that stay");
+    }
+    if let Some(point) = scope.pings.iter().find(|point| point.addresses.contains(&ip)) {
+        let message = format!(
+            "the address {ip} moves, and the ping point '{}' is to answer at it: when its owner is dead nobody does, and \
+             a node that sees none of its points takes nothing",
+            shown(&point.name)
+        );
+        scope.report.warning(span, message, "name a router or a switch in the [[ping]] instead");
     }
 }
 

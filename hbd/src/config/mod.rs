@@ -149,6 +149,7 @@ fn tables<'a>(
         nodes: &nodes,
         me: me.as_deref(),
         links: &links,
+        pings: &pings,
         fences: &fences,
         witness: witness_there,
         finder,
