@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use httparse::{Header, ParserConfig, Status, parse_chunk_size};
+use httparse::{Header, ParserConfig, Status};
 use hyper::StatusCode;
 
 use super::talk::{Heard, Step, Talk, Verdict};
@@ -154,15 +154,12 @@ impl HttpTalk {
                 self.more(heard, u64::MAX);
                 Ok(Some(self.glance()))
             }
-            Place::Size => match parse_chunk_size(heard.bytes()) {
-                Err(_) => Err(foreign("a chunk of its body has no size")),
-                Ok(Status::Partial) if heard.bytes().len() > MOST_SIZE_LINE => {
-                    Err(foreign("a chunk of its body has no size"))
-                }
-                Ok(Status::Partial) => Ok(Some(Step::Wait)),
+            Place::Size => match chunk_size(heard.bytes()) {
+                None => Err(foreign("a chunk of its body has no size")),
+                Some(Status::Partial) => Ok(Some(Step::Wait)),
                 // What may follow is not of the body (RFC 9112, 8).
-                Ok(Status::Complete((_, 0))) => self.ended().map(Some),
-                Ok(Status::Complete((length, size))) => {
+                Some(Status::Complete((_, 0))) => self.ended().map(Some),
+                Some(Status::Complete((length, size))) => {
                     heard.skip(length);
                     self.at = Place::Chunk(size);
                     Ok(None)
@@ -197,8 +194,7 @@ impl HttpTalk {
         }
         let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; MOST_FIELDS];
         let mut answer = httparse::Response::new(&mut []);
-        let read =
-            ParserConfig::default().parse_response_with_uninit_headers(&mut answer, bytes, &mut fields);
+        let read = lenient().parse_response_with_uninit_headers(&mut answer, bytes, &mut fields);
         let length = match read.map_err(|e| foreign(&e.to_string()))? {
             Status::Complete(length) if length <= MOST_HEAD => length,
             Status::Partial if bytes.len() <= MOST_HEAD => {
@@ -298,12 +294,44 @@ fn foreign(why: &str) -> String {
     format!("the answer is no HTTP ({why})")
 }
 
+/// Old servers fold long lines and put a space before the colon: whoever reads an answer takes the one for a space, and the
+/// other away (RFC 9112, 5.1 and 5.2).
+fn lenient() -> ParserConfig {
+    let mut config = ParserConfig::default();
+    config.allow_obsolete_multiline_headers_in_responses(true);
+    config.allow_spaces_after_header_name_in_responses(true);
+    config
+}
+
+/// The line before a chunk (RFC 9112, 7.1): its length, and the size it tells. `None` if it tells none. httparse's own takes
+/// a line without digits for the last one, and of sixteen digits at most, zeros too.
+fn chunk_size(bytes: &[u8]) -> Option<Status<(usize, u64)>> {
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (number, rest) = bytes.split_at(digits);
+    let end = rest.iter().position(|byte| *byte == b'\n');
+    let line = match end {
+        Some(end) => rest[..end].strip_suffix(b"\r")?,
+        None => rest.strip_suffix(b"\r").unwrap_or(rest),
+    };
+    let bounded = digits + end.unwrap_or(rest.len()) <= MOST_SIZE_LINE;
+    let extension = line.trim_ascii_start();
+    if !bounded || line.contains(&b'\r') || !(extension.is_empty() || extension.starts_with(b";")) {
+        return None;
+    }
+    if digits == 0 {
+        return bytes.is_empty().then_some(Status::Partial);
+    }
+    let size = u64::from_str_radix(std::str::from_utf8(number).ok()?, 16).ok()?;
+    Some(end.map_or(Status::Partial, |end| Status::Complete((digits + end + 1, size))))
+}
+
 /// How the end of the body is known (RFC 9112, 6.3).
 fn framing(fields: &[Header<'_>]) -> Result<Place, String> {
     let named = |name: &'static str| fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
-    if let Some(coding) = named("transfer-encoding").next_back() {
-        let last = coding.value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
-        let chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    let codings = named("transfer-encoding").flat_map(|field| field.value.split(|byte| *byte == b','));
+    // A list may have empty places (RFC 9110, 5.6.1).
+    if let Some(last) = codings.map(<[u8]>::trim_ascii).rfind(|coding| !coding.is_empty()) {
+        let chunked = last.eq_ignore_ascii_case(b"chunked");
         return Ok(if chunked { Place::Size } else { Place::Rest });
     }
     let mut length = None;
@@ -352,6 +380,10 @@ mod tests {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhappy",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\nContent-Length: 2\r\n\r\n2\r\nha\r\n3;x=y\r\nppy\r\n0\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nha\r\n0003\r\nppy\r\n0\r\nleft: over\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, ,\r\n\r\n5\r\nhappy\r\n0\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip,\r\n\tchunked\r\n\r\n5 ;x\r\nhappy\r\n000\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n00000000000000000005\t\r\nhappy\r\n0\r\n",
+            "HTTP/1.1 200 OK\r\nX: folded\r\n  twice\r\n\there\r\nContent-Length : 5\r\n\r\nhappy",
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 201 Made\r\n\r\nhappy",
         ] {
             assert_eq!(verdict(Some("happy"), said), Ok(()), "{said:?}");
@@ -399,6 +431,18 @@ mod tests {
                 "the answer is no HTTP (a chunk of its body has no size)",
             ),
             (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nha\r\n\r\nppy",
+                "the answer is no HTTP (a chunk of its body has no size)",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n;x\r\nhappy",
+                "the answer is no HTTP (a chunk of its body has no size)",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\nhappy",
+                "the answer is no HTTP (a chunk of its body has no size)",
+            ),
+            (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhippo\r\n",
                 "the answer is no HTTP (a chunk of its body is longer than its size)",
             ),
@@ -430,9 +474,14 @@ mod tests {
         let fields = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(MOST_FIELDS + 1));
         let why = converse(&mut talk(None), fields.as_bytes(), 4096).0.unwrap_err();
         assert_eq!(why, "the answer is no HTTP (too many headers)");
-        let size = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;{}", long(MOST_SIZE_LINE));
-        let why = converse(&mut talk(Some("x")), size.as_bytes(), 100).0.unwrap_err();
-        assert_eq!(why, "the answer is no HTTP (a chunk of its body has no size)");
+        let size = format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;{}\r\nx\r\n",
+            long(MOST_SIZE_LINE)
+        );
+        for piece in [100, size.len()] {
+            let why = converse(&mut talk(Some("x")), size.as_bytes(), piece).0.unwrap_err();
+            assert_eq!(why, "the answer is no HTTP (a chunk of its body has no size)", "{piece}");
+        }
         // Of a long page the start counts.
         let page = |end: &str| format!("HTTP/1.1 200 OK\r\n\r\n{}{end}", long(MOST_BODY - 3));
         assert_eq!(converse(&mut talk(Some("/end$/")), page("endless").as_bytes(), 4096).0, Ok(()));
