@@ -91,48 +91,51 @@ pub trait Exchange: Send {
 #[derive(Debug, Default)]
 pub struct Heard {
     bytes: Vec<u8>,
+    /// So much at the start of it is taken already, and goes when more is heard: to move the rest at each of many small pieces
+    /// would take longer the more of it there is.
+    start: usize,
     /// So much of what was heard is there no longer.
-    taken: usize,
+    gone: usize,
 }
 
 impl Heard {
     /// Adds what was said.
     pub fn add(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        self.room(bytes.len()).extend_from_slice(bytes);
     }
 
     /// Where what is read next is added to, with room for `length` bytes of it.
     pub fn room(&mut self, length: usize) -> &mut Vec<u8> {
+        self.bytes.drain(..self.start);
+        self.gone += std::mem::take(&mut self.start);
         self.bytes.reserve(length);
         &mut self.bytes
     }
 
     /// How much was heard altogether, taken or not.
     pub fn total(&self) -> usize {
-        self.taken + self.bytes.len()
+        self.gone + self.bytes.len()
     }
 
     /// What is there.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[self.start..]
     }
 
     /// Takes the first `length` bytes, if so many are there.
     pub fn take(&mut self, length: usize) -> Option<Vec<u8>> {
-        let start = self.bytes.get(..length).map(<[u8]>::to_vec);
+        let start = self.bytes().get(..length).map(<[u8]>::to_vec);
         start.inspect(|_| self.skip(length))
     }
 
     /// Takes so many, or all there are, and looks at them no more.
     pub fn skip(&mut self, length: usize) {
-        let length = length.min(self.bytes.len());
-        self.bytes.drain(..length);
-        self.taken += length;
+        self.start += length.min(self.bytes().len());
     }
 
     /// Forgets all that is there: nothing said in the clear before TLS may count after it.
     pub fn forget(&mut self) {
-        self.skip(self.bytes.len());
+        self.skip(self.bytes().len());
     }
 
     /// Takes a line without its end (`\n` or `\r\n`); `None` until one is complete.
@@ -140,16 +143,16 @@ impl Heard {
     /// # Errors
     /// A sentence if the line is longer than any protocol allows.
     pub fn line(&mut self) -> Result<Option<String>, String> {
-        let end = self.bytes.iter().take(LONGEST_LINE).position(|b| *b == b'\n');
+        let end = self.bytes().iter().take(LONGEST_LINE).position(|b| *b == b'\n');
         let Some(end) = end else {
-            return match self.bytes.len() {
+            return match self.bytes().len() {
                 length if length >= LONGEST_LINE => {
                     Err(format!("the server's line is longer than {LONGEST_LINE} bytes: {}", self.start()))
                 }
                 _ => Ok(None),
             };
         };
-        let line = &self.bytes[..end];
+        let line = &self.bytes()[..end];
         let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();
         self.skip(end + 1);
         Ok(Some(line))
@@ -157,7 +160,7 @@ impl Heard {
 
     /// The start of what is there, for a sentence.
     pub fn start(&self) -> String {
-        super::text::quoted_bytes(&self.bytes)
+        super::text::quoted_bytes(self.bytes())
     }
 }
 
@@ -179,6 +182,21 @@ mod tests {
         assert_eq!((heard.take(5), heard.take(2)), (None, Some(b"re".to_vec())));
         heard.forget();
         assert_eq!((heard.bytes(), heard.total()), (&b""[..], 19));
+    }
+
+    #[test]
+    fn many_small_pieces_cost_no_more_than_their_bytes() {
+        let mut heard = Heard::default();
+        // Moving the rest at each would take minutes.
+        const PIECES: usize = 2 << 20;
+        heard.add(&vec![b'\n'; PIECES]);
+        let mut lines = 0;
+        while heard.line() == Ok(Some(String::new())) {
+            lines += 1;
+        }
+        assert_eq!((lines, heard.total(), heard.bytes().len()), (PIECES, PIECES, 0));
+        heard.add(b"more\n");
+        assert_eq!((heard.line(), heard.total()), (Ok(Some("more".to_owned())), PIECES + 5));
     }
 
     #[test]
