@@ -1,6 +1,6 @@
 //! Addresses with ports as they stand in the file.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use base::config::net::ip_trouble;
 use base::config::problem::Report;
@@ -25,13 +25,21 @@ fn parse(text: &str, what: &str) -> Result<SocketAddr, (String, String)> {
         Some(Some((host, ""))) => (host, None),
         Some(Some((host, rest))) => (host, rest.strip_prefix(':').or(Some(""))),
         Some(None) => return Err(("the bracket is not closed".into(), "write \"[fd00::1]:80\"".into())),
+        // As an address without a port it was read above; with brackets it could have one.
+        None if text.matches(':').count() > 1 => (text, None),
         None => match text.rsplit_once(':') {
             Some((host, port)) => (host, Some(port)),
             None => (text, None),
         },
     };
     let Ok(ip) = host.parse::<IpAddr>() else {
-        return Err(ip_trouble(host, what));
+        return Err(match host.split_once('%') {
+            Some((bare, _)) if bare.parse::<Ipv6Addr>().is_ok() => (
+                format!("\"{}\" names an interface", shown(host)),
+                "write one without '%' and what follows it".into(),
+            ),
+            _ => ip_trouble(host, what),
+        });
     };
     let Some(port) = port else { return Ok(SocketAddr::new(ip, 0)) };
     match port.parse::<u16>() {
@@ -49,6 +57,16 @@ fn machine(report: &Report<'_>, at: &At<&str>, address: SocketAddr) -> Option<So
         "no address of a machine"
     } else if matches!(ip, IpAddr::V4(ip) if ip.is_broadcast()) {
         "the broadcast address"
+    } else if let IpAddr::V6(v6) = ip
+        && let Some(v4) = v6.to_ipv4_mapped()
+    {
+        // On the wire there are none.
+        report.error(
+            &at.span,
+            format!("{ip} is an IPv4 address written as one of IPv6"),
+            format!("write {v4}"),
+        );
+        return None;
     } else {
         return Some(address);
     };

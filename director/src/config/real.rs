@@ -1,7 +1,7 @@
 //! `[[virtual.real]]`.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use base::config::problem::{Report, Span};
@@ -157,6 +157,12 @@ fn check_place(at: &At<SocketAddr>, forward: &At<Forward>, scope: &Scope<'_>, re
             service.port()
         );
         report.error(&at.span, message, format!("write port {}, or forward = \"masq\"", service.port()));
+    }
+    if let IpAddr::V6(ip) = at.value.ip()
+        && ip.is_unicast_link_local()
+    {
+        let help = "write an address that is good on every link";
+        report.error(&at.span, format!("{ip} is link-local: the kernel sends nothing there"), help);
     }
     if let Key::Address(_, service) = key
         && service.ip() == at.value.ip()
