@@ -1,6 +1,7 @@
 //! Reading a configuration: tables walked by hand, and what is wrong with them said all at once and
 //! as a compiler does.
 pub mod duration;
+pub mod file;
 pub mod net;
 pub mod problem;
 pub mod suggest;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base::config::file;
 use base::config::problem::Report;
 use base::config::suggest::{listed, nearest};
 use base::config::table::{At, Table, shown};
@@ -13,6 +14,7 @@ use super::spec::{
     Calling, Dialogue, Dns, Expect, Grpc, Http, HttpVersion, Ldap, Radius, Redis, Scope, Script, Secret,
     Session, Sip, Spec, Sql, Tls,
 };
+use super::web;
 
 /// The types of checks there are.
 pub const TYPES: [&str; 21] = [
@@ -55,7 +57,10 @@ fn by_type(kind: &At<&str>, table: &Table<'_>, report: &Report<'_>) -> Option<Sp
         "dns" => Spec::Dns(dns(table, report)),
         "smtp" => Spec::Smtp(Session { hello: owned(table.string("hello")), ..session(table, report) }),
         "pop3" => Spec::Pop3(session(table, report)),
-        "imap" => Spec::Imap(Session { path: owned(table.string("path")), ..session(table, report) }),
+        "imap" => {
+            needs_user(table, report, &["path"]);
+            Spec::Imap(Session { path: owned(table.string("path")), ..session(table, report) })
+        }
         "ftp" => Spec::Ftp(Session { path: owned(table.string("path")), ..session(table, report) }),
         "nntp" => Spec::Nntp(Session { path: owned(table.string("path")), ..session(table, report) }),
         "redis" => Spec::Redis(Redis {
@@ -65,23 +70,10 @@ fn by_type(kind: &At<&str>, table: &Table<'_>, report: &Report<'_>) -> Option<Sp
             user: owned(table.string("user")),
             password: password(table, report),
         }),
-        "ldap" => Spec::Ldap(Ldap {
-            base: owned(table.string("base")),
-            scope: scope(table, report),
-            filter: owned(table.string("filter")),
-            attribute: owned(table.string("attribute")),
-            expect: expect(table, report),
-            tls: tls(table, report, false),
-            user: owned(table.string("user")),
-            password: password(table, report),
-        }),
+        "ldap" => Spec::Ldap(ldap(table, report)),
         "mysql" => Spec::Mysql(sql(table, report)),
         "pgsql" => Spec::Pgsql(sql(table, report)),
-        "radius" => Spec::Radius(Radius {
-            secret: secret(table, report, "secret", "secret_file").unwrap_or_default(),
-            user: owned(table.string("user")).unwrap_or_default(),
-            password: password(table, report).unwrap_or_default(),
-        }),
+        "radius" => Spec::Radius(radius(table, report)),
         "sip" => Spec::Sip(Sip {
             user: owned(table.string("user")),
             status: status(table, report),
@@ -170,12 +162,8 @@ fn tls(table: &Table<'_>, report: &Report<'_>, always: bool) -> Option<Tls> {
 }
 
 fn http(table: &Table<'_>, report: &Report<'_>, version: HttpVersion, always_tls: bool) -> Http {
-    let path = table.string("path");
-    let path = path.map_or("/".to_owned(), |at| match at.value {
-        path if path.starts_with('/') => path.to_owned(),
-        // ldirectord's `request` has none, and everybody knows what is meant.
-        path => format!("/{path}"),
-    });
+    let path = web::rooted(table.string("path").map_or("/", |at| at.value));
+    needs_user(table, report, &["password", "password_file"]);
     Http {
         version,
         tls: tls(table, report, always_tls),
@@ -243,12 +231,43 @@ fn dns(table: &Table<'_>, report: &Report<'_>) -> Dns {
 }
 
 fn session(table: &Table<'_>, report: &Report<'_>) -> Session {
+    needs_user(table, report, &["password", "password_file"]);
     Session {
         tls: tls(table, report, false),
         user: owned(table.string("user")),
         password: password(table, report),
         expect: expect(table, report),
         ..Session::default()
+    }
+}
+
+fn ldap(table: &Table<'_>, report: &Report<'_>) -> Ldap {
+    needs_user(table, report, &["password", "password_file"]);
+    Ldap {
+        base: owned(table.string("base")),
+        scope: scope(table, report),
+        filter: owned(table.string("filter")),
+        attribute: owned(table.string("attribute")),
+        expect: expect(table, report),
+        tls: tls(table, report, false),
+        user: owned(table.string("user")),
+        password: password(table, report),
+    }
+}
+
+fn radius(table: &Table<'_>, report: &Report<'_>) -> Radius {
+    needs_user(table, report, &["password", "password_file"]);
+    let shared = secret(table, report, "secret", "secret_file");
+    let help = "write what the server knows this client by: secret_file = \"/etc/hbd/radius\"";
+    if shared.as_ref().is_some_and(|shared| shared.reveal().is_empty()) {
+        report.error(&table.span, "the secret is empty", help);
+    } else if !table.has("secret") && !table.has("secret_file") {
+        table.lacks::<()>("secret", help);
+    }
+    Radius {
+        secret: shared.unwrap_or_default(),
+        user: owned(table.string("user")).unwrap_or_default(),
+        password: password(table, report).unwrap_or_default(),
     }
 }
 
@@ -266,6 +285,7 @@ fn scope(table: &Table<'_>, report: &Report<'_>) -> Scope {
 }
 
 fn sql(table: &Table<'_>, report: &Report<'_>) -> Sql {
+    needs_user(table, report, &["password", "password_file"]);
     Sql {
         tls: tls(table, report, false),
         user: owned(table.string("user")),
@@ -273,6 +293,19 @@ fn sql(table: &Table<'_>, report: &Report<'_>) -> Sql {
         database: owned(table.string("database")),
         query: owned(table.string("query")),
         expect: expect(table, report),
+    }
+}
+
+/// Without a user nobody logs in, and these would be passed over in silence.
+fn needs_user(table: &Table<'_>, report: &Report<'_>, keys: &[&'static str]) {
+    if table.has("user") {
+        return;
+    }
+    for key in keys.iter().filter(|key| table.has(key)) {
+        if let Some(value) = table.value(key) {
+            let message = format!("'{key}' is of no use without 'user'");
+            report.error(&value.span(), message, "write user = \"…\" too, or leave it out");
+        }
     }
 }
 
@@ -322,17 +355,14 @@ fn script(table: &Table<'_>, report: &Report<'_>) -> Option<Script> {
     });
     let expect = expect(table, report);
     let program = program?;
-    if !program.value.starts_with('/') {
-        let help = "write its whole path: \"/usr/local/bin/check\"";
-        report.error(&program.span, format!("'{}' is no absolute path", shown(program.value)), help);
-    }
     let mut args: Vec<String> = args.into_iter().map(|at| at.value.to_owned()).collect();
-    let mut path = PathBuf::from(program.value);
+    let mut path = file::path(report, &program)?;
     // As Piranha's send_program has it: the arguments behind the program, in one text.
     if args.is_empty() && !path.exists() {
         let mut words = program.value.split_whitespace();
         path = words.next().map(PathBuf::from).unwrap_or(path);
         args = words.map(str::to_owned).collect();
     }
+    file::runnable(report, &program.span, &path, "director");
     Some(Script { program: path, args, calling, expect })
 }

@@ -105,6 +105,10 @@ impl Web {
     fn checked(self) -> Result<Web, String> {
         let host = self.host(SocketAddr::from(([127, 0, 0, 1], 80)));
         header(&host)?;
+        // Every server would refuse it.
+        if host.contains(|c: char| c.is_whitespace() || "/?#@\\".contains(c)) {
+            return Err(format!("{} is no host", quoted(&host)));
+        }
         if let Asked::Two { path, .. } = &self.asked {
             self.absolute(&host, path)?;
         }
@@ -273,11 +277,19 @@ async fn read(mut body: Incoming, most: usize) -> Result<(Vec<u8>, Option<Header
     Ok((seen, trailers))
 }
 
-/// GETs a document; for reading a load.
+/// `path` from the root: ldirectord's `request` has no slash before it, and everybody knows what is meant.
+pub(crate) fn rooted(path: &str) -> String {
+    match path.starts_with('/') {
+        true => path.to_owned(),
+        false => format!("/{path}"),
+    }
+}
+
+/// A document to GET; for reading a load.
 ///
 /// # Errors
-/// A sentence.
-pub(crate) async fn get(address: SocketAddr, path: &str, most: usize) -> Result<Vec<u8>, String> {
+/// A sentence: it cannot be asked for.
+pub(crate) fn document(path: &str) -> Result<impl Fn(SocketAddr) -> Option<HttpTalk>, String> {
     let spec = Http {
         version: HttpVersion::One,
         tls: None,
@@ -290,7 +302,16 @@ pub(crate) async fn get(address: SocketAddr, path: &str, most: usize) -> Result<
         user: None,
         password: None,
     };
-    let talk = Web::http(&spec, Wanted::default())?.talk(address);
+    let web = Web::http(&spec, Wanted::default())?;
+    Ok(move |address| web.talk(address))
+}
+
+/// GETs a document; for reading a load.
+///
+/// # Errors
+/// A sentence.
+pub(crate) async fn get(address: SocketAddr, path: &str, most: usize) -> Result<Vec<u8>, String> {
+    let talk = document(path)?(address);
     let mut talk = talk.ok_or("internal: a load is asked for by HTTP/1.1")?.gathering(most + 1);
     let progress = Progress::default();
     let wire = Wire::open(address, None, &progress).await?;

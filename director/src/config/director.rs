@@ -1,12 +1,12 @@
 //! `[director]`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use base::config::file;
 use base::config::net::check_interface;
 use base::config::problem::Report;
 use base::config::suggest::nearest;
-use base::config::table::{At, Table, shown};
+use base::config::table::{Table, shown};
 
 use super::checks::Timing;
 use super::model::{Alert, Config, Sync};
@@ -42,7 +42,7 @@ pub(super) fn read<'a>(root: &Table<'a>, report: &'a Report<'a>) -> (Config, Usu
     config.sync = sync(&table, report);
     usual.sync = config.sync.is_some();
     config.alerts = alerts(&table, report);
-    config.maintenance_dir = absolute(&table, "maintenance_dir", report);
+    config.maintenance_dir = table.string("maintenance_dir").and_then(|at| file::path(report, &at));
     let week = Duration::from_secs(7 * 24 * 3600);
     if let Some(at) = table.duration("drain", Duration::ZERO, week) {
         config.drain = at.value;
@@ -77,7 +77,7 @@ fn alerts(table: &Table<'_>, report: &Report<'_>) -> Vec<Alert> {
         let longest = Duration::from_secs(30 * 24 * 3600);
         let every = one.duration("every", Duration::ZERO, longest).map_or(Duration::ZERO, |at| at.value);
         one.finish();
-        if let Some(exec) = exec.and_then(|at| program(&at, report)) {
+        if let Some(exec) = exec.and_then(|at| file::program(report, &at, "director")) {
             alerts.push(Alert { exec, after, every });
         }
     }
@@ -100,28 +100,4 @@ fn warm(table: &Table<'_>, report: &Report<'_>) -> bool {
             true
         }
     }
-}
-
-/// An absolute path under `key`.
-pub(super) fn absolute(table: &Table<'_>, key: &'static str, report: &Report<'_>) -> Option<PathBuf> {
-    path(&table.string(key)?, report)
-}
-
-fn path(at: &At<&str>, report: &Report<'_>) -> Option<PathBuf> {
-    if at.value.starts_with('/') {
-        return Some(PathBuf::from(at.value));
-    }
-    let message = format!("'{}' is no absolute path", shown(at.value));
-    report.error(&at.span, message, "write it from the root on: \"/…\"");
-    None
-}
-
-/// A program's absolute path. That it is not there is only odd: a file is also checked where it will not run.
-pub(super) fn program(at: &At<&str>, report: &Report<'_>) -> Option<PathBuf> {
-    let found = path(at, report)?;
-    if !found.is_file() {
-        let message = format!("there is no program {}", shown(at.value));
-        report.warning(&at.span, message, "install it before the director runs");
-    }
-    Some(found)
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::config::file;
 use base::config::problem::Report;
 use base::config::suggest::nearest;
 use base::config::table::{At, Table, shown};
@@ -13,7 +14,7 @@ use base::config::table::{At, Table, shown};
 use super::director::Usual;
 use super::model::Virtual;
 use super::real::{self, Scope};
-use super::{address, checks, director, names};
+use super::{address, checks, names};
 use crate::load;
 use crate::table::{Family, Forward, Key, Protocol, Service, family_of};
 
@@ -350,7 +351,7 @@ fn check_quorum(
 }
 
 fn hook(table: &Table<'_>, key: &'static str, report: &Report<'_>) -> Option<PathBuf> {
-    table.string(key).and_then(|at| director::program(&at, report))
+    table.string(key).and_then(|at| file::program(report, &at, "director"))
 }
 
 fn check_reals(table: &Table<'_>, reals: &[super::model::Real], fallback: bool, report: &Report<'_>) {

@@ -1,13 +1,15 @@
 //! `weights = { … }` as it stands in the configuration.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use base::config::file;
 use base::config::problem::Report;
 use base::config::suggest::{listed, nearest};
 use base::config::table::{Table, shown};
 
 use super::{Policy, Source};
+use crate::check::proto::text::unescaped;
+use crate::check::web;
 
 /// The types of sources there are.
 const TYPES: [&str; 4] = ["agent", "http", "exec", "file"];
@@ -52,25 +54,41 @@ fn source(table: &Table<'_>, report: &Report<'_>) -> Option<Source> {
     };
     match kind.value {
         "agent" => {
-            let send = table.string("send").map(|at| at.value.to_owned());
-            Some(Source::Agent { port: port(None)?, send })
+            let send = table.string("send");
+            if let Some(at) = &send
+                && let Err(why) = unescaped(at.value)
+            {
+                report.error(
+                    &at.span,
+                    format!("this cannot be sent: {why}"),
+                    "write a backslash twice: \"\\\\\"",
+                );
+            }
+            Some(Source::Agent { port: port(None)?, send: send.map(|at| at.value.to_owned()) })
         }
         "http" => {
-            let path = table.string("path").map_or("/".to_owned(), |at| at.value.to_owned());
+            let path = table.string("path");
+            let asked = web::rooted(path.as_ref().map_or("/", |at| at.value));
+            if let Some(at) = &path
+                && let Err(why) = web::document(&asked)
+            {
+                report.error(&at.span, why, "write the way to the document: path = \"/load\"");
+            }
             let field = table.string("field").map_or("percent".to_owned(), |at| at.value.to_owned());
             let busy_at =
                 table.integer("busy_at", 1, 1_000_000_000).and_then(|at| u32::try_from(at.value).ok());
-            Some(Source::Http { port: port(Some(80))?, path, field, busy_at })
+            Some(Source::Http { port: port(Some(80))?, path: asked, field, busy_at })
         }
         "exec" => {
             let args = table.strings("args").map(|at| at.value).unwrap_or_default();
             let program =
                 table.required_string("program", "name the program: program = \"/usr/local/bin/load\"")?;
             let args = args.into_iter().map(|at| at.value.to_owned()).collect();
-            Some(Source::Exec { program: PathBuf::from(program.value), args })
+            Some(Source::Exec { program: file::program(report, &program, "director")?, args })
         }
         "file" => {
             let path = table.required_string("path", "name the file: path = \"/run/load/%n\"")?;
+            file::path(report, &path)?;
             Some(Source::File { path: path.value.to_owned() })
         }
         _ => {
