@@ -154,6 +154,11 @@ impl Core {
             if before != after || first {
                 self.stand(now, service, place);
                 self.unsettled.insert(service);
+            } else {
+                // Its words may be others now.
+                let settings = &settings.reals[place];
+                let real = &mut self.services[service].reals[place];
+                real.why = real.stands(now, settings).1;
             }
         }
         self.settle(now);

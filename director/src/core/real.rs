@@ -174,12 +174,15 @@ impl Real {
             Verdict::Unknown => return (Standing::Unknown, self.waiting_for().into()),
             Verdict::Up => {}
         }
-        match self.load(settings).and_then(|(load, policy)| load.wish(now, policy)) {
-            Some(Wish::Down) => (Standing::Down, "it says itself that it is down".into()),
-            Some(Wish::Drain) => (Standing::Drain, "it wants no new connections".into()),
-            Some(Wish::Maintenance) => (Standing::Maintenance, "it wants maintenance".into()),
-            Some(Wish::Up) | None => (Standing::Up, good_because(settings).into()),
-        }
+        let said =
+            self.load(settings).and_then(|(load, policy)| Some((load.wish(now, policy)?, load.words())));
+        let (standing, why, words) = match said {
+            Some((Wish::Down, words)) => (Standing::Down, "it says itself that it is down", words),
+            Some((Wish::Drain, words)) => (Standing::Drain, "it wants no new connections", words),
+            Some((Wish::Maintenance, words)) => (Standing::Maintenance, "it wants maintenance", words),
+            Some((Wish::Up, _)) | None => return (Standing::Up, good_because(settings).into()),
+        };
+        (standing, words.map_or(why.into(), |words| format!("{why}: {words}").into()))
     }
 
     fn waiting_for(&self) -> String {

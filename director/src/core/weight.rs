@@ -20,6 +20,8 @@ pub struct Load {
     applied: Option<f64>,
     /// What it wants to be.
     wish: Option<Wish>,
+    /// Its words about that.
+    why: Option<Box<str>>,
     /// Why there is no news.
     pub error: Option<String>,
 }
@@ -40,6 +42,7 @@ impl Load {
         }
         self.heard = Some(now);
         self.wish = reading.state;
+        self.why = reading.why.as_deref().map(Box::from);
         let Some(percent) = reading.percent.filter(|percent| percent.is_finite()) else {
             return;
         };
@@ -69,6 +72,11 @@ impl Load {
     /// What it wants to be, while that is news.
     pub fn wish(&self, now: Time, policy: &Policy) -> Option<Wish> {
         self.wish.filter(|_| !self.is_stale(now, policy))
+    }
+
+    /// Its words about that.
+    pub fn words(&self) -> Option<&str> {
+        self.why.as_deref()
     }
 
     /// `weight` as the load makes it; the same if there is no news. Never 0 unless it was.

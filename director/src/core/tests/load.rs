@@ -75,6 +75,23 @@ fn a_server_may_drain_itself_or_say_that_it_is_down() {
 }
 
 #[test]
+fn why_a_server_is_down_is_told_in_its_own_words() {
+    let mut world = loaded();
+    says(&mut world, 2, 100.0, None);
+    let reading = |why: &str| Reading { percent: None, state: Some(Wish::Down), why: Some(why.to_owned()) };
+    world.loads.insert(real(1).ip(), Ok(reading("the disk is full")));
+    world.run(5 * SECOND);
+    assert!(
+        world.degraded().contains("www/web1 is down: it says itself that it is down: the disk is full"),
+        "{}",
+        world.degraded()
+    );
+    world.loads.insert(real(1).ip(), Ok(reading("it is being repaired")));
+    world.run(5 * SECOND);
+    assert_eq!(world.real("www", "web1").why, "it says itself that it is down: it is being repaired");
+}
+
+#[test]
 fn a_weight_by_hand_is_stronger_than_the_load() {
     let mut world = loaded();
     says(&mut world, 1, 20.0, None);
