@@ -418,7 +418,7 @@ fn expected(expect: Option<&spec::Expect>) -> Result<Option<Expect>, String> {
 
 /// Something sent without an expectation: anything at all must come back.
 fn required(expect: Option<&spec::Expect>) -> Result<Expect, String> {
-    expected(expect)?.map_or_else(|| Expect::pattern("(?s).", false), Ok)
+    expected(expect)?.map_or_else(Expect::anything, Ok)
 }
 
 impl Spec {

@@ -186,7 +186,7 @@ impl Judge {
         answer: hyper::Result<Response<Incoming>>,
         progress: &Progress,
     ) -> Result<(), String> {
-        let (head, body) = answer.map_err(|e| failed(&e))?.into_parts();
+        let (head, body) = answer.map_err(|e| unanswered(&e))?.into_parts();
         match self {
             Judge::Http(wanted) => {
                 wanted.status(head.status)?;
@@ -321,6 +321,17 @@ pub(crate) async fn get(address: SocketAddr, path: &str, most: usize) -> Result<
         true => Err(format!("the answer has more than {most} bytes")),
         false => Ok(document),
     }
+}
+
+/// A sentence from what hyper says when no answer came: most often the server speaks HTTP/1.1, or something else.
+fn unanswered(error: &hyper::Error) -> String {
+    use std::error::Error;
+    // What was wrong was found here, and not told by the server in HTTP/2: only its words say so.
+    let inner = error.source().map(ToString::to_string).filter(|inner| inner.contains(" error detected: "));
+    inner.map_or_else(
+        || failed(error),
+        |inner| format!("the server does not speak HTTP/2 on this port ({inner})"),
+    )
 }
 
 /// A sentence from what hyper says.

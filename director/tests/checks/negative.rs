@@ -55,6 +55,22 @@ async fn reason(text: &str, port: u16, udp: bool) -> String {
 }
 
 #[tokio::test]
+async fn what_did_not_come_is_named() {
+    let silent = tcp(Manners::Silent).await;
+    let why = reason("type = \"connect\"\nsend = \"hello\"", silent, false).await;
+    assert!(why.ends_with(", before it had said anything"), "{why}");
+    let older = tcp(Manners::SaysAndCloses(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await;
+    for text in ["type = \"h2\"", "type = \"grpc\""] {
+        let why = reason(text, older, false).await;
+        assert!(why.starts_with("the server does not speak HTTP/2 on this port ("), "{text}: {why}");
+    }
+    // One that does, and ends the stream: settings, and RST_STREAM.
+    let refuses = b"\0\0\0\x04\0\0\0\0\0\0\0\x04\x03\0\0\0\0\x01\0\0\0\x02".to_vec();
+    let why = reason("type = \"h2\"", tcp(Manners::Says(refuses)).await, false).await;
+    assert!(why.starts_with("the exchange failed: http2 error: stream error received"), "{why}");
+}
+
+#[tokio::test]
 async fn nobody_listens() {
     let port = nobody().await;
     for text in OVER_TCP.iter().chain(&["type = \"connect\""]) {

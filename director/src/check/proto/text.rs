@@ -7,6 +7,8 @@ use regex_lite::Regex;
 
 /// So much of a server's words goes into a sentence.
 const SHOWN: usize = 100;
+/// Matches every answer but an empty one.
+const ANYTHING: &str = "(?s).";
 
 /// What an answer must have in it: a text, or a regular expression.
 #[derive(Clone)]
@@ -50,6 +52,14 @@ impl Expect {
             .map_err(|e| format!("the regular expression /{pattern}/ cannot be used: {e}"))
     }
 
+    /// Any answer at all.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn anything() -> Result<Self, String> {
+        Self::pattern(ANYTHING, false)
+    }
+
     /// Whether `answer` has it.
     pub fn matches(&self, answer: &[u8]) -> bool {
         match self {
@@ -77,6 +87,7 @@ impl fmt::Display for Expect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(&quoted(text)),
+            Self::Pattern(regex) if regex.as_str() == ANYTHING => f.write_str("anything"),
             Self::Pattern(regex) => write!(f, "/{}/", regex.as_str()),
         }
     }
