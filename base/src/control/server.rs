@@ -66,6 +66,11 @@ impl<H: Handler> Server<H> {
         Arc::new(Server { handler, policy: Mutex::new(policy), limits, slots })
     }
 
+    /// Who answers.
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
     /// How many more clients could be served now.
     pub fn free(&self) -> usize {
         self.slots.available_permits()
@@ -144,6 +149,12 @@ pub struct Client<'a> {
 }
 
 impl Client<'_> {
+    /// Whether this client may do whatever this process may: root, or the same user.
+    pub fn has_our_rights(&self) -> bool {
+        let own = nix::unistd::Uid::effective().as_raw();
+        self.stream.peer_cred().is_ok_and(|caller| [0, own].contains(&caller.uid()))
+    }
+
     /// One line of the answer.
     ///
     /// # Errors

@@ -86,7 +86,12 @@ pub(super) struct Common {
 impl Common {
     /// The configuration's path.
     pub(super) fn config(&self) -> PathBuf {
-        self.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG))
+        self.named_config().unwrap_or_else(|| PathBuf::from(CONFIG))
+    }
+
+    /// The configuration's path, if it was given.
+    pub(super) fn named_config(&self) -> Option<PathBuf> {
+        self.config.clone()
     }
 
     /// Where the socket is.

@@ -206,7 +206,17 @@ fn check(common: &Common, file: &Path) -> Result<(), Fail> {
 }
 
 fn plan(common: &Common, backend: BackendKind) -> Result<(), Fail> {
-    let file = common.config();
+    let file = match common.named_config() {
+        Some(file) => file,
+        // That which a reload would read.
+        None => match ask(common, &Request::Status) {
+            Ok(status) => {
+                status.get("config").and_then(Value::as_str).map_or_else(|| common.config(), Into::into)
+            }
+            Err(Fail::NoDaemon(_)) => common.config(),
+            Err(fail) => return Err(fail),
+        },
+    };
     // Its mistakes are shown here, with colours, rather than by the daemon.
     let config = config::load(&file).map_err(|problems| bad(common, &problems))?;
     let lines = match ask(common, &Request::Plan { config: absolute(&file) }) {

@@ -267,6 +267,7 @@ impl Engine {
     pub fn refuse_reload(&mut self, why: &str) {
         tracing::error!("the configuration was not reloaded, the one in use stays:\n{why}");
         let first = why.lines().next().unwrap_or_default();
+        let first = first.strip_prefix("error: ").unwrap_or(first);
         self.reload_trouble = Some(format!(
             "the configuration on the disk is bad and not in use: {first} (director check says more)"
         ));
@@ -293,6 +294,7 @@ impl Engine {
         if let Some(fields) = value.as_object_mut() {
             let uptime = now().saturating_sub(self.started).as_millis();
             fields.insert("backend".into(), self.parts.backend.into());
+            fields.insert("config".into(), json!(self.parts.door.server.handler().config));
             fields.insert("version".into(), env!("CARGO_PKG_VERSION").into());
             fields.insert("uptime_ms".into(), json!(u64::try_from(uptime).unwrap_or(u64::MAX)));
             fields.insert("pid".into(), std::process::id().into());

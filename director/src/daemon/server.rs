@@ -50,7 +50,8 @@ impl Handler for Desk {
     type Request = Request;
 
     async fn answer(&self, client: &Client<'_>, by: String, request: Request) -> io::Result<()> {
-        let answer = match self.act(by, request).await {
+        let own = client.has_our_rights();
+        let answer = match self.act(by, own, request).await {
             Ok((text, data)) => Answer::Done { text, data },
             Err(reason) => Answer::Refused { reason },
         };
@@ -59,9 +60,14 @@ impl Handler for Desk {
 }
 
 impl Desk {
-    async fn act(&self, by: String, request: Request) -> Result<(String, Value), String> {
+    /// `own` is whether `by` may read whatever we may.
+    async fn act(&self, by: String, own: bool, request: Request) -> Result<(String, Value), String> {
         match request {
             Request::Status => Ok((String::new(), self.ask(Ask::Status).await?)),
+            // What is wrong with a file is shown with its lines: also those of /etc/shadow.
+            Request::Plan { config } if !own && config != self.config => {
+                Err(format!("{by} may have no other file read than {}", self.config.display()))
+            }
             Request::Plan { config } => {
                 let config = Box::new(read(config).await?);
                 let lines = self.ask(|done| Ask::Plan(config, done)).await?;
@@ -123,9 +129,47 @@ impl Door {
 /// # Errors
 /// All that is wrong with it.
 pub async fn read(path: PathBuf) -> Result<Config, String> {
-    let reading = tokio::task::spawn_blocking(move || config::load(&path));
+    let reading = tokio::task::spawn_blocking(move || {
+        // Anything else (a FIFO nobody writes to) would hang at the opening, for ever.
+        if std::fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return Err(format!("cannot read the configuration: {} is no plain file", path.display()));
+        }
+        config::load(&path).map_err(|problems| problems.to_string())
+    });
     match reading.await {
-        Ok(read) => read.map_err(|problems| problems.to_string()),
+        Ok(read) => read,
         Err(error) => Err(format!("the configuration was not read: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_not_our_rights_has_no_other_file_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, other) = (folder.path().join("director.toml"), folder.path().join("shadow"));
+        std::fs::write(&own, "[[virtual]\n").unwrap();
+        std::fs::write(&other, "root:hash\n").unwrap();
+        let (asks, _asked) = mpsc::channel(1);
+        let desk = Desk { asks, config: own.clone() };
+        let plan = async |config: &std::path::Path, rights| {
+            let request = Request::Plan { config: config.to_owned() };
+            desk.act("one of the group".to_owned(), rights, request).await.unwrap_err()
+        };
+        let said = plan(&other, false).await;
+        assert_eq!(said, format!("one of the group may have no other file read than {}", own.display()));
+        assert!(plan(&other, true).await.contains("root:hash"));
+        assert!(plan(&own, false).await.contains("[[virtual]"));
+    }
+
+    #[tokio::test]
+    async fn a_configuration_that_is_no_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("director.toml");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let reading = timeout(Duration::from_secs(20), read(fifo)).await.expect("an end");
+        assert!(reading.unwrap_err().ends_with("director.toml is no plain file"));
     }
 }

@@ -82,6 +82,28 @@ fn a_plan_without_a_director_begins_with_an_empty_table() {
 }
 
 #[test]
+fn a_plan_is_of_the_file_the_director_reads() {
+    let server = Server::new();
+    let mut ground = Ground::new(&www(&[("web1", server.address)]));
+    ground.start();
+    ground.wait_state("web1", "up");
+    let plan = |more: &[&str]| {
+        let mut tool = Command::new(DIRECTOR);
+        let output =
+            tool.arg("--run-dir").arg(ground.run_dir()).arg("plan").args(more).output().expect("the tool");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    wait_for("the table", || plan(&[]) == (Some(0), "nothing would change\n".to_owned()));
+    let other = ground.folder.path().join("other.toml");
+    std::fs::write(&other, www(&[])).expect("a file");
+    let (code, said) = plan(&["--config", &other.display().to_string()]);
+    assert_eq!(code, Some(0));
+    assert!(said.contains(&server.address.to_string()), "{said}");
+    ground.write("[[virtual]]\n");
+    assert_eq!(plan(&[]).0, Some(2));
+}
+
+#[test]
 fn the_status_for_people_says_who_and_why() {
     let (one, two) = (Server::new(), Server::new());
     let mut ground = Ground::new(&www(&[("web1", one.address), ("web2", two.address)]));
