@@ -12,11 +12,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
@@ -48,9 +49,13 @@ impl Secure {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|e| format!("TLS cannot be used: {e}"))?;
-        let builder = match tls.verify {
-            true => builder.with_root_certificates(authorities(tls.ca_file.as_deref())?),
-            false => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))),
+        let builder = match (tls.verify, tls.ca_file.as_deref()) {
+            (true, None) => builder.with_root_certificates(authorities()?),
+            (true, Some(file)) => {
+                let known = Arc::new(Known::new(file, provider)?);
+                builder.dangerous().with_custom_certificate_verifier(known)
+            }
+            (false, _) => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))),
         };
         let mut config = builder.with_no_client_auth();
         config.resumption = Resumption::disabled();
@@ -119,34 +124,33 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// Whom to trust: the certificates in `file`, else the system's authorities.
-fn authorities(file: Option<&Path>) -> Result<Arc<RootCertStore>, String> {
+/// Whom to trust unless told otherwise: the system's authorities.
+fn authorities() -> Result<Arc<RootCertStore>, String> {
     static SYSTEMS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    if let Some(file) = file {
-        return read(file).map(Arc::new);
-    }
     if let Some(store) = SYSTEMS.get() {
         return Ok(Arc::clone(store));
     }
     let found = base::authorities::of_this_system().ok_or(
         "this system has no certificates of authorities; install ca-certificates, or give the check its ca_file",
     )?;
-    let store = Arc::new(read(found)?);
+    let (store, _) = read(found)?;
+    let store = Arc::new(store);
     Ok(Arc::clone(SYSTEMS.get_or_init(|| store)))
 }
 
-fn read(file: &Path) -> Result<RootCertStore, String> {
+fn read(file: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), String> {
     let shown = file.display();
     let certificates =
         CertificateDer::pem_file_iter(file).map_err(|e| format!("cannot read {shown}: {e}"))?;
-    let mut store = RootCertStore::empty();
+    let (mut store, mut all) = (RootCertStore::empty(), Vec::new());
     for certificate in certificates {
         let certificate = certificate.map_err(|e| format!("{shown} is no file of PEM certificates: {e}"))?;
         // One broken among the system's hundred must not take the others away.
-        let _ = store.add(certificate);
+        let _ = store.add(certificate.clone());
+        all.push(certificate);
     }
     match store.is_empty() {
-        false => Ok(store),
+        false => Ok((store, all)),
         true => Err(format!("{shown} has no PEM certificate of an authority in it")),
     }
 }
@@ -172,9 +176,77 @@ fn failed(error: &io::Error, name: &str) -> String {
             "the certificate is signed by nobody trusted here; give the check the authority's ca_file"
                 .to_owned()
         }
+        error if is_of_an_authority(error) => {
+            "the certificate is an authority's, and in no ca_file of this check: name it there, or give the server one of its own"
+                .to_owned()
+        }
         Error::InvalidMessage(_) => "the server does not speak TLS on this port".to_owned(),
         other => format!("TLS failed: {other}"),
     }
+}
+
+/// Takes what the authorities in `ca_file` have signed, and the very certificates in it: what `openssl req -x509` makes for a
+/// server is an authority's too unless it is told otherwise, and webpki takes none of those from a server.
+#[derive(Debug)]
+struct Known {
+    usual: Arc<WebPkiServerVerifier>,
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+impl Known {
+    fn new(file: &Path, provider: Arc<CryptoProvider>) -> Result<Known, String> {
+        let (store, certificates) = read(file)?;
+        let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
+        let usual = usual.map_err(|e| format!("{} cannot be used: {e}", file.display()))?;
+        Ok(Known { usual, certificates })
+    }
+}
+
+impl ServerCertVerifier for Known {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match self.usual.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
+            // Looked at after its time, and before its name.
+            Err(error) if is_of_an_authority(&error) && self.certificates.contains(end_entity) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.usual.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.usual.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.usual.supported_verify_schemes()
+    }
+}
+
+/// Whether a certificate was refused since it is an authority's. rustls hands this reason of webpki on as it is.
+fn is_of_an_authority(error: &Error) -> bool {
+    matches!(error, Error::InvalidCertificate(CertificateError::Other(why)) if why.to_string() == "CaUsedAsEndEntity")
 }
 
 /// Takes every certificate (`verify = false`), but its owner must still have the key to it.

@@ -130,3 +130,42 @@ async fn an_expired_certificate() {
         "said although it is not verified"
     );
 }
+
+/// A certificate (`cert.pem`) that signs itself and is an authority's too, as `openssl req -x509` makes them.
+fn signed_by_itself(folder: &Path, days: i32) {
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    openssl(folder, &format!("req {key} -keyout key.pem -out request.pem -subj /CN=itself"));
+    std::fs::write(folder.join("more"), "basicConstraints=critical,CA:TRUE\nsubjectAltName=IP:127.0.0.1")
+        .unwrap();
+    let days = format!("-days {days}");
+    openssl(
+        folder,
+        &format!("x509 -req -in request.pem -signkey key.pem -out cert.pem -extfile more {days}"),
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_that_signs_itself_is_trusted_if_it_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    signed_by_itself(folder.path(), 20);
+    let server = serve(folder.path(), &[]);
+    let target = here(server.1);
+    let ca = format!("type = \"https\"\nca_file = \"{}/cert.pem\"\n", folder.path().display());
+    good(&ca, &target).await;
+    bad(&format!("{ca}tls_name = \"www.example.com\""), &target, "not good for www.example.com").await;
+    // The same words, but another's key.
+    let other = tempfile::tempdir().unwrap();
+    signed_by_itself(other.path(), 20);
+    let ca = format!("type = \"https\"\nca_file = \"{}/cert.pem\"\n", other.path().display());
+    bad(&ca, &target, "an authority's, and in no ca_file of this check").await;
+    bad("type = \"https\"", &target, "an authority's, and in no ca_file of this check").await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_signs_itself_ends_too() {
+    let folder = tempfile::tempdir().unwrap();
+    signed_by_itself(folder.path(), -1);
+    let server = serve(folder.path(), &[]);
+    let ca = format!("ca_file = \"{}/cert.pem\"", folder.path().display());
+    bad(&format!("type = \"https\"\n{ca}"), &here(server.1), "the certificate has expired").await;
+}
