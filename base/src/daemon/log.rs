@@ -250,6 +250,7 @@ impl Parts {
         match (self.from.as_str(), self.to.as_str()) {
             ("", "") => {}
             ("", to) => write!(out, "{to}: ")?,
+            (from, "") => write!(out, "no longer {from}: ")?,
             (from, to) => write!(out, "{from} -> {to}: ")?,
         }
         // One event is one line, whatever an agent printed.
@@ -377,12 +378,15 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             let (from, to) = (Some("stopped"), Some("started"));
             tracing::warn!(kind = "group", subject = "vip", from, to, took_ms = 3, "b is dead\nindeed");
+            let (from, to) = (Some("fallback"), None::<&str>);
+            tracing::info!(kind = "virtual", subject = "www", from, to, "the real servers serve again");
             tracing::info!(port = 694, "plain");
         });
         queue.flush(Duration::from_secs(10));
         assert_eq!(
             out.text(),
-            "<4>group vip: stopped -> started: b is dead | indeed (3 ms)\n<6>plain port=694\n"
+            "<4>group vip: stopped -> started: b is dead | indeed (3 ms)\n\
+             <6>virtual www: no longer fallback: the real servers serve again\n<6>plain port=694\n"
         );
     }
 }

@@ -37,8 +37,8 @@ impl Expect {
         Self::pattern(pattern, flags == "i")
     }
 
-    /// A regular expression, as ldirectord's `receive` is one without slashes. `.` matches a line's end too and `^` and
-    /// `$` match at each line's.
+    /// A regular expression, as ldirectord's `receive` is one without slashes. `^` and `$` match at each line's ends, and `.`
+    /// matches none of those.
     ///
     /// # Errors
     /// What is wrong with it.
