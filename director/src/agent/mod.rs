@@ -11,6 +11,8 @@ pub mod measure;
 mod serve;
 pub mod utmp;
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use cli::{command_line, main};
@@ -91,9 +93,15 @@ impl Meter {
 }
 
 /// The first line of the state file, if there is one with words of an agent in it. Words that are none would make
-/// the whole line worthless: then it is a drain, since somebody wanted something.
+/// the whole line worthless: then it is a drain, since somebody wanted something; and so it is of a file that cannot be read.
 fn state(file: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(file).ok()?;
+    let drain = |why: &str| Some(format!("drain #{} {}", file.display(), why.replace('#', " ")));
+    let start = match start_of(file) {
+        Ok(start) => start,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => return drain(&format!("cannot be read: {error}")),
+    };
+    let text = String::from_utf8_lossy(&start);
     let line: String =
         text.lines().next()?.trim().chars().filter(|c| !c.is_control()).take(LONGEST_STATE).collect();
     if line.is_empty() {
@@ -101,8 +109,19 @@ fn state(file: &Path) -> Option<String> {
     }
     match crate::load::text::read(&line) {
         Ok(_) => Some(line),
-        Err(_) => Some(format!("drain #{} is not understood: {}", file.display(), line.replace('#', " "))),
+        Err(_) => drain(&format!("is not understood: {line}")),
     }
+}
+
+/// As much of a file as a state may be.
+fn start_of(file: &Path) -> io::Result<Vec<u8>> {
+    // Anything else (a FIFO nobody writes to) would hang at the opening.
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("it is no plain file"));
+    }
+    let mut start = Vec::new();
+    File::open(file)?.take(4 * LONGEST_STATE as u64).read_to_end(&mut start)?;
+    Ok(start)
 }
 
 #[cfg(test)]
@@ -140,5 +159,20 @@ mod tests {
         assert!(reading.why.unwrap().contains("not understood: plaese stop"));
         std::fs::write(&file, "").unwrap();
         assert!(meter.report().line().starts_with("ready up "));
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_read_is_a_drain_that_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state");
+        let mut meter = Meter::new(Limits::default(), Some(file.clone()));
+        let mut said = || text::read(&meter.report().line()).unwrap();
+        std::fs::write(&file, [0xff; 1 << 20]).unwrap();
+        assert_eq!(said().state, Some(Wish::Drain));
+        std::fs::remove_file(&file).unwrap();
+        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let reading = said();
+        assert_eq!(reading.state, Some(Wish::Drain));
+        assert!(reading.why.unwrap().ends_with("cannot be read: it is no plain file"));
     }
 }
