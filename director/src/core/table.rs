@@ -291,7 +291,7 @@ impl Core {
     /// The changes were tried.
     pub fn applied(&mut self, now: Time, results: &[Result<(), String>]) {
         let Some(changes) = self.kernel.applying.take() else { return };
-        let mut refused = BTreeMap::new();
+        let (mut refused, mut gone) = (BTreeMap::new(), Vec::new());
         let mut failed = 0;
         let none = Err("it was not tried".to_owned());
         for (number, change) in changes.iter().enumerate() {
@@ -301,7 +301,7 @@ impl Core {
                         carry_out(known, change);
                     }
                     if let Change::DelService { key } = change {
-                        self.forget(*key);
+                        gone.push(*key);
                     }
                 }
                 Err(error) => {
@@ -310,6 +310,7 @@ impl Core {
                 }
             }
         }
+        self.forget(&gone);
         let before: BTreeMap<Key, String> =
             changes.iter().filter_map(|change| self.kernel.refused.remove_entry(&change.key())).collect();
         for (key, why) in refused.iter().filter(|(key, why)| before.get(key) != Some(why)) {
@@ -323,10 +324,17 @@ impl Core {
         self.settle(now);
     }
 
-    /// A service that is gone is no longer ours.
-    fn forget(&mut self, key: Key) {
-        let configured = self.config.virtuals.iter().any(|settings| settings.key == key);
-        if !configured && self.memory.owned.remove(&key) {
+    /// Services that are gone are no longer ours. Remembered once for all of them: each time is a file that is written.
+    fn forget(&mut self, gone: &[Key]) {
+        if gone.is_empty() {
+            return;
+        }
+        let before = self.memory.owned.len();
+        let configured: BTreeSet<Key> = self.config.virtuals.iter().map(|settings| settings.key).collect();
+        for key in gone.iter().filter(|key| !configured.contains(key)) {
+            self.memory.owned.remove(key);
+        }
+        if self.memory.owned.len() != before {
             self.actions.push_back(Action::Remember(self.memory.clone()));
         }
     }

@@ -107,3 +107,20 @@ fn orders_for_what_is_gone_are_forgotten() {
     world.run(10 * SECOND);
     assert_eq!(world.table(1), "1:10 2:10");
 }
+
+#[test]
+fn many_services_that_go_are_forgotten_at_once() {
+    let all = || {
+        let mut all: Vec<_> = (1..=50).map(|n| www(n, &[1])).collect();
+        all.iter_mut().enumerate().for_each(|(at, service)| service.name = format!("www{at}"));
+        all
+    };
+    let mut world = World::new(config(all()));
+    world.run(10 * SECOND);
+    assert_eq!((world.memory.owned.len(), world.kernel.table.len()), (50, 50));
+    let before = world.remembered;
+    world.reload(config(all().into_iter().take(1).collect()));
+    world.run(10 * SECOND);
+    assert_eq!((world.memory.owned.len(), world.kernel.table.len()), (1, 1));
+    assert_eq!(world.remembered - before, 1, "each time is a file that is written and waited for");
+}

@@ -98,6 +98,8 @@ pub struct World {
     pub events: Vec<Event>,
     pub runs: Vec<Vec<String>>,
     pub memory: Memory,
+    /// How often it was to be written.
+    pub remembered: u64,
     pub applies: u64,
     /// Looks that a glance was enough for.
     pub glances: u64,
@@ -129,6 +131,7 @@ impl World {
             events: Vec::new(),
             runs: Vec::new(),
             memory,
+            remembered: 0,
             applies: 0,
             glances: 0,
             glanced: None,
@@ -213,7 +216,10 @@ impl World {
             }
             Action::Sync(wanted) => self.kernel.sync = wanted,
             Action::LookInto(_) => self.core.maintenance_files(self.now, self.files.clone()),
-            Action::Remember(memory) => self.memory = memory,
+            Action::Remember(memory) => {
+                self.memory = memory;
+                self.remembered += 1;
+            }
             Action::Run { program, mut args } => {
                 args.insert(0, program.display().to_string());
                 self.runs.push(args);
