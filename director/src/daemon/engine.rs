@@ -12,8 +12,10 @@ use super::server::{Ask, Door};
 use super::tasks::{Answer, Tasks};
 use crate::check::origin;
 use crate::config::model::{Config, Virtual};
-use crate::core::{Action, Core, Event, Level, Order, Time};
+use crate::core::{Action, Core, Event, Level, Memory, Order, Time};
 
+/// A memory that could not be written is tried again after this: a disk that was full may have room again.
+const WRITE_AGAIN: Duration = Duration::from_secs(5);
 /// From so many real servers on memory is given back.
 const LARGE: usize = 1000;
 /// So many checks at the same time leave memory worth giving back when most of them have ended.
@@ -52,6 +54,8 @@ pub struct Engine {
     sync_trouble: Option<String>,
     /// Why the memory is not kept.
     memory_trouble: Option<String>,
+    /// What could not be written, and when to try again.
+    unwritten: Option<(Time, Memory)>,
     /// Why the maintenance folder cannot be looked into.
     folder_trouble: Option<String>,
     /// Why the last reload was refused.
@@ -82,6 +86,7 @@ impl Engine {
             prepared: Vec::new(),
             sync_trouble: None,
             memory_trouble: None,
+            unwritten: None,
             folder_trouble: None,
             reload_trouble: None,
             alive_due,
@@ -108,7 +113,8 @@ impl Engine {
     /// Until when there is nothing to do of itself.
     pub fn wake_at(&self) -> Time {
         let core = self.parts.core.wake_at();
-        [self.alive_due, self.tidy_at].into_iter().flatten().fold(core, Time::min)
+        let write = self.unwritten.as_ref().map(|(at, _)| *at);
+        [self.alive_due, self.tidy_at, write].into_iter().flatten().fold(core, Time::min)
     }
 
     /// Does what is to be done now.
@@ -116,6 +122,9 @@ impl Engine {
         let time = now();
         self.parts.core.time(time);
         self.act();
+        if let Some((_, memory)) = self.unwritten.take_if(|(at, _)| *at <= time) {
+            self.remember(memory);
+        }
         self.tidy(time);
         if let (Some(due), Some(within)) = (self.alive_due, self.parts.notifier.watchdog())
             && time >= due
@@ -137,16 +146,20 @@ impl Engine {
                 Action::Apply(changes) => self.ask_kernel(Job::Apply(changes)),
                 Action::Sync(wanted) => self.ask_kernel(Job::Sync(wanted)),
                 Action::LookInto(folder) => self.parts.tasks.look_into(folder),
-                Action::Remember(memory) => {
-                    let written = self.parts.memory.write(&memory);
-                    note(&mut self.memory_trouble, written.err());
-                }
+                Action::Remember(memory) => self.remember(memory),
                 Action::Run { program, args } => told.push((program, args)),
                 Action::Event(event) => said.push(event),
             }
         }
         said.iter().for_each(log);
         told.into_iter().for_each(|(program, args)| self.parts.tasks.tell(program, args));
+    }
+
+    /// Writes the memory down; again later if the disk takes it not now.
+    fn remember(&mut self, memory: Memory) {
+        let written = self.parts.memory.write(&memory);
+        self.unwritten = written.is_err().then(|| (now() + WRITE_AGAIN, memory));
+        note(&mut self.memory_trouble, written.err());
     }
 
     fn ask_kernel(&mut self, job: Job) {

@@ -204,3 +204,20 @@ fn a_farm_of_thousands_is_shown_whole() {
     let count = |service: &serde_json::Value| service["reals"].as_array().map_or(0, Vec::len);
     assert_eq!(status["virtuals"].as_array().expect("services").iter().map(count).sum::<usize>(), 4000);
 }
+
+#[test]
+fn an_order_is_written_down_as_soon_as_the_disk_takes_it() {
+    let server = Server::new();
+    let mut ground = Ground::new(&www(&[("web1", server.address)]));
+    ground.start();
+    ground.wait_state("web1", "up");
+    let file = ground.run_dir().join("director.state");
+    std::fs::remove_file(&file).expect("the memory");
+    std::fs::create_dir(&file).expect("something in its place");
+    ground.done(&["maintain", "web1"]);
+    let complains = || ground.status()["degraded"].to_string().contains("cannot write");
+    wait_for("the complaint", complains);
+    std::fs::remove_dir(&file).expect("room again");
+    wait_for("the memory", || std::fs::read_to_string(&file).is_ok_and(|text| text.contains("web1")));
+    wait_for("no complaint", || !complains());
+}
