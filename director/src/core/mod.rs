@@ -166,7 +166,8 @@ impl Core {
 
     /// The names in the maintenance folder.
     pub fn maintenance_files(&mut self, now: Time, names: BTreeSet<String>) {
-        if names != self.files {
+        // An answer may come when there is no such folder any more.
+        if names != self.files && self.config.maintenance_dir.is_some() {
             self.files = names;
             self.take_files(now);
         }

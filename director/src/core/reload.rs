@@ -19,6 +19,12 @@ impl Core {
     /// Takes `config` over.
     pub fn reload(&mut self, now: Time, config: Config) {
         let before = std::mem::replace(&mut self.config, config);
+        if self.config.maintenance_dir != before.maintenance_dir {
+            self.next_folder = now;
+        }
+        if self.config.maintenance_dir.is_none() {
+            self.files.clear();
+        }
         let mut old: BTreeMap<Key, (Virtual, Service)> = before
             .virtuals
             .into_iter()

@@ -193,6 +193,7 @@ impl Engine {
                 self.folder_trouble = None;
                 core.maintenance_files(now(), names);
             }
+            Answer::Files(Err(_)) if core.config().maintenance_dir.is_none() => {}
             Answer::Files(Err(error)) => note(&mut self.folder_trouble, Some(error)),
         }
     }
@@ -242,7 +243,7 @@ impl Engine {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        self.reload_trouble = None;
+        (self.reload_trouble, self.folder_trouble) = (None, None);
         // Also if it has the same name: its members, or its number, may be others now.
         self.parts.door.open_to(config.group.clone());
         avoid_virtual_addresses(&config);

@@ -221,3 +221,20 @@ fn an_order_is_written_down_as_soon_as_the_disk_takes_it() {
     wait_for("the memory", || std::fs::read_to_string(&file).is_ok_and(|text| text.contains("web1")));
     wait_for("no complaint", || !complains());
 }
+
+#[test]
+fn without_a_maintenance_folder_nobody_is_out_for_its_files() {
+    let server = Server::new();
+    let config = www(&[("web1", server.address)]);
+    let mut ground = Ground::new(&config);
+    let folder = ground.folder.path().join("out");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::write(folder.join("web1"), "").expect("a file");
+    let with = format!("[director]\nmaintenance_dir = \"{}\"\n", folder.display());
+    ground.write(&config.replace("[director]\n", &with));
+    ground.start();
+    ground.wait_state("web1", "maintenance");
+    ground.write(&config);
+    ground.done(&["reload"]);
+    ground.wait_state("web1", "up");
+}
