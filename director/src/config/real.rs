@@ -149,14 +149,18 @@ fn check_place(at: &At<SocketAddr>, forward: &At<Forward>, scope: &Scope<'_>, re
     if let Key::Address(_, service) = key
         && forward.value != Forward::Masq
         && at.value.port() != service.port()
-        && !at.value.ip().is_loopback()
     {
         let message = format!(
             "the port is {}, and that of the service {}: only NAT changes ports",
             at.value.port(),
             service.port()
         );
-        report.error(&at.span, message, format!("write port {}, or forward = \"masq\"", service.port()));
+        let help = format!("write port {}, or forward = \"masq\"", service.port());
+        // A server on this machine is for trying things out, with a table in memory (dry-run): IPVS refuses it too.
+        match at.value.ip().is_loopback() {
+            true => report.warning(&at.span, message, help),
+            false => report.error(&at.span, message, help),
+        }
     }
     if let IpAddr::V6(ip) = at.value.ip()
         && ip.is_unicast_link_local()

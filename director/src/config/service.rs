@@ -286,14 +286,18 @@ fn fallback(
         if found.port() == 0 {
             found.set_port(service.port());
         }
-        if found.port() != service.port() && forward != Forward::Masq && !found.ip().is_loopback() {
-            let message = format!(
-                "the fallback's port is {}, and that of the service {}",
-                found.port(),
-                service.port()
-            );
-            let help = format!("write port {}: only NAT changes ports", service.port());
-            report.error(&at.span, message, help);
+        if found.port() != service.port() {
+            let (is, wanted) = (found.port(), service.port());
+            let message = format!("the fallback's port is {is}, and that of the service {wanted}");
+            if found.ip().is_loopback() {
+                // Only odd: with a table in memory (dry-run) it does.
+                let help = format!(
+                    "write port {wanted}: packets for this machine stay as they are, and IPVS refuses it"
+                );
+                report.warning(&at.span, message, help);
+            } else if forward != Forward::Masq {
+                report.error(&at.span, message, format!("write port {wanted}: only NAT changes ports"));
+            }
         }
     }
     let forward = if found.ip().is_loopback() { Forward::Gate } else { forward };
