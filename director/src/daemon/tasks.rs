@@ -15,8 +15,10 @@ use crate::load::{self, Reading};
 
 /// Answers that may wait for the loop.
 pub const QUEUE: usize = 1024;
-/// Programs that are told something, at a time.
+/// Programs that are told something, at a time; the others wait for their turn.
 const PROGRAMS: usize = 32;
+/// So many at most are told something or wait for it: more than a farm has servers to go down at once, twice over.
+const MOST_TOLD: usize = 20_000;
 /// How long such a program may take.
 const PROGRAM_BOUND: Duration = Duration::from_secs(60);
 /// Files in the maintenance folder that are looked at.
@@ -38,12 +40,14 @@ pub enum Answer {
 pub struct Tasks {
     answers: Sender<Answer>,
     programs: Arc<Semaphore>,
+    told: Arc<Semaphore>,
 }
 
 impl Tasks {
     /// With the way back.
     pub fn new(answers: Sender<Answer>) -> Tasks {
-        Tasks { answers, programs: Arc::new(Semaphore::new(PROGRAMS)) }
+        let slots = |number| Arc::new(Semaphore::new(number));
+        Tasks { answers, programs: slots(PROGRAMS), told: slots(MOST_TOLD) }
     }
 
     fn answer(&self, answer: impl Future<Output = Answer> + Send + 'static) {
@@ -76,16 +80,20 @@ impl Tasks {
         });
     }
 
-    /// Runs a program that is to be told something; nobody waits for it.
+    /// Runs a program that is to be told something, when it is its turn: they begin in the order of what they are told.
+    /// Nobody waits for it.
     pub fn tell(&self, program: PathBuf, args: Vec<String>) {
-        let Ok(slot) = Arc::clone(&self.programs).try_acquire_owned() else {
+        let Ok(place) = Arc::clone(&self.told).try_acquire_owned() else {
             tracing::error!(
-                "{} was not told {args:?}: {PROGRAMS} programs are running already",
+                "{} was not told {args:?}: {MOST_TOLD} programs are to be run first",
                 program.display()
             );
             return;
         };
+        let programs = Arc::clone(&self.programs);
         tokio::spawn(async move {
+            // It is never closed.
+            let turn = programs.acquire().await;
             let shown = program.display().to_string();
             let args = args.into_iter().map(OsString::from).collect();
             let call = program::Call { program, args, env: Vec::new() };
@@ -100,7 +108,7 @@ impl Tasks {
                     tracing::error!("{shown} was ended: it took longer than {} s", PROGRAM_BOUND.as_secs());
                 }
             }
-            drop(slot);
+            drop((turn, place));
         });
     }
 }
@@ -113,5 +121,33 @@ fn names(folder: &std::path::Path) -> Result<BTreeSet<String>, String> {
             .collect()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeSet::new()),
         Err(error) => Err(format!("cannot look into {}: {error}", folder.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_is_to_be_told_is_told_however_many_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let (gate, told) = (folder.path().join("gate"), folder.path().join("told"));
+        let (answers, _answered) = tokio::sync::mpsc::channel(1);
+        let tasks = Tasks::new(answers);
+        // All that may run wait at the gate while the others come.
+        let script =
+            format!("until [ -e {} ]; do sleep 0.02; done; echo $0 >>{}", gate.display(), told.display());
+        for number in 0..3 * PROGRAMS {
+            tasks.tell("/bin/sh".into(), vec!["-c".to_owned(), script.clone(), number.to_string()]);
+        }
+        std::fs::write(&gate, "").unwrap();
+        let end = Instant::now() + Duration::from_secs(60);
+        let lines = || std::fs::read_to_string(&told).unwrap_or_default().lines().count();
+        while lines() < 3 * PROGRAMS {
+            assert!(Instant::now() < end, "{} were told", lines());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
