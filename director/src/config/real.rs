@@ -1,6 +1,6 @@
 //! `[[virtual.real]]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -36,6 +36,7 @@ pub(super) struct Scope<'s> {
 pub(super) fn read<'a>(table: &Table<'a>, scope: &Scope<'_>, report: &'a Report<'a>) -> Vec<Real> {
     let mut reals: Vec<Real> = Vec::new();
     let mut seen: BTreeMap<SocketAddr, Span> = BTreeMap::new();
+    let mut names: BTreeSet<String> = BTreeSet::new();
     for one in table.tables("real", "[[virtual.real]]") {
         let Some((at, mut real)) = read_one(&one, scope, report) else { continue };
         if seen.insert(at.value, at.span.clone()).is_some() {
@@ -47,7 +48,7 @@ pub(super) fn read<'a>(table: &Table<'a>, scope: &Scope<'_>, report: &'a Report<
             );
             continue;
         }
-        if reals.iter().any(|other| other.name == real.name) {
+        if !names.insert(real.name.clone()) {
             let span = one.string("name").map_or(at.span, |at| at.span);
             let message = format!("two real servers of this service are called '{}'", real.name);
             report.error(&span, message, "give each its own name");

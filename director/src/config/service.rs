@@ -1,6 +1,6 @@
 //! `[[virtual]]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,9 +22,10 @@ use crate::table::{Family, Forward, Key, Protocol, Service, family_of};
 pub(super) fn read<'a>(root: &Table<'a>, usual: &Usual, report: &'a Report<'a>) -> Vec<Virtual> {
     let mut virtuals: Vec<Virtual> = Vec::new();
     let mut keys: BTreeMap<Key, String> = BTreeMap::new();
+    let mut names: BTreeSet<String> = BTreeSet::new();
     for table in root.tables("virtual", "[[virtual]]") {
         let Some((at, read)) = read_one(&table, usual, report) else { continue };
-        if virtuals.iter().any(|other| other.name == read.name) {
+        if !names.insert(read.name.clone()) {
             let message = format!("two virtual services are called '{}'", read.name);
             report.error(&at.span, message, "give each its own name");
         }
