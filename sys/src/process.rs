@@ -10,6 +10,7 @@
 use std::io;
 
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::killpg;
 use nix::unistd::Pid;
 
@@ -38,6 +39,24 @@ pub fn keep_descriptors_from_children() -> io::Result<()> {
 /// The errno; none is known for this value.
 pub fn keep_memory_private() -> io::Result<()> {
     nix::sys::prctl::set_dumpable(false).map_err(io::Error::from)
+}
+
+/// Lets this process, and what it starts, have `wanted` descriptors at a time; gives how many it may have then. The hard limit is
+/// gone above only where that is allowed (CAP_SYS_RESOURCE), and no limit is ever lowered.
+///
+/// # Errors
+/// The errno.
+pub fn allow_descriptors(wanted: u64) -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft >= wanted {
+        return Ok(soft);
+    }
+    if setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).is_ok() {
+        return Ok(wanted);
+    }
+    let reached = wanted.min(hard);
+    setrlimit(Resource::RLIMIT_NOFILE, reached, hard)?;
+    Ok(reached)
 }
 
 /// Gives memory that is free back to the kernel (malloc_trim(3)): after something large, whose pieces the allocator would

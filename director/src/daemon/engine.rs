@@ -78,6 +78,7 @@ impl Engine {
     pub fn new(parts: Parts) -> Engine {
         let started = now();
         avoid_virtual_addresses(parts.core.config());
+        make_room(parts.core.config());
         let alive_due = parts.notifier.watchdog().map(|_| started);
         Engine {
             parts,
@@ -247,6 +248,7 @@ impl Engine {
         // Also if it has the same name: its members, or its number, may be others now.
         self.parts.door.open_to(config.group.clone());
         avoid_virtual_addresses(&config);
+        make_room(&config);
         self.parts.core.reload(now(), config);
         self.act();
         self.prepare();
@@ -331,6 +333,21 @@ impl Engine {
 /// No check comes from an address that real servers have as well.
 fn avoid_virtual_addresses(config: &Config) {
     origin::avoid(config.virtuals.iter().flat_map(Virtual::addresses));
+}
+
+/// Without a descriptor nothing can be asked, and a server that was not asked would be down.
+fn make_room(config: &Config) {
+    // A program that is a check takes the most: its output, its errors, and their other ends while it begins.
+    let checks = u64::try_from(config.checks_at_once).unwrap_or(u64::MAX);
+    let wanted = checks.saturating_mul(8).saturating_add(256);
+    match sys::process::allow_descriptors(wanted) {
+        Ok(allowed) if allowed >= wanted => {}
+        Ok(allowed) => tracing::warn!(
+            "only {allowed} descriptors may be open at a time (RLIMIT_NOFILE), and checks_at_once = {checks} may need {wanted}: \
+             a check that has none fails"
+        ),
+        Err(error) => tracing::warn!("how many descriptors may be open at a time is not known: {error}"),
+    }
 }
 
 /// A trouble that is new is said.

@@ -134,3 +134,22 @@ fn any_status_can_be_shown() {
         director::ctl::render_status(&serde_json::from_str(text).unwrap(), 80);
     }
 }
+
+#[test]
+fn a_low_limit_of_descriptors_takes_nobody_out() {
+    let servers: Vec<Server> = (0..40).map(|_| Server::new()).collect();
+    let named: Vec<(String, _)> =
+        servers.iter().enumerate().map(|(number, server)| (format!("web{number}"), server.address)).collect();
+    let reals: Vec<_> = named.iter().map(|(name, address)| (name.as_str(), *address)).collect();
+    let mut ground = Ground::new(&www(&reals));
+    ground.start_by(&["sh", "-c", "ulimit -S -n 24; exec \"$@\"", "sh"]);
+    let pid = ground.status()["pid"].to_string();
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("limits");
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("the limit");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let (soft, hard): (u64, u64) = (words[3].parse().expect("a number"), words[4].parse().expect("a number"));
+    assert!(soft == 512 * 8 + 256 || soft == hard, "{line}");
+    for (name, _) in &reals {
+        ground.wait_state(name, "up");
+    }
+}

@@ -114,8 +114,15 @@ impl Ground {
     }
 
     pub fn start(&mut self) {
+        self.start_by(&["env"]);
+    }
+
+    /// Starts it by a program that becomes it.
+    pub fn start_by(&mut self, program: &[&str]) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log"));
-        let child = Command::new(DIRECTOR)
+        let child = Command::new(program[0])
+            .args(&program[1..])
+            .arg(DIRECTOR)
             .args(["run", "--backend", "dry-run", "--config"])
             .arg(self.config())
             .arg("--run-dir")
