@@ -218,12 +218,33 @@ pub(super) fn drained(status: &Value, real: &str, service: Option<&str>) -> Vec<
         }
         for one in shown.list("reals") {
             let (called, address) = (one.text("name"), one.text("address"));
-            let host =
-                address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).trim_matches(['[', ']']);
-            if called == real || address == real || host == real {
+            let (host, port) = address.rsplit_once(':').unwrap_or((&address, ""));
+            // As the director itself takes an order.
+            let with_port = real.rsplit_once(':') == Some((&called, port));
+            if called == real || address == real || host.trim_matches(['[', ']']) == real || with_port {
                 found.push((format!("{name}/{called}"), one.text("state") == "drain", one.flag("in_kernel")));
             }
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drained_server_is_found_by_whatever_it_can_be_ordered_by() {
+        let real = serde_json::json!({ "name": "web1", "address": "[fd00::1]:80", "state": "drain", "in_kernel": true });
+        let status = serde_json::json!({ "virtuals": [{ "name": "www", "reals": [real] }] });
+        let found = vec![("www/web1".to_owned(), true, true)];
+        for name in ["web1", "web1:80", "[fd00::1]:80", "fd00::1"] {
+            assert_eq!(drained(&status, name, None), found, "{name}");
+            assert_eq!(drained(&status, name, Some("www")), found, "{name}");
+        }
+        for name in ["web", "web1:81", "fd00::2", "80", ""] {
+            assert_eq!(drained(&status, name, None), [], "{name}");
+        }
+        assert_eq!(drained(&status, "web1", Some("ssl")), []);
+    }
 }
