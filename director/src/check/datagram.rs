@@ -17,16 +17,16 @@ const LONGEST: usize = 65_535;
 ///
 /// # Errors
 /// A sentence.
-pub(super) async fn open(address: SocketAddr) -> Result<UdpSocket, String> {
+pub(super) async fn open(address: SocketAddr, progress: &Progress) -> Result<UdpSocket, String> {
     let any: IpAddr = origin::from(address.ip()).unwrap_or(match address {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     });
-    let opened = async {
+    let opened = origin::patiently(progress, || async move {
         let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
         socket.connect(address).await?;
-        Ok::<_, io::Error>(socket)
-    };
+        Ok(socket)
+    });
     opened.await.map_err(|e| failed(address, &e))
 }
 
@@ -65,8 +65,13 @@ pub(super) async fn ask(
 ///
 /// # Errors
 /// A sentence.
-pub(super) async fn not_refused(address: SocketAddr, words: &[u8], patience: Duration) -> Result<(), String> {
-    let socket = open(address).await?;
+pub(super) async fn not_refused(
+    address: SocketAddr,
+    words: &[u8],
+    patience: Duration,
+    progress: &Progress,
+) -> Result<(), String> {
+    let socket = open(address, progress).await?;
     socket.send(words).await.map_err(|e| failed(address, &e))?;
     let mut answer = [0; 1];
     match tokio::time::timeout(patience, socket.recv(&mut answer)).await {

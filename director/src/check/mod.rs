@@ -19,7 +19,7 @@ pub mod parse;
 mod ping;
 mod prepared;
 pub(crate) mod program;
-mod progress;
+pub(crate) mod progress;
 pub mod proto;
 pub mod run;
 mod script;

@@ -9,9 +9,16 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use tokio::net::{TcpSocket, TcpStream};
+
+use super::progress::Progress;
+
+/// Between two tries when there is no descriptor.
+const SCARCE: Duration = Duration::from_millis(20);
 
 /// The addresses no check comes from; of the process, as its addresses are.
 static AVOIDED: Mutex<Option<Arc<BTreeSet<Ipv6Addr>>>> = Mutex::new(None);
@@ -27,19 +34,49 @@ pub fn avoid(addresses: impl Iterator<Item = IpAddr>) {
     *AVOIDED.lock().unwrap_or_else(PoisonError::into_inner) = (!v6.is_empty()).then(|| Arc::new(v6));
 }
 
-/// A TCP connection.
+/// A TCP connection. One for which there is no descriptor is waited for: that is our trouble and not the server's, and goes
+/// by when other checks end.
 ///
 /// # Errors
 /// It did not come about.
-pub(crate) async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
-    match from(to.ip()) {
-        None => TcpStream::connect(to).await,
-        Some(from) => {
-            let socket = TcpSocket::new_v6()?;
-            socket.bind(SocketAddr::new(from, 0))?;
-            socket.connect(to).await
+pub(crate) async fn connect(to: SocketAddr, progress: &Progress) -> io::Result<TcpStream> {
+    let open = || async move {
+        match from(to.ip()) {
+            None => TcpStream::connect(to).await,
+            Some(from) => {
+                let socket = TcpSocket::new_v6()?;
+                socket.bind(SocketAddr::new(from, 0))?;
+                socket.connect(to).await
+            }
+        }
+    };
+    patiently(progress, open).await
+}
+
+/// What `open` opens, as soon as there is a descriptor for it. The deadline is the caller's.
+///
+/// # Errors
+/// Any other.
+pub(super) async fn patiently<T, F>(progress: &Progress, mut open: impl FnMut() -> F) -> io::Result<T>
+where
+    F: Future<Output = io::Result<T>>,
+{
+    loop {
+        match open().await {
+            Err(error) if is_scarce(&error) => {
+                progress.at("while the director had no descriptor free");
+                tokio::time::sleep(SCARCE).await;
+            }
+            opened => return opened,
         }
     }
+}
+
+/// Whether there was no descriptor, of this process or of the machine.
+fn is_scarce(error: &io::Error) -> bool {
+    error
+        .raw_os_error()
+        .is_some_and(|number| [Errno::EMFILE, Errno::ENFILE].contains(&Errno::from_raw(number)))
 }
 
 /// The address to ask `to` from, if the kernel's own choice is not to be had.
@@ -89,6 +126,25 @@ mod tests {
         assert_eq!(nearest(address("fd77::1:5"), list.into_iter()), Some(address("fd77::a")));
         assert_eq!(nearest(address("fe80::5"), list.into_iter()), Some(address("fe80::1")));
         assert_eq!(nearest(address("fe80::5"), list.into_iter().skip(1)), None);
+    }
+
+    #[tokio::test]
+    async fn a_descriptor_is_waited_for_and_nothing_else() {
+        let progress = Progress::default();
+        let mut tries = 0;
+        let opened = patiently(&progress, || {
+            tries += 1;
+            std::future::ready(match tries {
+                1 => Err(io::Error::from_raw_os_error(Errno::EMFILE as i32)),
+                2 => Err(io::Error::from_raw_os_error(Errno::ENFILE as i32)),
+                _ => Ok(tries),
+            })
+        });
+        assert_eq!(opened.await.ok(), Some(3));
+        assert_eq!(progress.stage(), "while the director had no descriptor free");
+        let refuse = || std::future::ready(Err::<(), io::Error>(io::ErrorKind::ConnectionRefused.into()));
+        let refused = patiently(&progress, refuse).await;
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Prepared {
             Kinds::Web(web) => Box::pin(web.ask(address, progress)),
             Kinds::Connect => Box::pin(self.connect(address, progress)),
             Kinds::Udp { send, expect: None } => {
-                Box::pin(datagram::not_refused(address, send, deadline / 4 * 3))
+                Box::pin(datagram::not_refused(address, send, deadline / 4 * 3, progress))
             }
             _ if self.by_datagrams(target.protocol) => {
                 Box::pin(self.exchange_with(address, patience, progress))
@@ -139,7 +139,7 @@ impl Prepared {
         patience: Duration,
         progress: &Progress,
     ) -> Result<(), String> {
-        let socket = datagram::open(address).await?;
+        let socket = datagram::open(address, progress).await?;
         let local = socket.local_addr().map_err(|e| e.to_string())?;
         let mut exchange = self.exchange(local, address, &random()?)?;
         datagram::ask(&socket, address, &mut *exchange, patience, progress).await

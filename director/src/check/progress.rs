@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// Told by the check on its way, read by whoever keeps the deadline.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     stage: Mutex<Cow<'static, str>>,
     warning: Mutex<Option<String>>,
 }

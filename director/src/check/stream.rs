@@ -91,7 +91,7 @@ impl Conversation<'_> {
     ) -> Result<Step, String> {
         let address = SocketAddr::new(self.address.ip(), port);
         self.progress.at(format!("while connecting to {address} for the file"));
-        let mut data = match origin::connect(address).await {
+        let mut data = match origin::connect(address, self.progress).await {
             Ok(data) => data,
             Err(error) => return Ok(talk.fetched(Err(refused(address, &error)))),
         };

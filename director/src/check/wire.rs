@@ -37,7 +37,7 @@ impl Wire {
         progress: &Progress,
     ) -> Result<Wire, String> {
         progress.at("while connecting");
-        let stream = origin::connect(address).await.map_err(|e| refused(address, &e))?;
+        let stream = origin::connect(address, progress).await.map_err(|e| refused(address, &e))?;
         match secure {
             Some(secure) => Wire::Plain(stream).secured(secure, address, progress).await,
             None => Ok(Wire::Plain(stream)),

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{Reading, Source, Target, text};
 use crate::check::origin;
 use crate::check::program::{self, Call};
+use crate::check::progress::Progress;
 use crate::check::proto::text::{quoted, unescaped};
 use crate::check::web;
 
@@ -60,7 +61,7 @@ fn named(text: &str, target: &Target) -> String {
 /// The first line a port says.
 async fn agent(address: SocketAddr, send: &str) -> Result<String, String> {
     let failed = |e: std::io::Error| format!("the agent on {address} cannot be asked: {e}");
-    let mut stream = origin::connect(address).await.map_err(failed)?;
+    let mut stream = origin::connect(address, &Progress::default()).await.map_err(failed)?;
     stream.write_all(&unescaped(send)?).await.map_err(failed)?;
     let mut said = Vec::new();
     let mut chunk = [0; 512];
