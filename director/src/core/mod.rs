@@ -339,7 +339,7 @@ impl Core {
     fn quorum_changed(&mut self, at: usize, needed: u32) {
         let (settings, service) = (&self.config.virtuals[at], &self.services[at]);
         let Some(up) = service.up else { return };
-        let (name, serving) = (settings.name.clone(), service.serving());
+        let (name, serving) = (settings.name.clone(), service.serving(settings));
         let word = if up { "up" } else { "down" };
         let hook = if up { settings.quorum_up.clone() } else { settings.quorum_down.clone() };
         if let Some(program) = hook.filter(|_| self.active) {

@@ -208,6 +208,11 @@ impl Real {
             || (self.standing == Standing::Unknown && self.found.is_some_and(|w| w > 0))
     }
 
+    /// Whether it is good and yet given nothing new: its weight is 0, by configuration or by hand.
+    pub fn is_idle(&self, settings: &Settings) -> bool {
+        self.standing == Standing::Up && self.by_hand().unwrap_or(settings.weight) == 0
+    }
+
     /// Whether it is still open what it will be.
     pub fn is_open(&self) -> bool {
         self.standing == Standing::Unknown && !self.serves()
@@ -243,6 +248,8 @@ impl Real {
             Standing::Maintenance if self.emptied => None,
             // As it was found, until its checks have spoken.
             Standing::Unknown if known => at(0),
+            // It finishes its connections, whoever is given the new ones.
+            Standing::Up if self.is_idle(settings) => at(0),
             _ if service.quiescent && known => at(0),
             _ => None,
         }

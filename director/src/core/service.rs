@@ -66,8 +66,9 @@ impl Service {
     }
 
     /// How many real servers serve of themselves.
-    pub fn serving(&self) -> u32 {
-        self.reals.iter().filter(|real| real.serves()).count() as u32
+    pub fn serving(&self, settings: &Virtual) -> u32 {
+        let reals = self.reals.iter().zip(&settings.reals);
+        reals.filter(|(real, says)| real.serves() && !real.is_idle(says)).count() as u32
     }
 
     /// How many real servers must serve for the service to be up, as it is now.
@@ -81,7 +82,7 @@ impl Service {
 
     /// Decides who serves.
     pub fn decide(&mut self, settings: &Virtual) {
-        let serving = self.serving();
+        let serving = self.serving(settings);
         let open = self.reals.iter().any(Real::is_open);
         let enough = serving >= self.needed(settings);
         // Before all have been heard nobody can say that it is not enough.
@@ -98,7 +99,8 @@ impl Service {
 
     /// The real servers that failed last, as many as are missing to `never_below`.
     fn keep(&self, settings: &Virtual, serving: u32) -> Vec<usize> {
-        let total = self.reals.iter().filter(|real| real.counts()).count() as u64;
+        let reals = self.reals.iter().zip(&settings.reals);
+        let total = reals.filter(|(real, says)| real.counts() && !real.is_idle(says)).count() as u64;
         let least = (total * u64::from(settings.never_below)).div_ceil(100);
         let missing = least.saturating_sub(u64::from(serving));
         let failed = |(_, real): &(usize, &Real)| {

@@ -173,7 +173,7 @@ impl Core {
             scheduler: settings.scheduler.clone(),
             persistent: settings.persistent,
             up: service.up.unwrap_or(false),
-            serving: service.serving(),
+            serving: service.serving(settings),
             quorum: service.needed(settings),
             fallback_active: service.fallback,
             fallback: settings.fallback.map(|(address, _)| address.to_string()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::world::*;
 use crate::core::Order;
-use crate::table::{Key, Protocol};
+use crate::table::{Forward, Key, Protocol};
 
 fn drain(real: &str, deadline_ms: Option<u64>) -> Order {
     Order::Drain { real: real.into(), service: None, deadline_ms }
@@ -126,6 +126,21 @@ fn a_weight_by_hand_holds_until_it_is_given_back() {
     assert_eq!(world.table(1), "1:10 2:10");
     let refused = world.order(weight("web1", Some(u32::MAX))).unwrap_err();
     assert!(refused.contains("2147483647"), "{refused}");
+}
+
+#[test]
+fn servers_without_a_weight_are_no_quorum_and_the_fallback_serves() {
+    let mut service = www(1, &[1, 2]);
+    service.fallback = Some((real(9), Forward::Gate));
+    service.quiescent = false;
+    let mut world = World::new(config(vec![service]));
+    world.run(10 * SECOND);
+    world.order(weight("web1", Some(0))).unwrap();
+    assert_eq!(world.table(1), "1:0 2:10");
+    world.order(weight("web2", Some(0))).unwrap();
+    assert_eq!(world.table(1), "1:0 2:0 9:1", "they finish what they have, and the fallback takes what comes");
+    world.order(weight("web2", None)).unwrap();
+    assert_eq!(world.table(1), "1:0 2:10");
 }
 
 #[test]
