@@ -138,7 +138,11 @@ fn servers_without_a_weight_are_no_quorum_and_the_fallback_serves() {
     world.order(weight("web1", Some(0))).unwrap();
     assert_eq!(world.table(1), "1:0 2:10");
     world.order(weight("web2", Some(0))).unwrap();
-    assert_eq!(world.table(1), "1:0 2:0 9:1", "they finish what they have, and the fallback takes what comes");
+    assert_eq!(
+        world.table(1),
+        "1:0 2:0 9:1",
+        "they finish what they have, and the fallback takes what comes"
+    );
     world.order(weight("web2", None)).unwrap();
     assert_eq!(world.table(1), "1:0 2:10");
 }
