@@ -1,6 +1,7 @@
 //! The failover daemon `hbd` and its operator tool `hbctl`.
 pub mod agents;
 pub mod config;
+mod console;
 pub mod control;
 pub mod convert;
 pub mod ctl;

@@ -18,7 +18,7 @@ mod director;
 mod event;
 mod keygen;
 mod progress;
-mod status;
+pub(crate) mod status;
 mod tune;
 mod watch;
 

@@ -25,7 +25,7 @@ use super::rejected::Rejected;
 use super::reload::Request;
 use super::report::{Report, Trouble};
 use super::settings::{Entry, Table, lease_lifetime, lease_max_age};
-use super::status::{Picture, Troubles, summary, unsupported};
+use super::status::{Picture, Troubles, summary};
 use super::when::{now, rfc3339};
 use super::witness::Witness;
 use super::work::{self, Work};
@@ -101,7 +101,7 @@ impl Engine {
     /// An engine for `config`, read by `request`; `next_event` is the number of the next event.
     pub fn new(parts: Parts, config: Config, request: Request, next_event: u64, started: Time) -> Engine {
         let alive_due = parts.notifier.watchdog().map(|_| started);
-        let mut engine = Engine {
+        Engine {
             parts,
             config,
             request,
@@ -122,9 +122,7 @@ impl Engine {
             status_line: String::new(),
             status_old: true,
             status_due: started,
-        };
-        engine.say_unsupported();
-        engine
+        }
     }
 
     /// The first input, and the word to the service manager.
@@ -258,6 +256,8 @@ impl Engine {
     /// Answers an operator.
     pub fn ask(&mut self, ask: Ask) {
         match ask {
+            // Nobody waits for it any more: no work for it either.
+            Ask::Status(done) if done.is_closed() => {}
             Ask::Status(done) => {
                 self.parts.troubles.set_lost_lines(self.parts.log.lost());
                 let now = now();
@@ -493,13 +493,6 @@ impl Engine {
         }
         let (kind, subject) = about.subject();
         self.event(Event { level, kind: kind.into(), subject, from: None, to: None, why, took_ms: None });
-    }
-
-    fn say_unsupported(&mut self) {
-        for (_, sentence) in unsupported(&self.config) {
-            tracing::warn!("{sentence}");
-        }
-        self.parts.troubles.set_unsupported(&self.config);
     }
 
     /// Waits, within bounds, until the last words have left a serial line, and the last state and events are on disk.

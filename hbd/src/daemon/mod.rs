@@ -7,7 +7,8 @@
 //!                 └──┬──────────────┬────────────────┬───────────────┬────────┘
 //!                    ▼              ▼                ▼               ▼
 //!              net: addresses  work: agents,   disk: state,     log: stderr
-//!                              control socket  events, reload
+//!                              control socket, events, reload
+//!                              console
 //!                    └──────────────┴──── reports ───┘
 //! ```
 //! A further thread asks the witness, and one pets the watchdog, where they are configured.
@@ -36,7 +37,7 @@ pub mod work;
 mod engine;
 mod event_loop;
 mod orders;
-mod outputs;
+pub(crate) mod outputs;
 mod rejected;
 mod start;
 mod watch;

@@ -108,8 +108,6 @@ pub enum Report {
 /// What can be out of order in the daemon itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
-    /// Configured, but not done by this version.
-    Unsupported(String),
     /// Real-time scheduling or locked memory, by thread.
     Realtime(&'static str),
     /// The state file.
@@ -126,6 +124,8 @@ pub enum Trouble {
     Ping(String),
     /// Somebody who cannot be told of events.
     Alert(String),
+    /// The console cannot listen.
+    Console,
     /// Addresses: announcements, leftovers.
     Addresses,
     /// Another machine has an address that is held here.
@@ -144,6 +144,7 @@ impl Trouble {
             Trouble::Events => ("state", "events file".to_owned()),
             Trouble::Link(name) => ("link", name),
             Trouble::Watchdog => ("daemon", "watchdog".to_owned()),
+            Trouble::Console => ("daemon", "console".to_owned()),
             Trouble::Ping(name) => ("ping", name),
             Trouble::Alert(name) => ("daemon", format!("alert {name}")),
             Trouble::Device(node, agent) => ("fence", format!("{node} ({agent})")),
@@ -152,7 +153,6 @@ impl Trouble {
                 ("address", "addresses".to_owned())
             }
             Trouble::Realtime(thread) => ("daemon", format!("{thread} thread")),
-            Trouble::Unsupported(what) => ("config", what),
         }
     }
 }

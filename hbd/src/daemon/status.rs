@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::links::LineStatus;
 use super::outputs::Outputs;
 use super::report::Trouble;
-use crate::config::{Config, Fence};
+use crate::config::Fence;
 
 /// The version shown.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -111,14 +111,6 @@ impl Troubles {
         }
     }
 
-    /// Takes the matters that follow from the configuration anew.
-    pub fn set_unsupported(&mut self, config: &Config) {
-        self.said.retain(|about, _| !matches!(about, Trouble::Unsupported(_)));
-        for (what, sentence) in unsupported(config) {
-            self.said.insert(Trouble::Unsupported(what), sentence);
-        }
-    }
-
     /// Forgets the links that are not among `names`.
     pub fn keep_links(&mut self, names: &[String]) {
         self.said.retain(|about, _| !matches!(about, Trouble::Link(name) if !names.contains(name)));
@@ -192,21 +184,8 @@ pub fn summary(status: &Status) -> String {
     format!("{} {}{standby}{frozen}; {what}; {}", status.node, status.state, peers.join(", "))
 }
 
-/// What the configuration asks for and this version does not do: a short name and a sentence each.
-pub fn unsupported(config: &Config) -> Vec<(String, String)> {
-    let mut all = Vec::new();
-    let mut part = |there: bool, what: &str, sentence: &str| {
-        if there {
-            all.push((what.to_owned(), sentence.to_owned()));
-        }
-    };
-    part(config.console.is_some(), "console", "the [console] is not opened: not in this version");
-    all
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::settings::tests::config;
     use super::*;
     use cluster::gaps::Gaps;
     use cluster::status::{LinkStatus, NodeStatus};
@@ -287,19 +266,6 @@ mod tests {
             "damaged_by": {"cut": 1, "short": 0, "long": 0, "crc": 2}
         });
         assert_eq!(links[1]["line"], line);
-    }
-
-    #[test]
-    fn what_is_configured_but_not_done_is_said() {
-        let mut config = config(&[]);
-        assert!(unsupported(&config).is_empty());
-        config.console = Some("127.0.0.1:7694".parse().unwrap());
-        let mut troubles = Troubles::default();
-        troubles.set_unsupported(&config);
-        assert_eq!(troubles.sentences(), ["the [console] is not opened: not in this version"]);
-        config.console = None;
-        troubles.set_unsupported(&config);
-        assert!(troubles.sentences().is_empty());
     }
 
     #[test]

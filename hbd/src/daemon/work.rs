@@ -1,9 +1,10 @@
-//! The work thread: agents, the control socket, the failback window. Normal priority; whatever
+//! The work thread: agents, the control socket, the console, the failback window. Normal priority; whatever
 //! hangs here delays only itself.
 
 use std::collections::HashMap;
 use std::future::pending;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use super::socket::give_to;
 use super::window;
 use crate::agents::{Runner, RunnerSettings, survivors};
 use crate::config::{Alert, Config, Fence, Respawn};
+use crate::console::Console;
 use crate::control::StoredEvent;
 use crate::control::access::Policy;
 use crate::control::server::{self, Limits};
@@ -86,6 +88,8 @@ pub struct WorkConfig {
     pub respawns: Vec<Respawn>,
     /// The fence devices this node would use: to be looked at while they are idle.
     pub fences: Vec<Fence>,
+    /// `[console] listen`.
+    pub console: Option<SocketAddr>,
     /// Outside points, and how often and for how long they are asked.
     pub pings: Pings,
 }
@@ -101,6 +105,7 @@ impl WorkConfig {
             pings: Pings::of(config),
             alerts: config.alerts.clone(),
             respawns: config.respawns.clone(),
+            console: config.console,
         }
     }
 }
@@ -191,8 +196,10 @@ async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receive
     let mut respawns = Respawns::new(Arc::clone(&runner), cluster, node);
     respawns.set(&config.respawns);
     let policy = policy(config.group.clone()).await;
-    let server = server::new(asks, Arc::clone(&history), policy, Limits::default());
+    let server = server::new(asks.clone(), Arc::clone(&history), policy, Limits::default());
     tokio::spawn(Arc::clone(&server).serve(listener));
+    let mut console = Console::new(asks, Arc::clone(&history), reports.clone());
+    console.set(config.console).await;
     if let Some(net) = net {
         if let Some(orders) = net.hearing() {
             tokio::spawn(super::net::hear::hear(orders, net.clone()));
@@ -238,6 +245,7 @@ async fn run(start: Start, listener: tokio::net::UnixListener, mut jobs: Receive
                     pinging.shutdown().await;
                     pinging = pinger::start(&new.pings, &reports);
                 }
+                console.set(new.console).await;
                 // Also if its name is the same: the group may have been made since.
                 let (path, group) = (socket.clone(), new.group.clone());
                 let _ = tokio::task::spawn_blocking(move || give_to(&path, group.as_deref())).await;
@@ -407,6 +415,7 @@ mod tests {
                 pings: Pings::default(),
                 alerts: vec![],
                 respawns: vec![],
+                console: None,
             },
             agents: ("a".into(), "test".into(), folder.path().join("scratch")),
             net: None,

@@ -11,7 +11,7 @@ const LISTED: usize = 24;
 
 /// What a group's state means to the people it serves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// It runs.
     Running,
     /// It will soon, or is about to move.
@@ -22,7 +22,7 @@ pub(super) enum Phase {
 
 impl Phase {
     /// Of the group state `state`; what is not known counts as down.
-    pub(super) fn of(state: &str) -> Phase {
+    pub(crate) fn of(state: &str) -> Phase {
         match state {
             "started" => Phase::Running,
             "starting" | "stopping" => Phase::Changing,

@@ -30,6 +30,9 @@ use base::terminal::page::{Page, widest};
 use super::paint::{Paint, Tone};
 use super::text;
 
+pub(crate) use groups::Phase;
+pub(crate) use verdict::{Verdict, judged};
+
 /// The status `data` of the daemon (INTERFACE: `status --json`) as lines of text for a screen of `width`
 /// columns, without colours. Takes any JSON value.
 pub fn render(data: &Value, width: usize) -> String {

@@ -7,7 +7,7 @@ use base::terminal::look::Look;
 
 /// How it stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Verdict {
+pub(crate) enum Verdict {
     /// All groups run and all that is there to help is ready.
     Ok,
     /// All groups run or are on their way; somebody should look.
@@ -33,6 +33,12 @@ pub(super) fn render(look: Look, page: &mut Page) {
     for reason in reasons {
         page.hang(&mark, 4, Tone::Plain, &reason);
     }
+}
+
+/// The verdict on a daemon's status and the reasons for it, for others that show them.
+pub(crate) fn judged(look: Look) -> (Verdict, Vec<String>) {
+    let reasons = reasons(look);
+    (judge(look, &reasons), reasons)
 }
 
 fn judge(look: Look, reasons: &[String]) -> Verdict {

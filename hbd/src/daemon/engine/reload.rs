@@ -87,7 +87,6 @@ impl Engine {
         }
         let settings = settings(&config);
         self.config = config;
-        self.say_unsupported();
         self.feed(Input::Reload(Box::new(settings)));
         self.tell_addresses();
         self.link_changes(changes);
