@@ -10,6 +10,7 @@ mod boot;
 mod care;
 mod clock;
 mod config;
+mod console;
 mod crash;
 mod cuts;
 mod duplicates;
