@@ -61,11 +61,13 @@ pub(super) fn render(status: &Value, events: &[Value]) -> String {
         Safe(&node)
     );
     headline(look, &mut out);
-    out.push_str("</h1><ul class=why>");
-    for reason in &reasons {
-        put!(out, "<li>{}</li>", Safe(reason));
+    out.push_str("</h1>");
+    if !reasons.is_empty() {
+        out.push_str("<ul class=why>");
+        reasons.iter().for_each(|reason| put!(out, "<li>{}</li>", Safe(reason)));
+        out.push_str("</ul>");
     }
-    out.push_str("</ul></section>");
+    out.push_str("</section>");
     advice::render(look, &mut out);
     parts::nodes(look, &mut out);
     parts::groups(look, &mut out);

@@ -138,7 +138,7 @@ fn resources(out: &mut String, group: Look, usual: &str) {
         let (state, failures) = (one.text("state"), one.number("failures").unwrap_or(0));
         let tone = match state.as_str() {
             "started" if failures == 0 => "good",
-            "stopped" if usual != "started" || failures == 0 => "idle",
+            "stopped" if failures == 0 => "idle",
             "failed" => "bad",
             _ => "warn",
         };
