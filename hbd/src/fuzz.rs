@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::net::{Ipv4Addr, Shutdown};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use crate::config::{self, Environment, Program, Unit};
+use crate::console::request;
 use crate::control::access::Policy;
 use crate::control::server::{self, Limits};
 use crate::control::{Answer, Request, Verb};
@@ -91,6 +92,30 @@ pub fn config(data: &[u8]) {
             assert!(serde_json::to_string(&problems).is_ok());
         }
     }
+}
+
+/// Any bytes as what a client sends to the console: where the head of a request ends does not depend on how it was cut, and
+/// what is not answered is refused with an answer that is one.
+pub fn console(data: &[u8]) {
+    let Some(end) = request::end_of_head(data, 0) else { return };
+    for seen in [end / 2, end - 1] {
+        assert_eq!(request::end_of_head(data, seen), Some(end));
+    }
+    for listen in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
+        match request::read(&data[..end], (listen, 7694).into()) {
+            Ok(request) => {
+                let allowed =
+                    [b"GET ".as_slice(), b"HEAD "].iter().any(|method| contains(&data[..end], method));
+                assert!(allowed, "{request:?}");
+                request.query.map(|query| request::value_of(&query, "group"));
+            }
+            Err(answer) => assert!(answer.bytes().starts_with(b"HTTP/1.1 4")),
+        }
+    }
+}
+
+fn contains(data: &[u8], part: &[u8]) -> bool {
+    data.windows(part.len()).any(|window| window == part)
 }
 
 /// Any bytes as what a client sends to the control socket: it is answered with whole lines of which the last is the

@@ -34,6 +34,11 @@ fn of_the_control_socket() {
     each("fuzz/corpus/control", hbd::fuzz::control);
 }
 
+#[test]
+fn of_the_console() {
+    each("fuzz/corpus/console", hbd::fuzz::console);
+}
+
 /// `scripts/fuzz` lists what there is by these files; each has a body that a test above, in `proto` or in `director` calls,
 /// and inputs.
 #[test]

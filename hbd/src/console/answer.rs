@@ -16,7 +16,7 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// One answer.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// The status code.
     pub status: u16,
     kind: &'static str,
@@ -40,7 +40,7 @@ impl Answer {
     }
 
     /// What goes over the wire.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut head = format!(
             "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\
              Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\

@@ -12,7 +12,7 @@
 mod answer;
 mod metrics;
 mod page;
-mod request;
+pub(crate) mod request;
 mod server;
 mod view;
 

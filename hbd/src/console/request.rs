@@ -5,13 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use super::answer::Answer;
 
 /// Longest head of a request, in bytes.
-pub(super) const MOST_HEAD: usize = 8 << 10;
+pub(crate) const MOST_HEAD: usize = 8 << 10;
 /// More fields than this no client sends.
 const MOST_FIELDS: usize = 64;
 
 /// A request that may be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Request {
+pub(crate) struct Request {
     /// HEAD: everything but the body.
     pub bodyless: bool,
     /// The path, as it came.
@@ -21,7 +21,7 @@ pub(super) struct Request {
 }
 
 /// Where the head that begins in `bytes` ends, if it does; the first `seen` bytes were looked at before.
-pub(super) fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
+pub(crate) fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
     let from = seen.saturating_sub(3);
     let at = |mark: &[u8]| bytes[from..].windows(mark.len()).position(|window| window == mark);
     let end = [at(b"\r\n\r\n").map(|at| at + 4), at(b"\n\n").map(|at| at + 2)];
@@ -32,7 +32,7 @@ pub(super) fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
 ///
 /// # Errors
 /// The answer that such a request gets.
-pub(super) fn read(head: &[u8], listen: SocketAddr) -> Result<Request, Answer> {
+pub(crate) fn read(head: &[u8], listen: SocketAddr) -> Result<Request, Answer> {
     let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
     let mut parsed = httparse::Request::new(&mut fields);
     match parsed.parse(head) {
@@ -94,7 +94,7 @@ fn is_ours(host: &str, listen: SocketAddr) -> bool {
 }
 
 /// The value of `key` in a query, decoded (`%41`, `+`).
-pub(super) fn value_of(query: &str, key: &str) -> Option<String> {
+pub(crate) fn value_of(query: &str, key: &str) -> Option<String> {
     let of_key =
         |pair: &str| pair.split_once('=').filter(|(name, _)| *name == key).map(|(_, value)| decode(value));
     query.split('&').find_map(of_key)
