@@ -165,13 +165,10 @@ impl Family {
     fn numbers(&self, status: Look, one: Look, labels: &Labels, put: &mut dyn FnMut(&Labels, f64)) {
         let mut with = |label, value: &str, number| put(&[labels, &[(label, value)]].concat(), number);
         match self.number {
-            One => put(
-                &["version", "cluster", "node"]
-                    .map(|key| (key, one.text(key)))
-                    .each_ref()
-                    .map(|(key, text)| (*key, text.as_str())),
-                1.0,
-            ),
+            One => {
+                let (version, cluster, node) = (one.text("version"), one.text("cluster"), one.text("node"));
+                put(&[("version", &version), ("cluster", &cluster), ("node", &node)], 1.0);
+            }
             Count(key) => one.number(key).into_iter().for_each(|number| put(labels, number as f64)),
             Seconds(key) => one.number(key).into_iter().for_each(|ms| put(labels, ms as f64 / 1000.0)),
             Flag(key) => put(labels, flag(one.flag(key))),

@@ -63,6 +63,34 @@ fn the_console_of_both_nodes_tells_of_a_failover() {
 }
 
 #[test]
+fn a_reload_opens_and_closes_it_and_what_cannot_listen_is_degraded() {
+    scenario(pair, |pair| {
+        pair.start_both()?;
+        pair.owned_by("a")?;
+        let answers = || Ok(get(pair, "a", "/healthz")?.starts_with("HTTP/1.1 200 "));
+        until("a answers", answers)?;
+        let reload = |more: &str| {
+            let mut other = pair.settings.clone();
+            other.more = other.more.replace("[console]\nlisten = \"127.0.0.1:7694\"\n", more);
+            other.install(&pair.world, "a")?;
+            pair.order("a", &["reload"])
+        };
+        reload("")?;
+        until("nobody listens", || Ok(get(pair, "a", "/healthz")?.is_empty()))?;
+        // An address that is not there yet.
+        reload("[console]\nlisten = \"10.99.0.1:7694\"\n")?;
+        let said = "the console does not listen on 10.99.0.1:7694";
+        let degraded = |s: &Status| s.degraded.iter().any(|sentence| sentence.starts_with(said));
+        pair.wait("a", "the console cannot listen", degraded)?;
+        pair.world.must("a", &["ip", "addr", "add", "10.99.0.1/32", "dev", "lo"])?;
+        pair.wait("a", "it listens now", |s| !degraded(s))?;
+        reload("[console]\nlisten = \"127.0.0.1:7694\"\n")?;
+        until("a answers again", answers)?;
+        pair.owned_by("a").map(drop)
+    });
+}
+
+#[test]
 fn requests_without_end_cost_no_heartbeat() {
     scenario(pair, |pair| {
         pair.start_both()?;
