@@ -7,13 +7,22 @@ pub mod problem;
 pub mod suggest;
 pub mod table;
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use problem::{Problem, Problems};
 
 /// More than any configuration has; a bound on what is read into memory.
 const MAX_BYTES: u64 = 1 << 20;
+
+/// How long a pipe may take to give its text: a daemon that reloads must not wait for a writer who never comes.
+const PIPE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The text of the configuration at `path`; `usual` is where it is unless told otherwise.
 ///
@@ -23,15 +32,12 @@ pub fn read_text(path: &Path, usual: &Path) -> Result<String, Problems> {
     let file = path.display().to_string();
     let whole =
         |message: String, help: &str| Problems::from(Problem::whole(&file, message, Some(help.to_owned())));
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).and_then(|opened| opened.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(
-        |error| {
-            whole(
-                format!("cannot read the configuration: {}", reason(&error)),
-                &reading_help(path, usual, &error),
-            )
-        },
-    )?;
+    let bytes = read_bytes(path, PIPE_LIMIT).map_err(|error| {
+        whole(
+            format!("cannot read the configuration: {}", reason(&error)),
+            &reading_help(path, usual, &error),
+        )
+    })?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(whole(format!("the file is larger than {MAX_BYTES} bytes"), "is this the right file?"));
     }
@@ -48,6 +54,39 @@ pub fn read_text(path: &Path, usual: &Path) -> Result<String, Problems> {
         )
         .into()
     })
+}
+
+/// At most one byte more than may be, and from a pipe (`<(…)` of a shell, say) for no longer than `limit`.
+fn read_bytes(path: &Path, limit: Duration) -> io::Result<Vec<u8>> {
+    // Without it the opening of a named pipe waits for somebody to write there.
+    let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
+    let regular = file.metadata()?.is_file();
+    let mut text = (&file).take(MAX_BYTES + 1);
+    let mut bytes = Vec::new();
+    let until = Instant::now() + limit;
+    loop {
+        if !regular {
+            wait_readable(&file, until)?;
+        }
+        match text.read_to_end(&mut bytes) {
+            // What was read until then is kept.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !regular => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Ok(bytes),
+        }
+    }
+}
+
+fn wait_readable(file: &File, until: Instant) -> io::Result<()> {
+    let left = until.saturating_duration_since(Instant::now());
+    let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+    match poll(&mut [PollFd::new(file.as_fd(), PollFlags::POLLIN)], left) {
+        Ok(0) => {
+            Err(io::Error::new(io::ErrorKind::TimedOut, "it is no regular file, and nobody writes to it"))
+        }
+        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What the system says, without the number.
@@ -94,4 +133,27 @@ pub fn syntax(message: &str, at: &str) -> (String, String) {
         "lines are `key = value`, `[table]` or `[[table]]`; see https://toml.io"
     };
     (format!("the syntax is broken: {message}"), help.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_read_to_its_end_and_not_waited_for_without_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let error = read_bytes(&path, Duration::from_millis(20)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let text = "x".repeat(200_000);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                File::options().write(true).open(&path).unwrap().write_all(text.as_bytes()).unwrap()
+            });
+            assert_eq!(read_bytes(&path, Duration::from_secs(60)).unwrap(), text.as_bytes());
+        });
+    }
 }
