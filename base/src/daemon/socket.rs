@@ -59,6 +59,23 @@ pub fn lock(run_dir: &Path, daemon: &str) -> Result<Lock, String> {
     Ok(Lock { _file: file })
 }
 
+/// Makes sure that no second `daemon` keeps its state in this folder: two would write one file in turns. The folder itself is
+/// locked, since it may be read-only or full; a file system that knows no such locks is taken as it is.
+///
+/// # Errors
+/// A sentence that names the folder.
+pub fn lock_state(state_dir: &Path, daemon: &str) -> Result<Option<Lock>, String> {
+    let file =
+        File::open(state_dir).map_err(|error| format!("cannot open {}: {error}", state_dir.display()))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(file) => Ok(Some(Lock { _file: file })),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
+            Err(format!("another {daemon} keeps its state in {}", state_dir.display()))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
 /// Listens on the control socket `DAEMON.sock`; a stale one of a predecessor is removed. The lock must be held.
 ///
 /// # Errors
@@ -106,6 +123,17 @@ mod tests {
         assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
         drop(first);
         lock(run.path(), "hbd").unwrap();
+    }
+
+    #[test]
+    fn a_state_folder_is_for_one_daemon_and_nothing_is_written_there() {
+        let state = tempfile::tempdir().unwrap();
+        let first = lock_state(state.path(), "hbd").unwrap();
+        assert!(first.is_some());
+        assert!(lock_state(state.path(), "hbd").unwrap_err().contains("another hbd keeps its state in"));
+        drop(first);
+        assert!(lock_state(state.path(), "hbd").unwrap().is_some());
+        assert_eq!(fs::read_dir(state.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -77,8 +77,9 @@ pub fn main() -> ExitCode {
 fn run(args: Args, request: Request, config: Config, keyring: Keyring) -> Result<(), String> {
     socket::folder(&args.run_dir, 0o755)?;
     socket::folder(&args.state_dir, 0o700)?;
-    // Held until this function returns.
+    // Both held until this function returns.
     let _lock = socket::lock(&args.run_dir, "hbd")?;
+    let _state = socket::lock_state(&args.state_dir, "hbd")?;
     let log =
         LogQueue::start(Box::new(stderr())).map_err(|error| format!("cannot start the log: {error}"))?;
     let complaint = log::install(args.log_format, &log);
