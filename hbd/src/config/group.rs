@@ -94,18 +94,25 @@ pub(super) fn read(root: &Table<'_>, scope: &Scope<'_>) -> Vec<Group> {
 /// What `after` says: the group, the groups it names, and where.
 type Order = (String, Vec<(String, Span)>);
 
+/// The groups that each one names in `after`.
+type Afters<'a> = HashMap<&'a str, &'a [(String, Span)]>;
+
 /// Every group named in an `after` is there, and none comes after itself, by whatever detour.
 fn check_orders(orders: &[Order], report: &Report<'_>) {
-    let names: Vec<&str> = orders.iter().map(|(name, _)| name.as_str()).collect();
+    let of: Afters<'_> = orders.iter().map(|(name, after)| (name.as_str(), after.as_slice())).collect();
     for (name, after) in orders {
         for (other, span) in after {
-            if !names.contains(&other.as_str()) {
-                let help = nearest(other, names.iter().copied().filter(|known| known != name)).map_or_else(
+            if !of.contains_key(other.as_str()) {
+                let help = nearest(
+                    other,
+                    orders.iter().map(|(known, _)| known.as_str()).filter(|known| known != name),
+                )
+                .map_or_else(
                     || "name another [[group]] of this file".to_owned(),
                     |meant| format!("did you mean \"{meant}\"?"),
                 );
                 report.error(span, format!("there is no group '{}'", shown(other)), help);
-            } else if comes_after(orders, other, name) {
+            } else if comes_after(&of, other, name) {
                 report.error(
                     span,
                     format!("'{}' would come after itself", shown(name)),
@@ -117,15 +124,15 @@ fn check_orders(orders: &[Order], report: &Report<'_>) {
 }
 
 /// Whether group `first` comes after `goal`, or is it.
-fn comes_after(orders: &[Order], first: &str, goal: &str) -> bool {
+fn comes_after<'a>(of: &Afters<'a>, first: &'a str, goal: &str) -> bool {
     let (mut open, mut seen) = (vec![first], HashSet::new());
     while let Some(name) = open.pop() {
         if name == goal {
             return true;
         }
         if seen.insert(name) {
-            let of = orders.iter().filter(|(group, _)| group == name);
-            open.extend(of.flat_map(|(_, after)| after.iter().map(|(other, _)| other.as_str())));
+            let after = of.get(name).copied().unwrap_or_default();
+            open.extend(after.iter().map(|(other, _)| other.as_str()));
         }
     }
     false
