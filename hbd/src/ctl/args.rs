@@ -196,7 +196,7 @@ Examples:
     Cleanup {
         /// Which group [default: all]
         #[arg(value_name = "GROUP[/RESOURCE]", value_parser = parse_target)]
-        target: Option<String>,
+        target: Option<Target>,
     },
     /// Fence a node now, with the fence agents configured for it
     #[command(after_help = "\
@@ -365,13 +365,25 @@ pub(super) enum Method {
     Crc,
 }
 
-/// The group of `GROUP` or `GROUP/RESOURCE`. Resource names hold slashes (`IPaddr::10.0.0.1/24`), group names do not.
-fn parse_target(text: &str) -> Result<String, String> {
-    let group = text.split('/').next().unwrap_or_default().trim();
-    if group.is_empty() {
+/// A group, or a resource of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// The group.
+    pub(super) group: String,
+    /// What its resource is called.
+    pub(super) resource: Option<String>,
+}
+
+/// `GROUP` or `GROUP/RESOURCE`. Resource names hold slashes (`IPaddr::10.0.0.1/24`), group names do not.
+fn parse_target(text: &str) -> Result<Target, String> {
+    let (group, resource) = match text.split_once('/') {
+        Some((group, resource)) => (group.trim(), Some(resource.trim().to_owned())),
+        None => (text.trim(), None),
+    };
+    if group.is_empty() || resource.as_ref().is_some_and(String::is_empty) {
         return Err("a group is wanted, or a resource as GROUP/RESOURCE".to_owned());
     }
-    Ok(group.to_owned())
+    Ok(Target { group: group.to_owned(), resource })
 }
 
 #[cfg(test)]
@@ -425,8 +437,11 @@ mod tests {
 
     #[test]
     fn the_group_of_a_resource() {
-        assert_eq!(parse_target("vip"), Ok("vip".to_owned()));
-        assert_eq!(parse_target("vip/IPaddr::10.0.0.1/24"), Ok("vip".to_owned()));
+        let target =
+            |resource: Option<&str>| Target { group: "vip".into(), resource: resource.map(Into::into) };
+        assert_eq!(parse_target("vip"), Ok(target(None)));
+        assert_eq!(parse_target("vip/IPaddr::10.0.0.1/24"), Ok(target(Some("IPaddr::10.0.0.1/24"))));
+        assert!(parse_target("vip/").is_err());
         assert!(parse_target("/nginx").is_err());
         assert!(parse_target("").is_err());
     }

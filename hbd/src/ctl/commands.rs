@@ -8,7 +8,7 @@ use base::control::client::{self, Conversation, Heard, Peer};
 use cluster::Command as Order;
 use serde_json::{Value, json};
 
-use super::args::{Cli, Command, Common, Switch};
+use super::args::{Cli, Command, Common, Switch, Target};
 use super::fail::Fail;
 use super::paint::Paint;
 use super::progress::Progress;
@@ -41,8 +41,25 @@ pub(super) fn run(cli: &Cli) -> Result<(), Fail> {
         }
         Command::Fence { node } => order(common, Verb::Fence { node: node.clone() }),
         Command::Reload => order(common, Verb::Reload),
+        Command::Cleanup { target: Some(Target { group, resource: Some(resource) }) } => {
+            has_resource(&ask(common, &common.socket(), Verb::Status)?, group, resource)?;
+            order(common, Verb::Order { order: cluster_order(&cli.command)? })
+        }
         other => order(common, Verb::Order { order: cluster_order(other)? }),
     }
+}
+
+/// A group that is there has this resource. Of one that is not, the daemon knows more to say.
+fn has_resource(status: &Value, group: &str, resource: &str) -> Result<(), Fail> {
+    let named = |list: &'_ Value| list.as_array().cloned().unwrap_or_default();
+    let groups = named(&status["groups"]);
+    let Some(found) = groups.iter().find(|found| found["name"] == group) else { return Ok(()) };
+    let resources = named(&found["resources"]);
+    if resources.iter().any(|known| known["name"] == resource) {
+        return Ok(());
+    }
+    let names: Vec<&str> = resources.iter().filter_map(|known| known["name"].as_str()).collect();
+    Err(Fail::Refused(format!("there is no resource {resource} in {group}; there are: {}", names.join(", "))))
 }
 
 /// The order to the core that a command stands for.
@@ -54,7 +71,9 @@ fn cluster_order(command: &Command) -> Result<Order, Fail> {
         Command::Takeover { groups } => Order::Takeover { groups: groups.clone() },
         Command::Failback { groups } => Order::Failback { groups: groups.clone() },
         Command::Maintenance { switch } => Order::Maintenance { on: *switch == Switch::On },
-        Command::Cleanup { target } => Order::Cleanup { group: target.clone() },
+        Command::Cleanup { target } => {
+            Order::Cleanup { group: target.as_ref().map(|target| target.group.clone()) }
+        }
         Command::FenceAck { node } => Order::FenceAck { node: node.clone() },
         Command::Diff { node } => Order::Diff { node: node.clone() },
         other => return Err(Fail::Usage(format!("{other:?} is no order to the cluster"))),
@@ -224,5 +243,14 @@ mod tests {
             let cli = Cli::try_parse_from(std::iter::once("hbctl").chain(line.split(' '))).expect(line);
             assert_eq!(cluster_order(&cli.command).expect(line), wanted, "{line}");
         }
+    }
+
+    #[test]
+    fn a_resource_that_is_not_in_its_group_is_refused() {
+        let status = json!({"groups": [{"name": "vip", "resources": [{"name": "nginx"}, {"name": "db"}]}]});
+        assert!(has_resource(&status, "vip", "db").is_ok());
+        assert!(has_resource(&status, "other", "db").is_ok());
+        let Err(Fail::Refused(why)) = has_resource(&status, "vip", "ngnix") else { panic!("it is taken") };
+        assert_eq!(why, "there is no resource ngnix in vip; there are: nginx, db");
     }
 }

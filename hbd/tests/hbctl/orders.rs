@@ -30,7 +30,7 @@ fn every_command_asks_what_it_says() {
         ("takeover", json!({"verb": "order", "order": {"Takeover": {"groups": []}}})),
         ("failback vip web", json!({"verb": "order", "order": {"Failback": {"groups": ["vip", "web"]}}})),
         ("maintenance on", json!({"verb": "order", "order": {"Maintenance": {"on": true}}})),
-        ("cleanup vip/nginx", json!({"verb": "order", "order": {"Cleanup": {"group": "vip"}}})),
+        ("cleanup vip", json!({"verb": "order", "order": {"Cleanup": {"group": "vip"}}})),
         ("fence-ack b", json!({"verb": "order", "order": {"FenceAck": {"node": "b"}}})),
         ("fence b", json!({"verb": "fence", "node": "b"})),
         ("reload", json!({"verb": "reload"})),
@@ -42,6 +42,24 @@ fn every_command_asks_what_it_says() {
         wanted["no_wait"] = Value::Bool(false);
         assert_eq!(daemon.request(), wanted, "{line}");
     }
+}
+
+#[test]
+fn cleanup_of_a_resource_is_ordered_only_if_its_group_has_it() {
+    let status = Step::Say(
+        r#"{"answer":"done","text":"","data":{"groups":[{"name":"vip","resources":[{"name":"nginx"}]}]}}"#,
+    );
+    let daemon = Daemon::new(vec![vec![status.clone()], vec![DONE], vec![status]]);
+    let ended = daemon.hbctl("cleanup vip/nginx");
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(daemon.request()["verb"], "status");
+    assert_eq!(daemon.request()["order"], json!({"Cleanup": {"group": "vip"}}));
+    let ended = daemon.hbctl("cleanup vip/ngnix");
+    assert_eq!(
+        (ended.code, ended.err.as_str()),
+        (1, "hbctl: there is no resource ngnix in vip; there are: nginx\n")
+    );
+    assert_eq!(daemon.request()["verb"], "status");
 }
 
 #[test]
