@@ -48,7 +48,11 @@ impl Core {
             let (owner, to) = (owner.id, NodeId::of(to));
             self.ask(pending, by, owner, OrderKind::Give { group: id, to }, &name)
         } else {
-            let why = self.groups[g].hold.clone().unwrap_or_else(|| self.why_nobody(g));
+            let why = self.groups[g].hold.clone().or_else(|| self.not_now());
+            let why = why.unwrap_or_else(|| match self.why_nobody(g) {
+                why if why.is_empty() => format!("it is about to be started; see hbctl why {name}"),
+                why => why,
+            });
             pending.failed.push(format!("nobody has {name}: {why}"));
             pending
         }
@@ -128,7 +132,11 @@ impl Core {
                 Some(_) if !self.witness_allows(g) => {
                     "the witness does not answer here, and there neither, it seems".to_owned()
                 }
-                Some(_) => "it will not take it now".to_owned(),
+                Some(_) if self.maintenance.on => "the cluster is in maintenance".to_owned(),
+                Some(_) => {
+                    let name = &self.groups[g].settings.name;
+                    format!("it says that it cannot now; there, hbctl why {name} tells the reason")
+                }
             }
         })
     }

@@ -37,10 +37,12 @@ impl Core {
             }
             if group.held() && self.heir(g).is_none() && !force {
                 let why = self.why_nobody(g);
-                let name = &self.groups[g].settings.name;
+                let (name, me) = (&self.groups[g].settings.name, &self.settings.me);
                 return Pending::refused(
                     origin,
-                    format!("nobody can take {name} ({why}); --force stops it all the same"),
+                    format!(
+                        "nobody can take {name} ({why}); on {me} hbctl standby --force stops it all the same"
+                    ),
                 );
             }
         }

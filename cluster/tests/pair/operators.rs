@@ -57,7 +57,9 @@ fn standby_with_nobody_to_take_over_is_refused_unless_forced() {
     w.power_off(1);
     w.run(2000);
     let c = w.command(0, Command::Standby { node: None, force: false });
-    assert!(refused(w.finish(c)).contains("nobody can take g"));
+    let why = refused(w.finish(c));
+    assert!(why.contains("nobody can take g"), "{why}");
+    assert!(why.contains("on a hbctl standby --force"), "{why}");
     w.expect_owner(0);
     let c = w.command(0, Command::Standby { node: None, force: true });
     done(w.finish(c));
@@ -299,4 +301,31 @@ fn a_group_that_is_being_given_up_is_not_here_already() {
     }
     w.run(2000);
     w.expect_owner(1);
+}
+
+#[test]
+fn a_group_that_nobody_has_yet_is_not_moved_and_the_reason_is_this_nodes() {
+    for name in ["move", "takeover", "failback"] {
+        let mut w = World::new();
+        w.boot(0);
+        w.run(500);
+        let order = match name {
+            "move" => Command::Move { group: "g".to_owned(), to: None },
+            "takeover" => Command::Takeover { groups: vec![] },
+            _ => Command::Failback { groups: vec!["g".to_owned()] },
+        };
+        let c = w.command(0, order);
+        let why = refused(w.finish(c));
+        assert!(why.contains("this node is still joining; try again"), "{name}: {why}");
+    }
+}
+
+#[test]
+fn why_in_maintenance_names_it_for_the_other_node_too() {
+    let mut w = World::settled();
+    let c = w.command(0, Command::Maintenance { on: true });
+    done(w.finish(c));
+    w.run(1000);
+    let why = w.nodes[0].core.as_ref().unwrap().why(w.now, "g").unwrap().join("\n");
+    assert!(why.contains("b would not take it: the cluster is in maintenance"), "{why}");
 }
