@@ -91,10 +91,16 @@ fn order(common: &Common, verb: Verb) -> Result<(), Fail> {
         let now = Instant::now();
         if now >= until {
             let last = progress.end();
-            let last = if last.is_empty() { String::new() } else { format!(" (last heard: {last})") };
+            let limit = age::show_duration(limit);
+            // Without a word it is not known whether the daemon has even read the order.
+            let heard = if last.is_empty() {
+                ", hbd has said nothing; if it has the order, or wakes to read it, the order goes on"
+                    .to_owned()
+            } else {
+                format!(" (last heard: {last}); the order goes on")
+            };
             return Err(Fail::Refused(format!(
-                "gave up waiting after {}{last}; the order goes on: see `hbctl status` and `hbctl events`",
-                age::show_duration(limit)
+                "gave up waiting after {limit}{heard}: see `hbctl status` and `hbctl events`"
             )));
         }
         match conversation.next(Some(until.min(now + TICK)))? {

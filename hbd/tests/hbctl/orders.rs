@@ -119,6 +119,14 @@ fn after_the_timeout_the_order_goes_on_without_us() {
 }
 
 #[test]
+fn a_daemon_without_a_word_is_not_said_to_have_the_order() {
+    let daemon = Daemon::saying(&[Step::Silence]);
+    let ended = daemon.hbctl("standby --timeout 300ms");
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("hbd has said nothing; if it has the order"), "{}", ended.err);
+}
+
+#[test]
 fn endless_progress_does_not_outlast_the_timeout() {
     let daemon = Daemon::saying(&[Step::Repeat(r#"{"answer":"progress","text":"still at it"}"#)]);
     let ended = daemon.hbctl("standby --timeout 300ms");
