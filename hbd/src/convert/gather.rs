@@ -81,6 +81,10 @@ pub(super) fn read(path: &Path) -> Result<String, Problems> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(whole(format!("the file is larger than {MAX_BYTES} bytes"), "is this the right file?"));
     }
+    // Editors of Windows put a mark before the text.
+    if bytes.starts_with("\u{feff}".as_bytes()) {
+        bytes.drain(.."\u{feff}".len());
+    }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();

@@ -11,7 +11,7 @@ use super::ha_extra::{self, Media};
 use super::source::{Line, Reading, Source, shown};
 
 /// What has no counterpart, and why.
-const NOTHING: [(&[&str], &str); 8] = [
+const NOTHING: [(&[&str], &str); 7] = [
     (
         &[
             "logfile",
@@ -41,7 +41,6 @@ const NOTHING: [(&[&str], &str); 8] = [
         "what Pacemaker manages is in its own configuration: write the groups by hand",
     ),
     (&["tipc", "rds", "hbaping", "quorum_server"], "hbd has nothing like it"),
-    (&["nice_failback"], "it was replaced by auto_failback long ago"),
     (
         &[
             "autojoin",
@@ -62,7 +61,7 @@ const NOTHING: [(&[&str], &str); 8] = [
 ];
 
 /// What is read; the rest is in [`NOTHING`].
-const DIRECTIVES: [&str; 25] = [
+const DIRECTIVES: [&str; 26] = [
     "keepalive",
     "deadtime",
     "warntime",
@@ -70,6 +69,7 @@ const DIRECTIVES: [&str; 25] = [
     "node",
     "cluster",
     "auto_failback",
+    "nice_failback",
     "bcast",
     "udp",
     "ucast",
@@ -205,6 +205,12 @@ fn one(directive: &Directive<'_>, draft: &mut Draft, media: &mut Media, failback
         }
         "node" => nodes(directive, draft),
         "auto_failback" => *failback = auto_failback(directive).or(*failback),
+        // Its old name, when it said the opposite.
+        "nice_failback" => {
+            let nice = auto_failback(directive);
+            let failback_of = |nice| if nice == Failback::On { Failback::Off } else { Failback::On };
+            *failback = nice.map(failback_of).or(*failback);
+        }
         "ping" | "ping6" => {
             for host in &directive.words {
                 ping(directive, host, &[host], draft);
@@ -265,7 +271,7 @@ fn auto_failback(directive: &Directive<'_>) -> Option<Failback> {
         _ => {
             directive.wrong(
                 word,
-                format!("auto_failback cannot be '{}'", shown(word)),
+                format!("{} cannot be '{}'", directive.name, shown(word)),
                 "write on, off or legacy",
             );
             None
