@@ -204,6 +204,11 @@ impl Virtual {
             }
             !(other || twice)
         });
+        // Piranha calls each of them [server_name] until somebody changes it.
+        let mut names = Names::default();
+        for name in self.reals.iter_mut().filter_map(|real| real.name.as_mut()) {
+            *name = names.unique(&service_name(name));
+        }
         for (address, why) in lost {
             let why = format!("the real server {address}: {why}");
             add(&mut self.remarks, Remark::todo(None, why).of(RemarkKind::Lost));
