@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::doc::{Remark, add};
 use super::keepalived::Node;
+use super::keepalived_tokens::unescaped;
 use super::source::shown;
 use super::spelling::{expect, regex_fits};
 use super::value::{Value, show, table};
@@ -21,6 +22,35 @@ pub(super) const CHECKERS: [&str; 10] = [
     "FILE_CHECK",
     "BFD_CHECK",
 ];
+/// What all of them may say, and what each may.
+const COMMON: [&str; 14] = [
+    "connect_ip",
+    "connect_port",
+    "bindto",
+    "bind_if",
+    "bind_port",
+    "fwmark",
+    "connect_timeout",
+    "retry",
+    "nb_get_retry",
+    "delay_before_retry",
+    "delay_loop",
+    "warmup",
+    "alpha",
+    "log_all_failures",
+];
+const OWN: [(&str, &[&str]); 8] = [
+    ("HTTP_GET", &["url", "virtualhost"]),
+    ("SSL_GET", &["url", "virtualhost", "sni_name", "enable_sni"]),
+    ("SMTP_CHECK", &["helo_name", "host"]),
+    ("DNS_CHECK", &["type", "name"]),
+    ("MISC_CHECK", &["misc_path", "misc_timeout", "misc_dynamic"]),
+    ("UDP_CHECK", &["payload", "require_reply"]),
+    ("FILE_CHECK", &["track_file", "weight", "dynamic"]),
+    ("BFD_CHECK", &["name"]),
+];
+/// keepalived's own, where nothing is said.
+pub(super) const USUAL_LOOP: Duration = Duration::from_secs(60);
 /// Status codes of one check.
 const MOST_CODES: u32 = 500;
 
@@ -48,6 +78,7 @@ pub(super) fn tables(
     let mut out = Vec::new();
     for checker in server.inner().iter().filter(|node| CHECKERS.contains(&node.name())) {
         out.extend(one(checker, server, service, scope, remarks));
+        unread(checker, remarks);
     }
     let lost = server.inner().iter().any(|node| CHECKERS.contains(&node.name()));
     match out.as_slice() {
@@ -106,6 +137,13 @@ fn one(
     };
     for check in &mut checks {
         common(checker, check, remarks);
+        if checker.name() == "MISC_CHECK" {
+            // It had until the next one was due.
+            let said = checker
+                .text("misc_timeout")
+                .or_else(|| [checker, server, service].into_iter().find_map(|node| node.text("delay_loop")));
+            check.push(("timeout", show(seconds(said).unwrap_or(USUAL_LOOP)).into()));
+        }
     }
     checks.into_iter().map(table).collect()
 }
@@ -114,15 +152,19 @@ type Entries = Vec<(&'static str, Value)>;
 
 /// What all checkers may say.
 fn common(checker: &Node, check: &mut Entries, remarks: &mut Vec<Remark>) {
-    let port = checker
-        .text("connect_port")
+    // SMTP_CHECK may have them in a block of their own.
+    let said = |name: &str| checker.said(name).or_else(|| checker.said("host")?.said(name));
+    let port = said("connect_port")
+        .and_then(|said| said.word(1))
         .and_then(|port| port.parse::<u32>().ok())
         .filter(|port| (1..=65_535).contains(port));
     if let Some(port) = port {
         check.insert(1, ("port", port.into()));
     }
-    let timeout = seconds(checker.text("connect_timeout").or(checker.text("misc_timeout")));
-    check.extend(timeout.map(|time| ("timeout", show(time).into())));
+    let timeout = seconds(checker.text("connect_timeout"));
+    check.extend(
+        timeout.filter(|_| checker.name() != "MISC_CHECK").map(|time| ("timeout", show(time).into())),
+    );
     check.extend(seconds(checker.text("delay_loop")).map(|time| ("interval", show(time).into())));
     let retry = checker.text("retry").or(checker.text("nb_get_retry"));
     let retry = retry.and_then(|text| text.parse::<u32>().ok()).filter(|retry| *retry < 1000);
@@ -134,11 +176,24 @@ fn common(checker: &Node, check: &mut Entries, remarks: &mut Vec<Remark>) {
     };
     check.extend(retry.or(usual).map(|retry| ("fall", (retry + 1).into())));
     for name in ["connect_ip", "bindto", "bind_if", "bind_port", "fwmark"] {
-        if let Some(said) = checker.said(name) {
+        if let Some(said) = said(name) {
             let why =
                 "a check goes to the real server's address, and comes from where the kernel has it come from";
             add(remarks, Remark::lost(said.place.clone(), name, why));
         }
+    }
+}
+
+/// What it says and nobody reads.
+fn unread(checker: &Node, remarks: &mut Vec<Remark>) {
+    let own = OWN.iter().find(|(name, _)| *name == checker.name()).map_or(&[][..], |(_, own)| own);
+    for said in checker.inner() {
+        let why = match said.name() {
+            name if COMMON.contains(&name) || own.contains(&name) => continue,
+            "user" => "the program of a check runs as the director does: have it change the user itself",
+            _ => "a check has no such option here",
+        };
+        add(remarks, Remark::lost(said.place.clone(), &shown(said.name()), why));
     }
 }
 
@@ -153,7 +208,7 @@ fn web(checker: &Node, server: &Node, service: &Node, remarks: &mut Vec<Remark>)
         check.extend(host.map(|host| ("host", host.into())));
         check.extend(url.said("status_code").and_then(status).map(|codes| ("status", codes)));
         if let Some(regex) = url.said("regex") {
-            match regex.rest() {
+            match unescaped(&regex.rest()) {
                 pattern if regex_fits(&pattern) => check.push(("expect", expect(&pattern).into())),
                 pattern => {
                     let why =

@@ -221,7 +221,7 @@ fn retries(node: &Node, usual: u32) -> u32 {
 /// The timing of `node`, with what it has from `above`.
 fn timing(node: &Node, above: Option<Timing>, quiescent: bool) -> Timing {
     let usual = above.unwrap_or(Timing {
-        interval: Duration::from_secs(60),
+        interval: checks::USUAL_LOOP,
         timeout: Duration::from_secs(5),
         fall: 2,
         rise: 1,

@@ -77,3 +77,61 @@ fn word_end(text: &str) -> usize {
     }
     text.len()
 }
+
+/// A regular expression as keepalived took it from its file: with the bytes that escapes stand for in their place, and any
+/// other backslash gone.
+pub(super) fn unescaped(text: &str) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars().peekable();
+    let number = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>, radix: u32, most: usize| {
+        let mut value = 0;
+        for _ in 0..most {
+            let Some(digit) = chars.peek().and_then(|c| c.to_digit(radix)) else { break };
+            value = value * radix + digit;
+            chars.next();
+        }
+        char::from_u32(value & 0xff)
+    };
+    while let Some(c) = chars.next() {
+        let stands_for = match (c, chars.peek().copied()) {
+            ('\\', Some('0'..='7')) => number(&mut chars, 8, 3),
+            ('\\', Some(escape)) => {
+                chars.next();
+                match escape {
+                    'a' => Some('\x07'),
+                    'b' => Some('\x08'),
+                    'E' => Some('\x1b'),
+                    'f' => Some('\x0c'),
+                    'n' => Some('\n'),
+                    'r' => Some('\r'),
+                    't' => Some('\t'),
+                    'v' => Some('\x0b'),
+                    'x' if chars.peek().is_some_and(char::is_ascii_hexdigit) => number(&mut chars, 16, 2),
+                    other => Some(other),
+                }
+            }
+            _ => Some(c),
+        };
+        out.extend(stands_for);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_regular_expression_loses_one_layer_of_backslashes() {
+        for (written, meant) in [
+            (r"^OK\\s", r"^OK\s"),
+            (r"\.html", ".html"),
+            (r"a\tb\x41\101\n", "a\tbAA\n"),
+            (r#"say \"hi\""#, r#"say "hi""#),
+            ("\\", "\\"),
+            ("ü\\ü", "üü"),
+        ] {
+            assert_eq!(unescaped(written), meant, "{written}");
+        }
+    }
+}
