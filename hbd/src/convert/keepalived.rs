@@ -116,6 +116,16 @@ impl Builder {
 
     fn line(&mut self, line: &Line<'_>, reading: &Reading<'_>) {
         let trimmed = line.text.trim_start();
+        if trimmed.trim_end().ends_with('\\')
+            && matches!(tokens(line.text).last(), Some(Token::Word(word)) if word.ends_with('\\'))
+        {
+            let help = "write the line in one, and the lines that a parameter stands for where they are used";
+            return reading.wrong(
+                line.span(trimmed.trim_end()),
+                "a line that goes on behind a \\ is not converted",
+                help,
+            );
+        }
         if self.parameter(trimmed) {
             return;
         }
@@ -289,11 +299,17 @@ mod tests {
 
     #[test]
     fn mistakes_have_their_line() {
-        for (text, line) in
-            [("a {\nb\n", 1), ("a\n}\n", 2), ("\n{\n}\n", 2), ("a \"b\n", 1), ("a\n@x b\n", 2)]
-        {
+        for (text, line) in [
+            ("a {\nb\n", 1),
+            ("a\n}\n", 2),
+            ("\n{\n}\n", 2),
+            ("a \"b\n", 1),
+            ("a\n@x b\n", 2),
+            ("a\n$B = \\ \n b \\\n", 2),
+        ] {
             assert_eq!(parse(&source(text)).expect_err(text).list[0].line, line, "{text}");
         }
         assert!(parse(&source(&"a {".repeat(1000))).is_err());
+        assert!(parse(&source("a # b \\\nc \"d\\\\\"\n")).is_ok());
     }
 }
