@@ -44,6 +44,10 @@ pub(super) fn address(said: &Node, interface: Option<&str>, group: &mut Group) {
         let end = label
             .and_then(|label| label.strip_prefix(device))
             .filter(|end| end.starts_with(':') && parsed.is_ipv4());
+        if label.is_some() && end.is_none() {
+            let why = "a label is the interface and what stands behind a colon, of IPv4";
+            add(&mut group.remarks, Remark::lost(said.place.clone(), "label", why));
+        }
         resource.push_str(&format!("/{device}{}", end.unwrap_or("")));
     }
     if let Some(broadcast) = broadcast.filter(|_| parsed.is_ipv4()) {
@@ -98,7 +102,14 @@ pub(super) fn scripts(node: &Node, nodes: &[Node], group: &mut Group) {
     for said in node.inner().iter().filter(|said| said.name().starts_with("notify")) {
         let command = said.rest();
         match unit(&command) {
-            Some(("start" | "restart", unit)) if said.name() == "notify_master" => {
+            Some((verb @ ("start" | "restart"), unit)) if said.name() == "notify_master" => {
+                if verb == "restart" {
+                    let why = "it runs only where the group is: if it is to run on both nodes, leave it out and have it bind to any address";
+                    add(
+                        &mut group.remarks,
+                        Remark::changed(said.place.clone(), &format!("restart {}", shown(unit)), why),
+                    );
+                }
                 group.resources.push(format!("systemd:{unit}").into());
                 started.push(unit.to_owned());
             }

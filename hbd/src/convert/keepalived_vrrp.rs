@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::Options;
 use super::cluster_file::{Draft, Failback, Group, Node as Member, address_of, ucast};
-use super::doc::{Remark, Section, add};
+use super::doc::{Place, Remark, Section, add};
 use super::keepalived::Node;
 use super::keepalived_resources as resources;
 use super::source::shown;
-use super::value::Value;
+use super::value::{Value, show};
 
 /// The group that VRRP speaks to; of another protocol than ours, so there is one of our own for it.
 const VRRP_GROUPS: [&str; 2] = ["224.0.0.18", "ff02::12"];
@@ -154,6 +154,21 @@ fn times(instances: &[&Node], draft: &mut Draft) {
     draft.cluster.keepalive = Some(keepalive);
     // Three adverts were missed then. Below a second the lease of addresses cannot follow.
     draft.cluster.deadtime = Some((keepalive * 3).max(Duration::from_secs(1)));
+    for slower in instances.iter().filter_map(|instance| instance.said("advert_int")) {
+        if slower.word(1).and_then(seconds).is_some_and(|said| said > advert) {
+            let why = format!("one keepalive for all groups, the shortest: {}", show(keepalive));
+            add(&mut draft.cluster.remarks, Remark::changed(slower.place.clone(), "advert_int", why));
+        }
+    }
+    failback(instances, draft);
+}
+
+/// One rule for all groups: they go back if one of them did.
+fn failback(instances: &[&Node], draft: &mut Draft) {
+    for stays in instances.iter().filter(|instance| instance.flag("nopreempt") && is_master(instance)) {
+        let why = "beside state MASTER keepalived passed over it, and took the address back: auto_failback = true is that";
+        add(&mut draft.cluster.remarks, Remark::changed(place_of(stays, "nopreempt"), "nopreempt", why));
+    }
     let preempting: Vec<&&Node> = instances.iter().filter(|instance| !instance.flag("nopreempt")).collect();
     if preempting.is_empty() {
         return;
@@ -166,7 +181,7 @@ fn times(instances: &[&Node], draft: &mut Draft) {
         if delay > 0.0 { Failback::After(Duration::from_secs(delay as u64)) } else { Failback::On };
     if let Some(stays) = instances.iter().find(|instance| instance.flag("nopreempt")) {
         let why = "auto_failback holds for all groups, and others preempt";
-        add(&mut draft.cluster.remarks, Remark::changed(stays.place.clone(), "nopreempt", why));
+        add(&mut draft.cluster.remarks, Remark::changed(place_of(stays, "nopreempt"), "nopreempt", why));
     }
 }
 
@@ -266,9 +281,18 @@ fn fill(group: &mut Group, instance: &Node, nodes: &[Node], names: &[String]) {
     }
 }
 
+/// Where the instance says `name`, or else where it begins.
+fn place_of(instance: &Node, name: &str) -> Place {
+    instance.said(name).unwrap_or(instance).place.clone()
+}
+
+fn is_master(instance: &Node) -> bool {
+    instance.text("state").is_some_and(|state| state.eq_ignore_ascii_case("MASTER"))
+}
+
 /// Who shall have it. Only the other node's file tells the other priority.
 fn preferred(group: &mut Group, instance: &Node, names: &[String]) -> Option<String> {
-    let master = instance.text("state").is_some_and(|state| state.eq_ignore_ascii_case("MASTER"));
+    let master = is_master(instance);
     let priority = instance.text("priority").and_then(|text| text.parse::<u32>().ok());
     if master {
         return names.first().cloned();
