@@ -49,6 +49,22 @@ pub struct Options {
     pub nodes: Option<[String; 2]>,
 }
 
+impl Options {
+    /// With the names of the two nodes.
+    ///
+    /// # Errors
+    /// Why they cannot be that.
+    pub fn with_nodes(first: &str, second: &str) -> Result<Options, String> {
+        if let Some(odd) = [first, second].into_iter().find(|name| cluster_file::name(name, "") != **name) {
+            return Err(format!("'{}' cannot be the name of a node", source::shown(odd)));
+        }
+        match first.eq_ignore_ascii_case(second) {
+            true => Err("the two nodes have two names".to_owned()),
+            false => Ok(Options { nodes: Some([first.to_owned(), second.to_owned()]) }),
+        }
+    }
+}
+
 /// The new files.
 #[derive(Clone, Debug, Default)]
 pub struct Converted {

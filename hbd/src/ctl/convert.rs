@@ -31,7 +31,7 @@ pub(super) fn run(common: &Common, wanted: &Wanted<'_>) -> Result<(), Fail> {
     if wanted.force && wanted.output.is_none() {
         return Err(Fail::Usage("--force is for --output".to_owned()));
     }
-    let options = Options { nodes: wanted.nodes.map(names).transpose()? };
+    let options = wanted.nodes.map(names).transpose()?.unwrap_or_default();
     let sources = gather::gather(wanted.sources).map_err(failed)?;
     let converted = convert::convert(&sources, &options).map_err(failed)?;
     let files = choose(&converted, wanted.only)?;
@@ -44,9 +44,11 @@ pub(super) fn run(common: &Common, wanted: &Wanted<'_>) -> Result<(), Fail> {
 }
 
 /// The two names of `--nodes`.
-fn names(given: &[String]) -> Result<[String; 2], Fail> {
+fn names(given: &[String]) -> Result<Options, Fail> {
     match given {
-        [first, second] if !first.is_empty() && !second.is_empty() => Ok([first.clone(), second.clone()]),
+        [first, second] if !first.is_empty() && !second.is_empty() => {
+            Options::with_nodes(first, second).map_err(|why| Fail::Usage(format!("--nodes: {why}")))
+        }
         _ => Err(Fail::Usage("--nodes takes two names with a comma between: --nodes alpha,beta".to_owned())),
     }
 }

@@ -88,3 +88,16 @@ fn what_cannot_be_converted_ends_with_1_and_a_place() {
         ended.err
     );
 }
+
+#[test]
+fn two_nodes_have_names_that_hbd_takes() {
+    let folder = old();
+    std::fs::write(folder.path().join("lvs.cf"), "primary = 10.0.0.1\nbackup = 10.0.0.2\n").unwrap();
+    for (nodes, why) in [("a,A", "two names"), ("a,b\"c", "cannot be the name"), ("a", "takes two names")] {
+        let ended = convert(folder.path(), &format!("lvs.cf --nodes {nodes}"));
+        assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{nodes}: {ended:?}");
+        assert!(ended.err.contains(why), "{}", ended.err);
+    }
+    let ended = convert(folder.path(), "lvs.cf --nodes alpha,beta");
+    assert!(ended.out.contains("{ alpha = \"10.0.0.1\", beta = \"10.0.0.2\" }"), "{ended:?}");
+}
