@@ -127,11 +127,13 @@ pub(super) fn scripts(node: &Node, nodes: &[Node], group: &mut Group) {
     for said in node.said("track_script").map(Node::inner).unwrap_or_default() {
         let script =
             nodes.iter().find(|other| other.name() == "vrrp_script" && other.word(1) == Some(said.name()));
-        let path = script.and_then(|script| script.said("script")).map(Node::rest).unwrap_or_default();
+        let command = script.and_then(|script| script.said("script")).map(Node::rest).unwrap_or_default();
+        // Its arguments may be secrets.
+        let program = command.split_whitespace().next().unwrap_or_default();
         let why = format!(
             "track_script {} ({}): a resource that is looked at does it, {{ agent = \"…\", monitor = \"5s\" }}: its failure moves the group",
             shown(said.name()),
-            shown(&path)
+            shown(program)
         );
         add(&mut group.remarks, Remark::todo(Some(said.place.clone()), why));
     }
