@@ -118,6 +118,8 @@ pub(super) fn tables(
     remarks: &mut Vec<Remark>,
 ) -> Vec<Value> {
     let said = scope.text("checkport").and_then(|port| port.parse::<u32>().ok());
+    // As with `connect` alone, a UDP service has nothing to connect to.
+    let udp = scope.protocol(port) == "udp";
     let mut check = match asked {
         Asked::Never | Asked::Nothing => return vec![super::value::table([("type", "off".into())])],
         Asked::Pinged => return vec![super::value::table([("type", "ping".into())])],
@@ -133,8 +135,8 @@ pub(super) fn tables(
     }
     let port = check.port;
     if let Asked::Both(count, _) = asked {
-        let mut connect = Check::of("connect");
-        connect.port = port;
+        let mut connect = Check::of(if udp { "ping" } else { "connect" });
+        connect.port = port.filter(|_| !udp);
         check.put("interval", show(timing.interval.saturating_mul(*count).min(DAY)));
         return vec![check.value(), connect.value()];
     }

@@ -174,7 +174,7 @@ impl Scope<'_> {
         Key::Address(with_port(host, number.unwrap_or(0)))
     }
 
-    fn protocol(&self, port: u32) -> &'static str {
+    pub(super) fn protocol(&self, port: u32) -> &'static str {
         match self.text("protocol") {
             Some("udp") => "udp",
             None if port == 53 => "udp",
