@@ -90,7 +90,9 @@ fn links(file: &Block, place: &dyn Fn(usize) -> Place, draft: &mut Draft) {
             continue;
         }
         let address = |setting: Option<&Setting>| {
-            setting.map(|setting| setting.value.clone()).filter(|text| text.parse::<IpAddr>().is_ok())
+            // Piranha writes 0.0.0.0 while there is no backup.
+            let is_one = |text: &String| text.parse::<IpAddr>().is_ok_and(|ip| !ip.is_unspecified());
+            setting.map(|setting| setting.value.clone()).filter(is_one)
         };
         let addresses = [address(first), address(second)];
         let whole = addresses.iter().all(Option::is_some);
