@@ -79,16 +79,33 @@ pub(super) fn read(nodes: &[Node], draft: &mut Draft) {
         let why = "the retries of a check come an interval apart, not delay_before_retry: lower interval, or fall, to notice sooner";
         draft.remark(Remark::todo(None, why));
     }
-    let told = ["notify_up", "notify_down"];
-    let servers = || nodes.iter().flat_map(|node| std::iter::once(node).chain(node.inner()));
-    if let Some(told) = servers().flat_map(Node::inner).find(|said| told.contains(&said.name())) {
-        let why = "notify_up, notify_down: alerts = [{ exec = \"/path\" }] in [director] tells one program of all real servers";
+    let told = ["notify_up", "notify_down", "smtp_alert"];
+    let services = nodes.iter().filter(|node| node.name() == "virtual_server");
+    let mut servers = services.flat_map(|node| std::iter::once(node).chain(node.inner()));
+    if let Some(told) = servers.find_map(|node| node.inner().iter().find(|said| told.contains(&said.name())))
+    {
+        let why = "notify_up, notify_down, smtp_alert: alerts = [{ exec = \"/path\" }] in [director] tells one program of all real servers";
         draft.remark(Remark::todo(Some(told.place.clone()), why));
+    }
+    if !nodes.iter().any(|node| node.name() == "vrrp_instance") {
+        elsewhere(nodes, draft);
     }
     for global in nodes.iter().filter(|node| node.name() == "global_defs") {
         if let Some(sync) = global.said("lvs_sync_daemon") {
             draft.director.extend(sync_daemon(sync));
         }
+    }
+}
+
+/// What is neither a service nor for one. With instances of VRRP it is said in their file.
+fn elsewhere(nodes: &[Node], draft: &mut Draft) {
+    let read = ["virtual_server", "virtual_server_group", "global_defs"];
+    for node in nodes.iter().filter(|node| !read.contains(&node.name())) {
+        draft.remark(Remark::lost(
+            node.place.clone(),
+            &shown(node.name()),
+            "the director has nothing like it",
+        ));
     }
 }
 
