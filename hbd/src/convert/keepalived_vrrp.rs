@@ -165,12 +165,12 @@ fn times(instances: &[&Node], draft: &mut Draft) {
 
 /// One rule for all groups: they go back if one of them did.
 fn failback(instances: &[&Node], draft: &mut Draft) {
-    for stays in instances.iter().filter(|instance| instance.flag("nopreempt") && is_master(instance)) {
-        let why = "beside state MASTER keepalived passed over it, and took the address back: auto_failback = true is that";
-        add(&mut draft.cluster.remarks, Remark::changed(place_of(stays, "nopreempt"), "nopreempt", why));
-    }
     let preempting: Vec<&&Node> = instances.iter().filter(|instance| !instance.flag("nopreempt")).collect();
     if preempting.is_empty() {
+        for stays in instances.iter().filter(|instance| is_master(instance)) {
+            let why = "beside state MASTER keepalived passed over it, and took the address back: auto_failback = true is that";
+            add(&mut draft.cluster.remarks, Remark::changed(place_of(stays, "nopreempt"), "nopreempt", why));
+        }
         return;
     }
     let delay = preempting
