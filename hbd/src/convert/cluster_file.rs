@@ -1,16 +1,15 @@
 //! `hbd.toml` as it is put together from an old set-up, whichever that was.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::doc::{Doc, Kind, Place, Remark, Section, add};
+use super::names::{Names, name};
 use super::value::{Value, show, table};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
-/// Longest name that goes into a heartbeat.
-const LONGEST_NAME: usize = 63;
 
 /// Whether groups go back to their preferred node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,8 +112,12 @@ impl Draft {
             section.set_some("preferred", group.preferred);
             // A group without resources would be refused, and the rest of the file is good without it.
             section.disabled = group.resources.is_empty();
+            if section.disabled && group.remarks.is_empty() {
+                let why = "it has no resources, and is left out until it has";
+                section.remark(Remark::todo(group.place, why));
+            }
             section.set("resources", Value::List(group.resources));
-            section.remarks = group.remarks;
+            section.remarks.extend(group.remarks);
             doc.sections.push(section);
         }
         doc
@@ -256,49 +259,6 @@ fn spelling_of(resource: &Value) -> Option<&str> {
     }
 }
 
-/// A name that hbd takes, as near to `text` as can be.
-pub(super) fn name(text: &str, otherwise: &str) -> String {
-    let mut out = String::new();
-    for c in text.trim().chars() {
-        let c = if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
-        if out.len() + c.len_utf8() > LONGEST_NAME {
-            break;
-        }
-        out.push(c);
-    }
-    if out.is_empty() { otherwise.to_owned() } else { out }
-}
-
-/// Names that are given once.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    taken: HashSet<String>,
-    /// The last number behind a name that was wanted again.
-    numbers: HashMap<String, usize>,
-}
-
-impl Names {
-    /// `wanted`, or with a number behind it if that is taken.
-    pub(super) fn unique(&mut self, wanted: &str) -> String {
-        if self.taken.insert(wanted.to_lowercase()) {
-            return wanted.to_owned();
-        }
-        let number = self.numbers.entry(wanted.to_lowercase()).or_insert(1);
-        loop {
-            *number += 1;
-            let end = format!("-{number}");
-            let mut name = wanted.to_owned();
-            while name.len() + end.len() > LONGEST_NAME {
-                name.pop();
-            }
-            name.push_str(&end);
-            if self.taken.insert(name.to_lowercase()) {
-                return name;
-            }
-        }
-    }
-}
-
 /// A link between two addresses.
 pub(super) fn ucast(nodes: &[String], addresses: &[String], port: Option<u32>) -> Section {
     let each =
@@ -311,20 +271,6 @@ pub(super) fn ucast(nodes: &[String], addresses: &[String], port: Option<u32>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_made_fit_and_unique() {
-        assert_eq!(name("VI 1/a", "x"), "VI-1-a");
-        assert_eq!(name(" ", "x"), "x");
-        assert_eq!(name(&"ü".repeat(100), "x").len(), 62);
-        let mut names = Names::default();
-        assert_eq!(
-            ["web", "web-2", "Web", "web"].map(|name| names.unique(name)),
-            ["web", "web-2", "Web-3", "web-4"]
-        );
-        let long = "x".repeat(63);
-        assert_eq!([names.unique(&long), names.unique(&long)].map(|name| name.len()), [63, 63]);
-    }
 
     #[test]
     fn a_resource_that_stands_there_twice_gets_a_name() {

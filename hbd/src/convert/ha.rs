@@ -241,7 +241,7 @@ fn one(directive: &Directive<'_>, draft: &mut Draft, media: &mut Media, failback
 
 fn nodes(directive: &Directive<'_>, draft: &mut Draft) {
     for word in &directive.words {
-        if super::cluster_file::name(word, "") != **word {
+        if super::names::name(word, "") != **word {
             let help = "letters, digits, '-', '_' and '.', as hostname prints it";
             directive.wrong(word, format!("'{}' cannot be the name of a node", shown(word)), help);
         } else if draft.nodes.len() == MOST_NODES {

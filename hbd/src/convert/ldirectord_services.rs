@@ -8,8 +8,7 @@ use super::ldirectord::{self, File, Setting};
 use super::ldirectord_checks::{self as checks, Asked};
 use super::service_file::{Draft, Forward, Key, Real, Timing, Virtual};
 use super::source::shown;
-use super::spelling::{fallback, split_port, with_port};
-use super::value::Value;
+use super::spelling::{split_port, with_port};
 
 /// What has no counterpart, and why.
 const NOTHING: [(&[&str], &str); 6] = [
@@ -85,7 +84,7 @@ fn global(setting: &Setting, place: &Place, draft: &mut Draft) {
 /// A service, and the file it stands in.
 pub(super) struct Scope<'f> {
     file: &'f File,
-    one: &'f ldirectord::Virtual,
+    pub(super) one: &'f ldirectord::Virtual,
     name: &'f str,
 }
 
@@ -104,7 +103,7 @@ impl Scope<'_> {
         self.said(name).map(|setting| setting.value.as_str())
     }
 
-    fn number(&self, name: &str, remarks: &mut Vec<Remark>) -> Option<u32> {
+    pub(super) fn number(&self, name: &str, remarks: &mut Vec<Remark>) -> Option<u32> {
         let setting = self.said(name)?;
         let number = setting.value.parse().ok();
         if number.is_none() {
@@ -114,7 +113,7 @@ impl Scope<'_> {
         number
     }
 
-    fn truth(&self, name: &str) -> Option<bool> {
+    pub(super) fn truth(&self, name: &str) -> Option<bool> {
         self.text(name).map(|value| value.eq_ignore_ascii_case("yes"))
     }
 
@@ -247,80 +246,6 @@ impl Scope<'_> {
             first.remarks = own;
         }
         all
-    }
-
-    /// Keys that are there or are not.
-    fn more(
-        &self,
-        key: &Key,
-        nat: bool,
-        protocol: &str,
-        remarks: &mut Vec<Remark>,
-    ) -> Vec<(&'static str, Value)> {
-        let mut more: Vec<(&'static str, Value)> = Vec::new();
-        if let Some(flags) = self.flags(protocol, remarks) {
-            more.push(("flags", flags));
-        }
-        let persistent = self.number("persistent", remarks).filter(|seconds| *seconds > 0);
-        if let Some(seconds) = persistent {
-            more.push(("persistent", Duration::from_secs(u64::from(seconds)).into()));
-        }
-        let whole = ["255.255.255.255", "128"];
-        if let Some(mask) = self.said("netmask").filter(|mask| !whole.contains(&mask.value.as_str())) {
-            if persistent.is_some() {
-                more.push(("netmask", mask.value.as_str().into()));
-            } else {
-                let why = "it is of use for persistent services only";
-                add(remarks, Remark::lost(self.place(mask.line), "netmask", why));
-            }
-        }
-        let ipv6 = match key {
-            Key::Address(address) => split_port(address).0.contains(':'),
-            Key::Mark(_, ipv6) => *ipv6,
-        };
-        let names = if ipv6 { ["fallback6", "fallback"] } else { ["fallback", "fallback"] };
-        let said = names.iter().find_map(|name| self.said(name));
-        if let Some(setting) = said {
-            let mut words = setting.value.split_whitespace();
-            let text = words.next().unwrap_or_default();
-            let fits = split_port(text).0.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6() == ipv6);
-            let place = self.place(setting.line);
-            if fits {
-                let (address, remark) = fallback(text, key, nat, &place);
-                more.push(("fallback", address.into()));
-                remarks.extend(remark);
-            } else {
-                let why = format!("{} is no address of the service's family", shown(text));
-                add(remarks, Remark::lost(place, "fallback", why));
-            }
-        }
-        more
-    }
-
-    fn flags(&self, protocol: &str, remarks: &mut Vec<Remark>) -> Option<Value> {
-        let mut flags: Vec<Value> = Vec::new();
-        if self.truth("ops") == Some(true) {
-            match (protocol, self.said("ops")) {
-                ("udp", _) => flags.push("one-packet".into()),
-                (_, Some(setting)) => {
-                    add(remarks, Remark::lost(self.place(setting.line), "ops", "it is for UDP only"));
-                }
-                _ => {}
-            }
-        }
-        let known = ["sh-fallback", "sh-port", "mh-fallback", "mh-port", "flag-1", "flag-2", "flag-3"];
-        if let Some(setting) = self.said("schedflags") {
-            for flag in setting.value.split(',').map(str::trim) {
-                match known.contains(&flag) {
-                    true => flags.push(flag.into()),
-                    false => add(
-                        remarks,
-                        Remark::lost(self.place(setting.line), "schedflags", "it is no flag of a scheduler"),
-                    ),
-                }
-            }
-        }
-        (!flags.is_empty()).then_some(Value::List(flags))
     }
 
     /// What of the service could not be carried over.

@@ -28,10 +28,12 @@ mod keepalived_tokens;
 mod keepalived_vrrp;
 mod ldirectord;
 mod ldirectord_checks;
+mod ldirectord_keys;
 mod ldirectord_services;
 mod lvs;
 mod lvs_cluster;
 mod lvs_services;
+mod names;
 mod service_file;
 mod source;
 mod spelling;
@@ -55,7 +57,7 @@ impl Options {
     /// # Errors
     /// Why they cannot be that.
     pub fn with_nodes(first: &str, second: &str) -> Result<Options, String> {
-        if let Some(odd) = [first, second].into_iter().find(|name| cluster_file::name(name, "") != **name) {
+        if let Some(odd) = [first, second].into_iter().find(|name| names::name(name, "") != **name) {
             return Err(format!("'{}' cannot be the name of a node", source::shown(odd)));
         }
         match first.eq_ignore_ascii_case(second) {

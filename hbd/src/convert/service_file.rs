@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::cluster_file::Names;
 use super::doc::{Doc, Kind as RemarkKind, Remark, Section, add};
+use super::names::Names;
 use super::spelling::split_port;
 use super::value::Value;
 
