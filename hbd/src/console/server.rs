@@ -1,6 +1,6 @@
 //! Listening, and one request of each connection.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,7 +86,11 @@ async fn accept(listener: &TcpListener, at: SocketAddr, view: &Arc<View>) {
 /// One too many. Past tokio, which does not know yet that there is room; who cannot take so few bytes at once is no loss.
 fn refuse(stream: TcpStream) {
     let busy = Answer::plain(503, "too many connections are being served already: try again later");
-    let _ = stream.into_std().map(|mut stream| stream.write(&busy.bytes()));
+    let _ = stream.into_std().map(|mut stream| {
+        let _ = stream.write(&busy.bytes());
+        // As in `say`: what it has asked by now must not be left unread.
+        stream.read(&mut [0; MOST_HEAD])
+    });
 }
 
 /// Keeps a flood of connections from filling the thread: the time at which the next may come.

@@ -1,6 +1,7 @@
 //! The console with real sockets, and a loop that is this test.
 
 use std::collections::VecDeque;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -309,6 +310,12 @@ async fn one_connection_too_many_is_told_so_and_a_free_place_is_used_again() {
     }
     let mut stream = TcpStream::connect(ground.at).await.unwrap();
     let said = rest(&mut stream).await;
+    assert!(status(&said) == 503 && said.contains("too many connections"), "{said}");
+    // One that had asked before it was let in: left unread, its request would have the kernel reset the connection.
+    let mut early = std::net::TcpStream::connect(ground.at).unwrap();
+    early.write_all(format!("GET / HTTP/1.1\r\n{HOST}\r\n").as_bytes()).unwrap();
+    early.set_nonblocking(true).unwrap();
+    let said = rest(&mut TcpStream::from_std(early).unwrap()).await;
     assert!(status(&said) == 503 && said.contains("too many connections"), "{said}");
     held.truncate(16);
     wait_for("a free place", async || {
