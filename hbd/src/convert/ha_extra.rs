@@ -305,6 +305,8 @@ pub(super) fn respawn(directive: &Directive<'_>, draft: &mut Draft) {
 
 pub(super) fn realtime(directive: &Directive<'_>, draft: &mut Draft) {
     let off = ["off", "no", "n", "false", "0"];
+    // The last one counts, and a table is written once.
+    draft.rest.retain(|section| section.heading != "[daemon]");
     if directive.first().is_some_and(|word| off.contains(&word.to_ascii_lowercase().as_str())) {
         draft.rest.push(Section::new("[daemon]").with("realtime", false));
     }
