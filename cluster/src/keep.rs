@@ -101,7 +101,11 @@ impl Core {
         self.disk_retry = (error.is_some() && newest).then(|| self.now + DISK_RETRY).or(self.disk_retry);
         self.disk_error = error;
         if self.phase == Phase::Booting {
-            self.set_phase(Phase::Joining, "the new incarnation is on disk");
+            let why = match &self.disk_error {
+                None => "the new incarnation is on disk",
+                Some(_) => "the disk does not take the new incarnation: it is kept in memory alone",
+            };
+            self.set_phase(Phase::Joining, why);
         }
     }
 

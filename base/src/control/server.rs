@@ -83,16 +83,22 @@ impl<H: Handler> Server<H> {
 
     /// Accepts clients for ever.
     pub async fn serve(self: Arc<Self>, listener: UnixListener) {
+        let mut failing = false;
         loop {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     // Most likely out of file descriptors: give those who have them time to end.
-                    tracing::warn!("the control socket cannot accept: {error}");
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!("the control socket cannot accept: {error}");
+                    }
                     sleep(Duration::from_millis(200)).await;
                     continue;
                 }
             };
+            if std::mem::take(&mut failing) {
+                tracing::info!("the control socket accepts again");
+            }
             match Arc::clone(&self.slots).try_acquire_owned() {
                 Ok(slot) => {
                     let server = Arc::clone(&self);

@@ -99,6 +99,7 @@ fn a_node_that_could_not_keep_its_incarnation_is_heard_after_a_restart() {
         w.run(3000);
         assert_eq!(w.status(1).unwrap().nodes[0].state, "up", "{}", w.timeline());
     }
+    assert!(w.said("the disk does not take the new incarnation"), "{}", w.timeline());
     w.expect_owner(0);
 }
 
