@@ -89,9 +89,10 @@ fn killed(ground: &Ground, product: Product, runs: u32, record: &mut Record) -> 
     let watch = Watch::start(SocketAddr::new(virtual_address(0), 80))?;
     thread::sleep(SETTLE / 3);
     for run in 0..runs {
-        // Another one each time, and not always at the same moment of the second.
+        // Another one each time, at moments that few or many runs spread evenly over the second: the golden ratio's. The
+        // last one came back at a check, and where checks keep step that is a moment like no other.
         let n = run as usize % servers.len();
-        thread::sleep(Duration::from_millis(u64::from(run) * 370 % 1000));
+        thread::sleep(Duration::from_secs(1).mul_f64((f64::from(run) + 0.5) * 0.618_034 % 1.0));
         let killed = monotonic_ns();
         servers[n].take();
         let gone = watch.change(real(n), false, killed, PATIENCE)?;
