@@ -1,4 +1,4 @@
-//! A few minutes of the live lab on fixed seeds; scripts/lab takes others, and longer.
+//! Two minutes of the live lab on fixed seeds; scripts/lab takes others, and longer.
 
 use std::process::Command;
 
@@ -19,18 +19,18 @@ fn walk(ground: &str, seed: &str, minutes: &str) {
 }
 
 #[test]
-fn a_few_minutes_of_everything_that_can_happen() {
-    walk("plain", "1", "1.8");
+fn a_minute_of_everything_that_can_happen() {
+    walk("plain", "1", "1.2");
 }
 
 #[test]
-fn a_minute_with_a_power_switch_and_ping_points() {
-    walk("guarded", "4", "0.8");
+fn some_time_with_a_power_switch_and_ping_points() {
+    walk("guarded", "4", "0.6");
 }
 
 #[test]
-fn a_minute_with_a_witness() {
-    walk("witness", "2", "0.8");
+fn some_time_with_a_witness() {
+    walk("witness", "2", "0.6");
 }
 
 #[test]
