@@ -52,10 +52,13 @@ impl Secure {
         let builder = match (tls.verify, tls.ca_file.as_deref()) {
             (true, None) => builder.with_root_certificates(authorities()?),
             (true, Some(file)) => {
-                let known = Arc::new(Known::new(file, provider)?);
-                builder.dangerous().with_custom_certificate_verifier(known)
+                let known = Verifier::known(file, provider)?;
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(known))
             }
-            (false, _) => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))),
+            (false, _) => {
+                let anybody = Verifier { trust: Trust::Anybody, provider };
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(anybody))
+            }
         };
         let mut config = builder.with_no_client_auth();
         config.resumption = Resumption::disabled();
@@ -185,24 +188,34 @@ fn failed(error: &io::Error, name: &str) -> String {
     }
 }
 
-/// Takes what the authorities in `ca_file` have signed, and the very certificates in it: what `openssl req -x509` makes for a
-/// server is an authority's too unless it is told otherwise, and webpki takes none of those from a server.
+/// Whose certificates are taken; the owner of one must have the key to it in any case.
 #[derive(Debug)]
-struct Known {
-    usual: Arc<WebPkiServerVerifier>,
-    certificates: Vec<CertificateDer<'static>>,
+struct Verifier {
+    trust: Trust,
+    provider: Arc<CryptoProvider>,
 }
 
-impl Known {
-    fn new(file: &Path, provider: Arc<CryptoProvider>) -> Result<Known, String> {
-        let (store, certificates) = read(file)?;
-        let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
-        let usual = usual.map_err(|e| format!("{} cannot be used: {e}", file.display()))?;
-        Ok(Known { usual, certificates })
+#[derive(Debug)]
+enum Trust {
+    /// Everybody's (`verify = false`).
+    Anybody,
+    /// What the authorities in `ca_file` have signed, and the very certificates in it: what `openssl req -x509` makes for a
+    /// server is an authority's too unless it is told otherwise, and webpki takes none of those from a server.
+    Known { usual: Arc<WebPkiServerVerifier>, certificates: Vec<CertificateDer<'static>> },
+}
+
+impl Verifier {
+    /// Of whoever is known by `ca_file`.
+    fn known(ca_file: &Path, provider: Arc<CryptoProvider>) -> Result<Verifier, String> {
+        let (store, certificates) = read(ca_file)?;
+        let usual =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider)).build();
+        let usual = usual.map_err(|e| format!("{} cannot be used: {e}", ca_file.display()))?;
+        Ok(Verifier { trust: Trust::Known { usual, certificates }, provider })
     }
 }
 
-impl ServerCertVerifier for Known {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -211,9 +224,12 @@ impl ServerCertVerifier for Known {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.usual.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
+        let Trust::Known { usual, certificates } = &self.trust else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        match usual.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
             // Looked at after its time, and before its name.
-            Err(error) if is_of_an_authority(&error) && self.certificates.contains(end_entity) => {
+            Err(error) if is_of_an_authority(&error) && certificates.contains(end_entity) => {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
                 Ok(ServerCertVerified::assertion())
             }
@@ -227,7 +243,7 @@ impl ServerCertVerifier for Known {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -236,56 +252,17 @@ impl ServerCertVerifier for Known {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.usual.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
 /// Whether a certificate was refused since it is an authority's. rustls hands this reason of webpki on as it is.
 fn is_of_an_authority(error: &Error) -> bool {
     matches!(error, Error::InvalidCertificate(CertificateError::Other(why)) if why.to_string() == "CaUsedAsEndEntity")
-}
-
-/// Takes every certificate (`verify = false`), but its owner must still have the key to it.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]
