@@ -38,7 +38,17 @@ pub(super) struct Web {
 #[derive(Debug)]
 enum Asked {
     One(Request),
-    Two { method: Method, path: Uri, headers: HeaderMap, body: Bytes, judge: Judge },
+    Two(Two),
+}
+
+/// What is asked over HTTP/2.
+#[derive(Debug)]
+struct Two {
+    method: Method,
+    path: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+    judge: Judge,
 }
 
 #[derive(Debug)]
@@ -79,7 +89,7 @@ impl Web {
         let asked = match spec.version {
             HttpVersion::One => Asked::One(request(&method, &path, headers, wanted)),
             HttpVersion::Two => {
-                Asked::Two { method, path, headers, body: Bytes::new(), judge: Judge::Http(wanted) }
+                Asked::Two(Two { method, path, headers, body: Bytes::new(), judge: Judge::Http(wanted) })
             }
         };
         Web { secure, host, asked }.checked()
@@ -97,7 +107,7 @@ impl Web {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
         let (path, body) = (uri(grpc::PATH)?, Bytes::from(grpc::request(&spec.service)));
-        let asked = Asked::Two { method: Method::POST, path, headers, body, judge: Judge::Grpc };
+        let asked = Asked::Two(Two { method: Method::POST, path, headers, body, judge: Judge::Grpc });
         Web { secure, host: spec.host.clone(), asked }.checked()
     }
 
@@ -109,8 +119,8 @@ impl Web {
         if host.contains(|c: char| c.is_whitespace() || "/?#@\\".contains(c)) {
             return Err(format!("{} is no host", quoted(&host)));
         }
-        if let Asked::Two { path, .. } = &self.asked {
-            self.absolute(&host, path)?;
+        if let Asked::Two(two) = &self.asked {
+            self.absolute(&host, &two.path)?;
         }
         Ok(self)
     }
@@ -134,7 +144,7 @@ impl Web {
     pub fn talk(&self, address: SocketAddr) -> Option<HttpTalk> {
         match &self.asked {
             Asked::One(request) => Some(request.talk(&self.host(address))),
-            Asked::Two { .. } => None,
+            Asked::Two(_) => None,
         }
     }
 
@@ -143,33 +153,32 @@ impl Web {
     /// # Errors
     /// A sentence.
     pub async fn ask(&self, address: SocketAddr, progress: &Progress) -> Result<(), String> {
+        let wire = Wire::open(address, self.secure.as_ref(), progress).await?;
+        let host = self.host(address);
         match &self.asked {
             Asked::One(request) => {
-                let mut talk = request.talk(&self.host(address));
-                let wire = Wire::open(address, self.secure.as_ref(), progress).await?;
+                let mut talk = request.talk(&host);
                 Conversation { wire, address, upgrade: None, progress }.hold(&mut talk).await
             }
             // Boxed: larger than all else.
-            Asked::Two { .. } => Box::pin(self.over_two(address, progress)).await,
+            Asked::Two(two) => Box::pin(two.ask(wire, self.absolute(&host, &two.path)?, progress)).await,
         }
     }
+}
 
-    async fn over_two(&self, address: SocketAddr, progress: &Progress) -> Result<(), String> {
-        let Asked::Two { method, path, headers, body, judge } = &self.asked else {
-            return Err("internal: this check is not of HTTP/2".to_owned());
-        };
-        let mut request = hyper::Request::new(Full::new(body.clone()));
-        *request.method_mut() = method.clone();
-        *request.uri_mut() = self.absolute(&self.host(address), path)?;
-        *request.headers_mut() = headers.clone();
+impl Two {
+    async fn ask(&self, wire: Wire, uri: Uri, progress: &Progress) -> Result<(), String> {
+        let mut request = hyper::Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = self.headers.clone();
         *request.version_mut() = Version::HTTP_2;
-        let wire = Wire::open(address, self.secure.as_ref(), progress).await?;
         progress.at("before it had answered the request");
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(wire))
                 .await
                 .map_err(|e| failed(&e))?;
-        let answered = async { judge.judge(sender.send_request(request).await, progress).await };
+        let answered = async { self.judge.judge(sender.send_request(request).await, progress).await };
         let (mut connection, mut answered) = (std::pin::pin!(connection), std::pin::pin!(answered));
         tokio::select! {
             biased;
