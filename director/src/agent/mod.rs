@@ -11,8 +11,7 @@ pub mod measure;
 mod serve;
 pub mod utmp;
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 pub use cli::{command_line, main};
@@ -96,8 +95,9 @@ impl Meter {
 /// the whole line worthless: then it is a drain, since somebody wanted something; and so it is of a file that cannot be read.
 fn state(file: &Path) -> Option<String> {
     let drain = |why: &str| Some(format!("drain #{} {}", file.display(), why.replace('#', " ")));
-    let start = match start_of(file) {
-        Ok(start) => start,
+    let start = match crate::load::start_of(file, 4 * LONGEST_STATE) {
+        Ok(Some(start)) => start,
+        Ok(None) => return drain("cannot be read: it is no plain file"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => return drain(&format!("cannot be read: {error}")),
     };
@@ -111,17 +111,6 @@ fn state(file: &Path) -> Option<String> {
         Ok(_) => Some(line),
         Err(_) => drain(&format!("is not understood: {line}")),
     }
-}
-
-/// As much of a file as a state may be.
-fn start_of(file: &Path) -> io::Result<Vec<u8>> {
-    // Anything else (a FIFO nobody writes to) would hang at the opening.
-    if !std::fs::metadata(file)?.is_file() {
-        return Err(io::Error::other("it is no plain file"));
-    }
-    let mut start = Vec::new();
-    File::open(file)?.take(4 * LONGEST_STATE as u64).read_to_end(&mut start)?;
-    Ok(start)
 }
 
 #[cfg(test)]

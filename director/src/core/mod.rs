@@ -151,14 +151,10 @@ impl Core {
             real.load.get_or_insert_default().take(now, policy, reading.as_ref().map_err(String::as_str));
             let after = made(real);
             let first = self.services[service].wake.is_none();
+            // Also if it stands as before: its words may be others.
+            self.stand(now, service, place);
             if before != after || first {
-                self.stand(now, service, place);
                 self.unsettled.insert(service);
-            } else {
-                // Its words may be others now.
-                let settings = &settings.reals[place];
-                let real = &mut self.services[service].reals[place];
-                real.why = real.stands(now, settings).1;
             }
         }
         self.settle(now);

@@ -3,8 +3,10 @@
 //! The seam: `source` asks and gives a [`Reading`]; [`crate::core`] makes a weight of it: bounded, smoothed,
 //! with a dead band, and the configured one when there is no news.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub mod parse;
@@ -98,4 +100,17 @@ pub enum Wish {
     Maintenance,
     /// `down`, `fail`, `stopped`: as if its checks had failed.
     Down,
+}
+
+/// The first `most` bytes of a file; `None` if it is no plain one: a FIFO nobody writes to would hang at the opening.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn start_of(file: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
+    if !std::fs::metadata(file)?.is_file() {
+        return Ok(None);
+    }
+    let mut start = Vec::new();
+    File::open(file)?.take(most as u64).read_to_end(&mut start)?;
+    Ok(Some(start))
 }

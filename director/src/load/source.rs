@@ -77,17 +77,10 @@ async fn agent(address: SocketAddr, send: &str) -> Result<String, String> {
 
 /// The start of a file. A thread reads it, which may hang (NFS) without holding up anybody but itself.
 async fn file(path: PathBuf) -> Result<String, String> {
-    let read = tokio::task::spawn_blocking(move || {
-        use std::io::Read;
-        let failed = |e: std::io::Error| format!("cannot read {}: {e}", path.display());
-        // Anything else (a FIFO nobody writes to) would hang at the opening.
-        if !std::fs::metadata(&path).map_err(failed)?.is_file() {
-            return Err(format!("{} is no plain file", path.display()));
-        }
-        let mut text = Vec::new();
-        let file = std::fs::File::open(&path).map_err(failed)?;
-        file.take(LONGEST_LINE as u64).read_to_end(&mut text).map_err(failed)?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
+    let read = tokio::task::spawn_blocking(move || match super::start_of(&path, LONGEST_LINE) {
+        Ok(Some(text)) => Ok(String::from_utf8_lossy(&text).into_owned()),
+        Ok(None) => Err(format!("{} is no plain file", path.display())),
+        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
     });
     read.await.unwrap_or_else(|e| Err(format!("the file was not read: {e}")))
 }
