@@ -3,7 +3,7 @@
 use base::config::problem::Problems;
 use base::config::suggest::nearest;
 
-use super::source::{Line, Reading, Source, shown};
+use super::source::{Line, Reading, Setting, Source, shown};
 
 /// Directives for all services, or for one; services may override some of them.
 const EVERYWHERE: [&str; 17] = [
@@ -70,15 +70,6 @@ const MOST_SERVICES: usize = 10_000;
 const MOST_OF_ONE: usize = 2000;
 /// Real servers of one `->`.
 const LONGEST_RANGE: u32 = 1024;
-
-/// `name = value`.
-#[derive(Clone, Debug)]
-pub(super) struct Setting {
-    pub(super) line: usize,
-    pub(super) name: String,
-    /// Without the quotes around it.
-    pub(super) value: String,
-}
 
 /// `real = …`.
 #[derive(Debug)]

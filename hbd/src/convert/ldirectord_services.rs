@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::doc::{Place, Remark, add};
-use super::ldirectord::{self, File, Setting};
+use super::ldirectord::{self, File};
 use super::ldirectord_checks::{self as checks, Asked};
 use super::service_file::{Draft, Forward, Key, Real, Timing, Virtual};
-use super::source::shown;
+use super::source::{Setting, shown};
 use super::spelling::{split_port, with_port};
 
 /// What has no counterpart, and why.

@@ -3,7 +3,7 @@
 use base::config::problem::Problems;
 use base::config::suggest::nearest;
 
-use super::source::{Line, Reading, Source, shown};
+use super::source::{Line, Reading, Setting, Source, shown};
 
 const GLOBAL: [&str; 34] = [
     "serial_no",
@@ -72,15 +72,6 @@ const SERVICE: [&str; 26] = [
 const SERVER: [&str; 5] = ["address", "active", "weight", "port", "comment"];
 /// Blocks of a file, and settings of one: more than anybody has.
 const MOST: usize = 5000;
-
-/// `name = value`.
-#[derive(Clone, Debug)]
-pub(super) struct Setting {
-    pub(super) line: usize,
-    pub(super) name: String,
-    /// Without the quotes, `\r`, `\n` and the like replaced.
-    pub(super) value: String,
-}
 
 /// `virtual NAME { … }`, `failover NAME { … }`, `server NAME { … }`, or the file as a whole.
 #[derive(Debug, Default)]

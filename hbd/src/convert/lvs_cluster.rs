@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::Options;
 use super::cluster_file::{Draft, Group, Node, ucast};
 use super::doc::{Place, Remark, add};
-use super::lvs::{Block, Setting};
-use super::source::shown;
+use super::lvs::Block;
+use super::source::{Setting, shown};
 use super::value::Value;
 
 /// What has no counterpart, and why.

@@ -47,6 +47,15 @@ impl Kind {
     }
 }
 
+/// `name = value`, as ldirectord and Piranha have them.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) line: usize,
+    pub(super) name: String,
+    /// Without the quotes around it, and of Piranha's with `\r`, `\n` and the like replaced.
+    pub(super) value: String,
+}
+
 /// What a line gives away.
 fn by_line(line: &str) -> Option<Kind> {
     let line = line.split(['#', '!']).next().unwrap_or("").trim();
