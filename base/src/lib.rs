@@ -5,4 +5,5 @@ pub mod base64;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod fuzz;
 pub mod terminal;

@@ -139,17 +139,8 @@ fn mutated() -> impl Strategy<Value = String> {
         "[[virtual]]\n",
         "[[virtual.real]]\n",
     ]);
-    prop::collection::vec((0..length, 0_usize..12, bits), 1..6).prop_map(move |changes| {
-        let mut out = text.clone();
-        for (at, cut, bit) in changes {
-            let floor =
-                |out: &str, at: usize| (0..=at.min(out.len())).rev().find(|at| out.is_char_boundary(*at));
-            let from = floor(&out, at).unwrap_or(0);
-            let to = floor(&out, from + cut).unwrap_or(from).max(from);
-            out.replace_range(from..to, bit);
-        }
-        out
-    })
+    prop::collection::vec((0..length, 0_usize..12, bits), 1..6)
+        .prop_map(move |changes| base::fuzz::changed(&text, &changes))
 }
 
 proptest! {

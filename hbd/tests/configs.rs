@@ -272,21 +272,8 @@ fn mutated() -> impl Strategy<Value = String> {
         ".",
         "[[group]]\n",
     ]);
-    prop::collection::vec((0..length, 0_usize..12, bits), 1..6).prop_map(move |changes| {
-        let mut out = text.clone();
-        for (at, cut, bit) in changes {
-            let mut from = at.min(out.len());
-            while !out.is_char_boundary(from) {
-                from -= 1;
-            }
-            let mut to = (from + cut).min(out.len());
-            while !out.is_char_boundary(to) {
-                to -= 1;
-            }
-            out.replace_range(from..to.max(from), bit);
-        }
-        out
-    })
+    prop::collection::vec((0..length, 0_usize..12, bits), 1..6)
+        .prop_map(move |changes| base::fuzz::changed(&text, &changes))
 }
 
 proptest! {

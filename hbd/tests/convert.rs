@@ -7,30 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use hbd::config::{self, Environment, Program, Unit};
+use hbd::config::{self, Willing};
 use hbd::convert::{self, Converted, Options, Remark, Source, gather};
 use proptest::prelude::*;
-
-/// A machine that has every agent.
-struct Machine;
-
-impl Environment for Machine {
-    fn program(&self, _: &Path) -> Program {
-        Program::Executable
-    }
-
-    fn user_group_exists(&self, _: &str) -> bool {
-        true
-    }
-
-    fn user_exists(&self, _: &str) -> bool {
-        true
-    }
-
-    fn unit(&self, _: &str) -> Unit {
-        Unit::Installed
-    }
-}
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/convert")
@@ -149,7 +128,7 @@ fn read_as_nodes(text: &str, path: &Path) -> Result<Vec<config::Config>, config:
     let nodes = table["node"].as_array().expect("nodes");
     nodes
         .iter()
-        .map(|node| config::parse(text, path, node["name"].as_str().expect("a name"), &Machine))
+        .map(|node| config::parse(text, path, node["name"].as_str().expect("a name"), &Willing))
         .collect()
 }
 
@@ -194,7 +173,7 @@ fn every_remark_stands_in_its_file() {
 /// A set-up of a folder, read by hbd as `node`.
 fn cluster_of(folder: &str, node: &str) -> config::Config {
     let text = read(&root().join(folder).join("expected-hbd.toml"));
-    config::parse(&text, Path::new(folder), node, &Machine).unwrap_or_else(|problems| panic!("{problems}"))
+    config::parse(&text, Path::new(folder), node, &Willing).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn services_of(folder: &str) -> director::config::model::Config {
@@ -405,18 +384,7 @@ fn mutated() -> impl Strategy<Value = String> {
         "é",
     ]);
     let changes = prop::collection::vec((0_usize..4000, 0_usize..12, bits), 1..6);
-    (prop::sample::select(texts), changes).prop_map(|(text, changes)| {
-        let mut out = text;
-        for (at, cut, bit) in changes {
-            let floor = |out: &str, at: usize| {
-                (0..=at.min(out.len())).rev().find(|at| out.is_char_boundary(*at)).unwrap_or(0)
-            };
-            let from = floor(&out, at);
-            let to = floor(&out, from + cut).max(from);
-            out.replace_range(from..to, bit);
-        }
-        out
-    })
+    (prop::sample::select(texts), changes).prop_map(|(text, changes)| base::fuzz::changed(&text, &changes))
 }
 
 proptest! {

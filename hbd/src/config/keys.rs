@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-use super::environment::{Environment, Program, Unit};
+use super::environment::Willing;
 use super::problem::Report;
 use super::table::{ROOT, Table};
 
@@ -53,27 +53,6 @@ name = "g"
 link_monitor = { after = "1s" }
 resources = [{ agent = "x" }]
 "#;
-
-/// A machine that has everything.
-struct Willing;
-
-impl Environment for Willing {
-    fn program(&self, _: &Path) -> Program {
-        Program::Executable
-    }
-
-    fn user_group_exists(&self, _: &str) -> bool {
-        true
-    }
-
-    fn user_exists(&self, _: &str) -> bool {
-        true
-    }
-
-    fn unit(&self, _: &str) -> Unit {
-        Unit::Installed
-    }
-}
 
 /// Every key the configuration may have, by table: `[cluster]`, `auto_failback` (the one that is a
 /// table), `[[node]]`, `[[link]] of type bcast` (and the other types), `[[ping]]`, `[[fence]]`,

@@ -28,7 +28,7 @@ mod witness;
 
 pub use base::config::{duration, problem};
 pub use digest::shared_parts;
-pub use environment::{Environment, Machine, Program, Unit};
+pub use environment::{Environment, Machine, Program, Unit, Willing};
 pub use keys::known_keys;
 pub use model::*;
 pub use problem::{Problem, Problems, Severity};
