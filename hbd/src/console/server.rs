@@ -63,19 +63,25 @@ fn listen(at: SocketAddr) -> io::Result<TcpListener> {
 async fn accept(listener: &TcpListener, at: SocketAddr, view: &Arc<View>) {
     let mut clients = JoinSet::new();
     let mut pace = Pace(Instant::now());
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
             Some(_) = clients.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
+        if accepted.is_ok() && std::mem::take(&mut failing) {
+            tracing::info!("the console accepts again");
+        }
         match accepted {
             Ok((stream, _)) if clients.len() < CONNECTIONS => {
                 clients.spawn(converse(stream, at, Arc::clone(view)));
             }
             Ok((stream, _)) => refuse(stream),
             Err(error) => {
-                tracing::warn!("the console cannot accept: {error}");
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!("the console cannot accept: {error}");
+                }
                 sleep(PAUSE).await;
             }
         }
